@@ -1,0 +1,1 @@
+"""How we talk to the world. The only sockets and subprocesses."""

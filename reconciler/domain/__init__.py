@@ -1,0 +1,1 @@
+"""What things are: values and decisions. Standard library only; no I/O, no clock."""

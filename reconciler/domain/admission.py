@@ -1,0 +1,105 @@
+"""Whether what a trigger asks for becomes a deployment. Pure; the caller makes it so, atomically."""
+
+from dataclasses import dataclass
+
+from reconciler.domain.deployment import Cause, Deployment, DeploymentId
+from reconciler.domain.gate import MasterSwitch, Reason, ReasonCode, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.project import Project
+from reconciler.domain.references import ProjectName
+from reconciler.domain.revision import Revision
+from reconciler.domain.state import ProjectState
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a trigger wants to run, and why."""
+
+    project: ProjectName
+    revision: Revision
+    cause: Cause
+    force: bool = False  #: deploy even what is live or quarantined; a person's wish
+    restores: DeploymentId | None = None  #: a rollback to this earlier deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Queue it; ``replaces`` is the queued one that it supersedes."""
+
+    replaces: Deployment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coalesce:
+    """The same revision is queued or running: that deployment serves this request too."""
+
+    into: Deployment
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Not now. Nothing is recorded as tracked, so the next look asks again."""
+
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Not this revision; asking again gives the same answer until something changes."""
+
+    reasons: tuple[Reason, ...]
+
+
+Decision = Admit | Coalesce | Hold | Refuse
+
+
+def decide_admission(
+    project: Project, state: ProjectState, request: Request, switch: MasterSwitch
+) -> Decision:
+    """Decide what becomes of ``request``; the first of these that applies.
+
+    1. the project can't be deployed as declared: refuse;
+    2. a brake is on and no person asked: hold;
+    3. the same revision waits or runs already: coalesce;
+    4. a person didn't insist and it is live, or quarantined: refuse;
+    5. admit, in place of an older revision that still waits.
+    """
+    if reasons := reasons_to_refuse(project):
+        return Refuse(reasons)
+    if request.cause.trigger.automatic and (reasons := reasons_to_hold(project, switch)):
+        return Hold(reasons)
+    if same := _same_under_way(state, request):
+        return same
+    if not request.force and request.restores is None and (reason := _reason_against(state, request)):
+        return Refuse((reason,))
+    return Admit(replaces=state.queued)
+
+
+def _same_under_way(state: ProjectState, request: Request) -> Coalesce | None:
+    for deployment, code in (
+        (state.queued, ReasonCode.ALREADY_QUEUED),
+        # What runs counts only while nothing newer waits behind it: A, B queued, A again is new.
+        (state.running if state.queued is None else None, ReasonCode.ALREADY_RUNNING),
+    ):
+        if deployment and deployment.restores == request.restores and _serves(deployment, request):
+            verb = "waits" if code is ReasonCode.ALREADY_QUEUED else "is being deployed"
+            return Coalesce(deployment, Reason(code, f"deployment {deployment.id} of this revision {verb}"))
+    return None
+
+
+def _serves(deployment: Deployment, request: Request) -> bool:
+    return deployment.target_revision.satisfies(request.revision) and (
+        deployment.forced or not request.force
+    )
+
+
+def _reason_against(state: ProjectState, request: Request) -> Reason | None:
+    nothing_under_way = state.queued is None and state.running is None
+    live = state.live
+    if live and nothing_under_way and live.target_revision.satisfies(request.revision):
+        return Reason(ReasonCode.ALREADY_LIVE, f"deployment {live.id} of this revision is live")
+    for quarantine in state.quarantined:
+        if quarantine.revision.satisfies(request.revision):
+            text = f"rolled back in deployment {quarantine.deployment}: {quarantine.reason}"
+            return Reason(ReasonCode.QUARANTINED, text)
+    return None

@@ -1,0 +1,86 @@
+"""What we read in a compose file: its services and the images they follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.domain.errors import InvalidReference
+from reconciler.domain.interpolation import Unresolved, interpolate
+from reconciler.domain.references import ImageReference, ServiceName
+
+#: A service so labelled is never pinned: ``reconciler.stateful: "true"``.
+STATEFUL_LABEL = "reconciler.stateful"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeService:
+    """One service, as far as it matters to us."""
+
+    name: ServiceName
+    image: str | None  #: as written, variables unresolved; None where it is only built
+    builds: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()  #: a service with profiles is not started by a plain ``up``
+
+    def is_stateful(self, declared: tuple[ServiceName, ...]) -> bool:
+        """Tell whether it keeps data: by its label, or by the project's own list."""
+        return self.name in declared or self.labels.get(STATEFUL_LABEL, "").lower() == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeFile:
+    """A compose file that passed its limits."""
+
+    services: tuple[ComposeService, ...]  #: in file order, never empty
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedImage:
+    """An image that services follow by tag; or why its text can't be followed."""
+
+    text: str  #: ``ImageReference`` in full, or the file's own text where it is not followed
+    services: tuple[ServiceName, ...]
+    reference: ImageReference | None
+    unwatched_because: str = ""
+
+
+def followed_images(
+    file: ComposeFile, environment: Mapping[str, str], stateful: tuple[ServiceName, ...] = ()
+) -> tuple[FollowedImage, ...]:
+    """Return each distinct image once, in file order.
+
+    Not followed, with the reason: a variable that ``environment`` can't resolve, an image pinned
+    by digest (with or without a tag beside it), one that is built here, a stateful service's.
+    """
+    found: dict[str, FollowedImage] = {}
+    for service in file.services:
+        image = _follow(service, environment, stateful)
+        if image is None:
+            continue
+        earlier = found.get(image.text)
+        if earlier and (earlier.reference is not None or image.reference is None):
+            image = FollowedImage(
+                earlier.text, (*earlier.services, service.name), earlier.reference, earlier.unwatched_because
+            )
+        found[image.text] = image
+    return tuple(found.values())
+
+
+def _follow(
+    service: ComposeService, environment: Mapping[str, str], stateful: tuple[ServiceName, ...]
+) -> FollowedImage | None:
+    if service.image is None:
+        return None
+    names = (service.name,)
+    try:
+        reference = ImageReference.parse(interpolate(service.image, environment))
+    except Unresolved as unresolved:
+        return FollowedImage(service.image, names, None, f"variable {unresolved.what} is not set")
+    except InvalidReference:
+        return FollowedImage(service.image, names, None, "it is not an image name")
+    if reference.digest:
+        return FollowedImage(str(reference), names, None, "it is pinned by digest")
+    if service.builds:
+        return FollowedImage(str(reference), names, None, "it is built from the repository")
+    if service.is_stateful(stateful):
+        return FollowedImage(str(reference), names, None, "its service is stateful")
+    return FollowedImage(str(reference), names, reference)

@@ -1,0 +1,188 @@
+"""One run of the pipeline towards one revision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+
+from reconciler.domain.errors import ReconcilerError, Recovery
+from reconciler.domain.references import Digest, ImageReference, ProjectName, ServiceName
+from reconciler.domain.revision import Revision
+
+DeploymentId = NewType("DeploymentId", int)
+
+
+class Trigger(StrEnum):
+    """What noticed that the revision moved."""
+
+    GIT_POLL = "git-poll"
+    PUSH = "push"
+    WEBHOOK = "webhook"
+    IMAGE_WATCH = "image-watch"
+    REGISTRY_EVENT = "registry-event"
+    PERSON = "person"
+    ROLLBACK = "rollback"
+    PROMOTION = "promotion"
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the master switch and the project's toggle hold it."""
+        return self not in {Trigger.PERSON, Trigger.ROLLBACK}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a deployment was asked for."""
+
+    trigger: Trigger
+    actor: str  #: who or what: a person, ``poller``, a token's name
+    detail: str = ""  #: in plain words, e.g. ``main moved 1f2e3d4c → 9a8b7c6d``
+
+
+class Status(StrEnum):
+    """Where a deployment stands. All but the first two are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DEPLOYED = "deployed"  #: verified: what runs is what was pinned
+    ROLLED_BACK = "rolled-back"  #: it failed; the last good revision runs again, verified
+    FAILED = "failed"  #: it failed; ``error`` says what runs now
+    SUPERSEDED = "superseded"  #: a newer revision took its place before it changed anything
+    WITHDRAWN = "withdrawn"  #: held at the gate before it changed anything
+    NEEDS_OPERATOR = "needs-operator"  #: a person has to look: ``error`` says at what
+
+    @property
+    def final(self) -> bool:
+        """Whether it can't change any more."""
+        return self not in {Status.QUEUED, Status.RUNNING}
+
+
+#: Status → those that may follow it.
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.SUPERSEDED, Status.WITHDRAWN}),
+    Status.RUNNING: frozenset(
+        {
+            Status.QUEUED,  # a try that failed for a passing reason, and waits for the next
+            Status.DEPLOYED,
+            Status.ROLLED_BACK,
+            Status.FAILED,
+            Status.SUPERSEDED,
+            Status.WITHDRAWN,
+            Status.NEEDS_OPERATOR,
+        }
+    ),
+}
+
+
+class Stage(StrEnum):
+    """The pipeline's steps, in order; the last only after a failure."""
+
+    PREPARE = "prepare"
+    GATE = "gate"
+    APPLY = "apply"
+    VERIFY = "verify"
+    ROLL_BACK = "roll-back"
+
+    @property
+    def changes_target(self) -> bool:
+        """Whether a crash in it may have left the target half changed."""
+        return self in {Stage.APPLY, Stage.VERIFY, Stage.ROLL_BACK}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it is recorded."""
+
+    code: str
+    message: str
+    recovery: Recovery
+    remedy: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: ReconcilerError) -> "Failure":
+        """Return what ``error`` says."""
+        return cls(error.code, error.message, error.recovery, error.remedy, dict(error.evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage of one deployment, as it went."""
+
+    stage: Stage
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: str = ""  #: empty while under way; ``ok``, ``failed``, ``interrupted``, or a reason code
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took; None while under way."""
+        return self.finished_at - self.started_at if self.finished_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The exact image that a service runs, and the tag that was followed to it."""
+
+    image: ImageReference
+    digest: Digest
+
+    def __str__(self) -> str:
+        return self.image.pinned_to(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedService:
+    """What one service of the rendered compose file should look like once it is up."""
+
+    name: ServiceName
+    pin: Pin | None  #: None for stateful services and for images that nobody can look up
+    replicas: int = 1
+    may_finish: bool = False  #: a one-shot: exit status 0 is success
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRevision:
+    """All that applying needs; kept, so that a rollback needs neither network nor build."""
+
+    revision: Revision  #: complete: every digest resolved
+    services: tuple[PlannedService, ...]  #: in file order, never empty
+    compose_file: str  #: path in the work tree
+    override_file: str  #: path in the work tree, below ``.deploy/``
+    rendered_sha256: str  #: of the rendered compose file, secrets left out
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One decision to run a revision, and what became of it."""
+
+    id: DeploymentId
+    project: ProjectName
+    revision: Revision  #: as asked for; ``prepared`` has it complete
+    causes: tuple[Cause, ...]  #: oldest first; later ones were coalesced into it
+    status: Status
+    created_at: datetime
+    forced: bool = False  #: a person insisted: neither quarantine nor 'already live' refuse it
+    stage: Stage = Stage.PREPARE  #: the one under way, or the last one
+    attempt: int = 1
+    fence: int = 0  #: grows with each claim; a write with an older one is refused
+    not_before: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    prepared: PreparedRevision | None = None
+    restores: DeploymentId | None = None  #: a rollback asked for by a person: to this one
+    rolled_back_to: DeploymentId | None = None
+    superseded_by: DeploymentId | None = None
+    error: Failure | None = None
+    stages: tuple[StageRecord, ...] = ()
+
+    @property
+    def automatic(self) -> bool:
+        """Whether no person asked for it."""
+        return all(cause.trigger.automatic for cause in self.causes)
+
+    @property
+    def target_revision(self) -> Revision:
+        """The revision as completely as it is known."""
+        return self.prepared.revision if self.prepared else self.revision

@@ -1,0 +1,244 @@
+"""The expected failures, each with what has to happen before another try makes sense.
+
+Whatever is not in this tree is a bug. ``code`` is stable: API, CLI, page and logs all show it.
+A message names its subject and never holds a secret.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Recovery(StrEnum):
+    """What helps."""
+
+    RETRY = "retry"  #: time: try again with backoff
+    STALL = "stall"  #: a newer revision or declaration
+    OPERATOR = "operator"  #: a person has to act
+
+
+class ReconcilerError(Exception):
+    """An expected failure, with the evidence to act on it."""
+
+    code: ClassVar[str] = "internal-error"
+    recovery: ClassVar[Recovery] = Recovery.OPERATOR
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, message: str, **evidence: str) -> None:
+        super().__init__(message)
+        self.message = message
+        #: What was seen: host, exit status, expected and observed. Never a secret.
+        self.evidence: Mapping[str, str] = evidence
+
+
+# ── What was asked for ────────────────────────────────────────────────────────────────────────
+
+
+class InvalidInput(ReconcilerError):
+    """A value from outside that we do not accept; names the field, the value and the remedy."""
+
+    code = "invalid-input"
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        shown = repr(value if not isinstance(value, str) or len(value) <= 80 else value[:77] + "…")
+        super().__init__(f"{field}: {shown} {problem}", field=field)
+        self.field = field
+        self.problem = problem
+
+
+class InvalidReference(InvalidInput):
+    """Text that does not name what it should: a digest, commit, branch, image or URL."""
+
+    code = "invalid-reference"
+    recovery = Recovery.STALL
+
+
+class InvalidComposeFile(ReconcilerError):
+    """The compose file can't be used as it stands at this commit."""
+
+    code = "invalid-compose-file"
+    recovery = Recovery.STALL
+    remedy = "correct the compose file and push again"
+
+
+class ConfigError(ReconcilerError):
+    """The daemon's own configuration is wrong; ``problems`` lists every wrong key."""
+
+    code = "invalid-configuration"
+    remedy = "correct the keys named and start again; `reconciler check-config` looks without starting"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class NotFound(ReconcilerError):
+    """No such project, deployment, secret or repository."""
+
+    code = "not-found"
+
+
+class AlreadyExists(ReconcilerError):
+    """The name is taken."""
+
+    code = "already-exists"
+    remedy = "choose another name, or change the one that exists"
+
+
+class Conflict(ReconcilerError):
+    """The request does not fit the present state, e.g. removing what is being deployed."""
+
+    code = "conflict"
+
+
+class Refused(ReconcilerError):
+    """A deployment that was asked for and may not start; ``code`` is the reason's own."""
+
+    def __init__(self, code: str, message: str, **evidence: str) -> None:
+        super().__init__(message, **evidence)
+        self.reason_code = code
+
+
+class AccessDenied(ReconcilerError):
+    """The caller may not do this."""
+
+    code = "access-denied"
+
+
+# ── Where revisions come from ─────────────────────────────────────────────────────────────────
+
+
+class SourceError(ReconcilerError):
+    """A git server or registry did not give what was asked."""
+
+    code = "source-error"
+    recovery = Recovery.RETRY
+
+
+class SourceUnreachable(SourceError):
+    """No answer in time, a refused connection, or a 5xx answer."""
+
+    code = "source-unreachable"
+
+
+class SourceThrottled(SourceError):
+    """The server asks to be left alone for ``retry_after``."""
+
+    code = "source-throttled"
+
+    def __init__(self, message: str, retry_after: timedelta, **evidence: str) -> None:
+        super().__init__(message, **evidence)
+        self.retry_after = retry_after
+
+
+class SourceDenied(SourceError):
+    """Our credentials were refused, or some are needed and there are none."""
+
+    code = "source-denied"
+    recovery = Recovery.OPERATOR
+    remedy = "store credentials that may read it: `reconciler secret set`"
+
+
+class SourceProtocolError(SourceError):
+    """An answer that is not one: HTML, cut short, too large, another content type."""
+
+    code = "source-protocol-error"
+
+
+class SourceRedirected(SourceError):
+    """The server sends us to another host, where our credentials do not belong."""
+
+    code = "source-redirected"
+    recovery = Recovery.OPERATOR
+    remedy = "if the repository moved, give the project its new URL"
+
+
+class HostKeyMismatch(SourceError):
+    """The SSH host key is not the pinned one."""
+
+    code = "host-key-changed"
+    recovery = Recovery.OPERATOR
+    remedy = "find out why it changed before you pin the new one"
+
+
+class RevisionNotFound(SourceError):
+    """The branch, commit, file or image does not exist there."""
+
+    code = "revision-not-found"
+    recovery = Recovery.STALL
+
+
+# ── While rolling out ─────────────────────────────────────────────────────────────────────────
+
+
+class RolloutError(ReconcilerError):
+    """A stage of a deployment did not do what it should."""
+
+    code = "rollout-error"
+    recovery = Recovery.STALL
+
+
+class PreconditionFailed(RolloutError):
+    """Something on this machine is missing: a tool, the engine, space, permission."""
+
+    code = "precondition-failed"
+    recovery = Recovery.OPERATOR
+
+
+class TargetUnreachable(RolloutError):
+    """The engine or host did not answer."""
+
+    code = "target-unreachable"
+    recovery = Recovery.RETRY
+
+
+class WorkTreeDirty(RolloutError):
+    """Tracked files of the project's work tree were changed by hand; nothing was overwritten."""
+
+    code = "work-tree-dirty"
+    recovery = Recovery.OPERATOR
+    remedy = "commit the changes to the repository, or restore the files named"
+
+
+class CommandFailed(RolloutError):
+    """A command ended with another status than 0, or ran out of time."""
+
+    code = "command-failed"
+
+
+class VerificationFailed(RolloutError):
+    """What runs is not what was pinned, or is not healthy."""
+
+    code = "verification-failed"
+
+
+class Interrupted(RolloutError):
+    """The daemon is shutting down, or another worker took the deployment over."""
+
+    code = "interrupted"
+    recovery = Recovery.RETRY
+
+
+# ── What we remember ──────────────────────────────────────────────────────────────────────────
+
+
+class StoreError(ReconcilerError):
+    """The database is locked, full or gone; whatever was under way is abandoned whole."""
+
+    code = "store-unavailable"
+    recovery = Recovery.RETRY
+
+
+class StoreCorrupt(StoreError):
+    """The database is missing where there should be one, damaged, or of a newer version."""
+
+    code = "store-corrupt"
+    recovery = Recovery.OPERATOR
+    remedy = "restore a backup with `reconciler restore`"
+
+
+class ClaimLost(StoreError):
+    """Another worker holds this deployment now; nothing more may be written for it."""
+
+    code = "claim-lost"

@@ -1,0 +1,75 @@
+"""Why a deployment must not start. One function serves triggers, rollout, `why`, API and page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.domain.project import Project, ProjectKind
+
+
+class ReasonCode(StrEnum):
+    """Stable codes of answers to 'why did it, why did it not?'."""
+
+    NOTHING_TO_DEPLOY = "nothing-to-deploy"
+    EXPOSE_MISSING = "expose-missing"
+    MASTER_SWITCH_OFF = "master-switch-off"
+    EMERGENCY_FILE = "emergency-file"
+    AUTO_DEPLOY_OFF = "auto-deploy-off"
+    QUARANTINED = "quarantined"
+    ALREADY_LIVE = "already-live"
+    ALREADY_QUEUED = "already-queued"
+    ALREADY_RUNNING = "already-running"
+    REPLACED_QUEUED = "replaced-queued"
+    ADMITTED = "admitted"
+    NOTHING_TO_RESTORE = "nothing-to-restore"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, for people and for programs."""
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSwitch:
+    """Whether automatic deployments may start anywhere."""
+
+    enabled: bool = True
+    changed_by: str = ""
+    changed_at: datetime | None = None
+    reason: str = ""
+    emergency_file: str = ""  #: path of the file that stops everything; empty where there is none
+
+
+def reasons_to_refuse(project: Project) -> tuple[Reason, ...]:
+    """Return why ``project`` can't be deployed at all as it is declared, whoever asks."""
+    if not project.kind.deployable:
+        text = f"a {project.kind} project has nothing to deploy"
+        return (Reason(ReasonCode.NOTHING_TO_DEPLOY, text),)
+    if project.kind is ProjectKind.COMPOSE and (
+        project.expose_service is None or project.expose_port is None
+    ):
+        text = (
+            "expose_service and expose_port are not both set; "
+            f"`reconciler project set {project.name} --expose-service web --expose-port 8080`"
+        )
+        return (Reason(ReasonCode.EXPOSE_MISSING, text),)
+    return ()
+
+
+def reasons_to_hold(project: Project, switch: MasterSwitch) -> tuple[Reason, ...]:
+    """Return why an automatic deployment must wait; empty means the gate is open."""
+    reasons = []
+    if switch.emergency_file:
+        text = f"the emergency file {switch.emergency_file} is there; remove it to go on"
+        reasons.append(Reason(ReasonCode.EMERGENCY_FILE, text))
+    if not switch.enabled:
+        who = f" by {switch.changed_by}" if switch.changed_by else ""
+        why = f" ({switch.reason})" if switch.reason else ""
+        reasons.append(Reason(ReasonCode.MASTER_SWITCH_OFF, f"the master switch was turned off{who}{why}"))
+    if not project.auto_deploy:
+        reasons.append(Reason(ReasonCode.AUTO_DEPLOY_OFF, f"auto-deploy of {project.name} is off"))
+    return tuple(reasons)

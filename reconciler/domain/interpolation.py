@@ -1,0 +1,86 @@
+"""Compose's ``$VARIABLE`` syntax, resolved with a project's own environment only.
+
+Source: Compose specification, ``12-interpolation.md``.
+"""
+
+import re
+from collections.abc import Mapping
+
+_EXPRESSION = re.compile(r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\{))")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-?+]")
+_DEEPEST = 10
+
+
+class Unresolved(Exception):  # noqa: N818  an answer, not an error
+    """A variable that the environment does not have, or an expression that nobody can read."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+def interpolate(text: str, environment: Mapping[str, str], depth: int = 0) -> str:
+    """Return ``text`` with its variables resolved; ``$$`` is a literal ``$``.
+
+    Raises:
+        Unresolved: a variable without value and default, a required one, or bad syntax.
+    """
+    if depth > _DEEPEST:
+        raise Unresolved("defaults nested too deeply")
+    out: list[str] = []
+    at = 0
+    while (dollar := text.find("$", at)) >= 0:
+        out.append(text[at:dollar])
+        match = _EXPRESSION.match(text, dollar)
+        if match is None:
+            raise Unresolved(f"invalid expression at {text[dollar : dollar + 10]!r}")
+        if match["escaped"]:
+            out.append("$")
+            at = match.end()
+        elif match["plain"]:
+            out.append(_value(match["plain"], environment))
+            at = match.end()
+        else:
+            close = _closing_brace(text, match.end())
+            out.append(_braced(text[match.end() : close], environment, depth))
+            at = close + 1
+    return "".join(out) + text[at:]
+
+
+def _value(name: str, environment: Mapping[str, str]) -> str:
+    if name not in environment:
+        raise Unresolved(name)
+    return environment[name]
+
+
+def _closing_brace(text: str, at: int) -> int:
+    depth = 1
+    for position in range(at, len(text)):
+        depth += (text[position] == "{" and text[position - 1] == "$") - (text[position] == "}")
+        if depth == 0:
+            return position
+    raise Unresolved("a brace that is not closed")
+
+
+def _braced(expression: str, environment: Mapping[str, str], depth: int) -> str:
+    name_match = _NAME.match(expression)
+    if name_match is None:
+        raise Unresolved(f"invalid expression {expression[:20]!r}")
+    name = name_match.group()
+    rest = expression[name_match.end() :]
+    if not rest:
+        return _value(name, environment)
+    operator_match = _OPERATOR.match(rest)
+    if operator_match is None:
+        raise Unresolved(f"invalid expression {expression[:20]!r}")
+    operator, word = operator_match.group(), rest[operator_match.end() :]
+    value = environment.get(name)
+    present = bool(value) if operator.startswith(":") else value is not None
+    if operator.endswith("+"):
+        return interpolate(word, environment, depth + 1) if present else ""
+    if present and value is not None:
+        return value
+    if operator.endswith("-"):
+        return interpolate(word, environment, depth + 1)
+    raise Unresolved(name)

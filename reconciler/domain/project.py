@@ -1,0 +1,79 @@
+"""What the operator declared."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.domain.references import (
+    BranchName,
+    GitUrl,
+    ImageReference,
+    ProjectName,
+    RepositoryPath,
+    ServiceName,
+)
+
+
+class ProjectKind(StrEnum):
+    """What a project is made of."""
+
+    COMPOSE = "compose"  #: a repository with a compose file
+    IMAGE = "image"  #: one image, no repository
+    TUNNEL = "tunnel"  #: forwards traffic; nothing to deploy
+    DOMAIN_ONLY = "domain_only"  #: a name for something else; nothing to deploy
+
+    @property
+    def deployable(self) -> bool:
+        """Whether there is anything to deploy."""
+        return self in {ProjectKind.COMPOSE, ProjectKind.IMAGE}
+
+
+@dataclass(frozen=True, slots=True)
+class HostedSource:
+    """A branch of a bare repository that this daemon keeps, named like the project's source."""
+
+    repository: ProjectName
+    branch: BranchName
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSource:
+    """A branch of a repository elsewhere."""
+
+    url: GitUrl
+    branch: BranchName
+
+
+Source = HostedSource | ExternalSource
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """How an ``image`` project's one container is run; a compose project's file says this itself."""
+
+    ports: tuple[str, ...] = ()  #: compose short syntax, e.g. ``127.0.0.1:8080:80``
+    volumes: tuple[str, ...] = ()  #: named volumes only, e.g. ``data:/var/lib/app``
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One deployable unit as declared. Facts about what runs are in ``ProjectState``."""
+
+    name: ProjectName
+    kind: ProjectKind
+    created_at: datetime
+    updated_at: datetime
+    source: Source | None = None  #: compose projects only
+    compose_path: RepositoryPath = RepositoryPath("compose.yaml")
+    image: ImageReference | None = None  #: image projects only
+    container: Container = field(default_factory=Container)  #: image projects only
+    auto_deploy: bool = False
+    expose_service: ServiceName | None = None  #: required before a compose project deploys
+    expose_port: int | None = None  #: 1 to 65535; required before a compose project deploys
+    stateful_services: tuple[ServiceName, ...] = ()  #: never pinned, e.g. databases
+    generation: int = 1  #: grows with each edit of what would run; a toggle is no such edit
+
+    @property
+    def followed_branch(self) -> BranchName | None:
+        """The branch whose tip should run; None without a repository."""
+        return self.source.branch if self.source else None

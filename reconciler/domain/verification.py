@@ -1,0 +1,172 @@
+"""Whether what runs is what was pinned, and well. Judged from samples; never from an exit status."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from reconciler.domain.deployment import PlannedService, PreparedRevision
+from reconciler.domain.references import Digest
+
+
+class ContainerState(StrEnum):
+    """What the engine says of a container.
+
+    Source: Docker Engine API v1.41, ``ContainerState.Status``.
+    """
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """What the container's own health check says."""
+
+    NONE = "none"  #: it has no health check
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSample:
+    """One container at one instant."""
+
+    id: str
+    service: str
+    state: ContainerState
+    digests: frozenset[Digest]  #: every digest by which the engine knows its image
+    health: Health = Health.NONE
+    restarts: int = 0
+    exit_status: int | None = None  #: None while it runs
+    started_at: str = ""  #: as the engine says it; a change between samples is a restart
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How long good has to last."""
+
+    healthy: timedelta = timedelta(seconds=5)  #: with a health check that passes
+    unchecked: timedelta = timedelta(seconds=25)  #: without one: longer than a slow crash takes
+    timeout: timedelta = timedelta(minutes=5)  #: for all of it, slow health checks included
+    restarts: int = 3  #: that a container may need, e.g. until its database answers; more is a crash loop
+
+
+class Verdict(StrEnum):
+    """What the samples so far amount to."""
+
+    GOOD = "good"
+    UNDECIDED = "undecided"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, and for each service in trouble what is wrong with it."""
+
+    verdict: Verdict
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All containers of a project, ``at`` a monotonic offset from the first look."""
+
+    at: timedelta
+    containers: tuple[ContainerSample, ...]
+
+
+def judge(prepared: PreparedRevision, seen: Sequence[Observation], window: Window) -> Judgement:
+    """Judge ``seen``, oldest first, against what was prepared.
+
+    Bad at once: another digest than the pinned one, an exit status other than 0, a crash loop, an
+    unhealthy container, a long-running service that finished. Good once every service was well
+    for its whole window. Undecided until then, and bad when the timeout is over.
+    """
+    latest = seen[-1]
+    problems = [problem for service in prepared.services for problem in _problems(service, seen, window)]
+    if problems:
+        return Judgement(Verdict.BAD, tuple(problems))
+    waiting = [text for service in prepared.services if (text := _still_waiting(service, seen, window))]
+    if not waiting:
+        return Judgement(Verdict.GOOD)
+    verdict = Verdict.BAD if latest.at >= window.timeout else Verdict.UNDECIDED
+    return Judgement(verdict, tuple(waiting))
+
+
+def _of(service: PlannedService, observation: Observation) -> list[ContainerSample]:
+    return [sample for sample in observation.containers if sample.service == service.name]
+
+
+def _problems(service: PlannedService, seen: Sequence[Observation], window: Window) -> Iterable[str]:
+    first = {sample.id: sample for sample in _of(service, seen[0])}
+    for sample in _of(service, seen[-1]):
+        name = f"{service.name}: container {sample.id[:12]}"
+        status = "" if sample.exit_status is None else f" (exit status {sample.exit_status})"
+        if service.pin and service.pin.digest not in sample.digests:
+            observed = ", ".join(sorted(digest.short for digest in sample.digests)) or "an unknown image"
+            yield f"{name} runs {observed}, pinned is {service.pin.digest.short}"
+        if sample.state in {ContainerState.DEAD, ContainerState.PAUSED}:
+            yield f"{name} is {sample.state}{status}"
+        if sample.state is ContainerState.EXITED and not (sample.exit_status == 0 and service.may_finish):
+            yield f"{name} ended{status}" + (
+                ", but it should keep running" if sample.exit_status == 0 else ""
+            )
+        if sample.health is Health.UNHEALTHY:
+            yield f"{name} is unhealthy"
+        before = first.get(sample.id)
+        if before and sample.restarts - before.restarts > window.restarts:
+            yield f"{name} keeps restarting{status}"
+    if len(_of(service, seen[-1])) < len(first):
+        yield f"{service.name}: a container vanished while it was watched"
+
+
+def _still_waiting(service: PlannedService, seen: Sequence[Observation], window: Window) -> str:
+    """Return what ``service`` is waited for; empty once it has been well for its window."""
+    latest = seen[-1]
+    samples = _of(service, latest)
+    if len(samples) < service.replicas:
+        return f"{service.name}: {len(samples)} of {service.replicas} containers are there"
+    if all(sample.state is ContainerState.EXITED for sample in samples):
+        return ""
+    if any(sample.health is Health.STARTING for sample in samples):
+        return f"{service.name}: its health check has not passed yet"
+    if not _well(samples):
+        return f"{service.name}: a container is restarting or not started yet"
+    checked = all(
+        sample.health is Health.HEALTHY or sample.state is ContainerState.EXITED for sample in samples
+    )
+    needed = window.healthy if checked else window.unchecked
+    well_for = latest.at - _well_since(service, seen)
+    if well_for < needed:
+        return f"{service.name}: well for {well_for.total_seconds():.0f} of {needed.total_seconds():.0f} s"
+    return ""
+
+
+def _well_since(service: PlannedService, seen: Sequence[Observation]) -> timedelta:
+    """Return since when the very containers of the last look have been well, without a restart."""
+    latest = _lives(_of(service, seen[-1]))
+    since = seen[-1].at
+    for observation in reversed(seen):
+        samples = _of(service, observation)
+        if not _well(samples) or _lives(samples) != latest:
+            break
+        since = observation.at
+    return since
+
+
+def _lives(samples: Sequence[ContainerSample]) -> set[tuple[str, int, str]]:
+    return {(sample.id, sample.restarts, sample.started_at) for sample in samples}
+
+
+def _well(samples: Sequence[ContainerSample]) -> bool:
+    return all(
+        sample.state in {ContainerState.RUNNING, ContainerState.EXITED}
+        and sample.health in {Health.NONE, Health.HEALTHY}
+        for sample in samples
+    )
