@@ -5,6 +5,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if ! command -v uv >/dev/null; then
+  # Kept apart from .venv, which holds only what is locked.
+  [ -x .cache/lock/bin/uv ] || { python3 -m venv .cache/lock && .cache/lock/bin/pip --quiet install uv; }
+  PATH=$PWD/.cache/lock/bin:$PATH
+fi
+
 compile() {
   local output=$1
   shift

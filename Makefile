@@ -1,0 +1,46 @@
+# `make` alone lists what there is. Every target sets up what it needs, once.
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench faults parts lock clean
+.SILENT:
+SHELL := bash
+# Test files or options, e.g. `make test TESTS="tests/unit -k gate"`.
+TESTS ?=
+
+help: ## list the targets
+	sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+run: ## start the daemon
+	packaging/venv.sh run
+	exec .venv/bin/reconciler serve
+
+test: parts check ## every check, then every test (in parallel)
+	.venv/bin/pytest -q --numprocesses auto --maxprocesses 8 --dist loadgroup $(TESTS)
+
+check: ## format, lint, types, imports
+	packaging/venv.sh dev
+	.venv/bin/ruff format --quiet --diff .
+	.venv/bin/ruff check --quiet .
+	.venv/bin/mypy --no-error-summary
+	report=$$(.venv/bin/lint-imports --no-logo) || { echo "$$report"; exit 1; }
+
+format: ## format the code, and mend what the linter can
+	packaging/venv.sh dev
+	.venv/bin/ruff check --quiet --fix . || true
+	.venv/bin/ruff format --quiet .
+
+faults: parts ## only the tests that kill, hang, fill, partition and lie
+	packaging/venv.sh dev
+	.venv/bin/pytest -q -m fault $(TESTS)
+
+bench: parts ## the benchmarks, one after another
+	packaging/venv.sh dev
+	.venv/bin/pytest -q -s -m bench $(or $(TESTS),tests/benchmarks)
+
+parts: ## install the real components the tests use (root on Debian)
+	tests/parts/install.sh || test -z "$$RECONCILER_TEST_REQUIRE_ALL"
+
+lock: ## write the locked requirements anew (UPGRADE=1 for newer versions)
+	packaging/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## remove what make made here
+	rm -rf .venv .cache artefacts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
