@@ -128,7 +128,8 @@ class DockerEngine:
         """
         changes = [f"CMD {json.dumps(list(cmd))}", "ENV PATH=/bin"]
         for key, value in {**(labels or {}), RUN_LABEL: self.run_id}.items():
-            changes.append(f"LABEL {json.dumps(key)}={json.dumps(value)}")
+            # Dockerfiles replace variables inside double quotes, too.
+            changes.append(f"LABEL {json.dumps(key)}={json.dumps(value)}".replace("$", r"\$"))
         if healthcheck:
             changes.append(f"HEALTHCHECK {healthcheck}")
         options = [option for change in changes for option in ("--change", change)]
@@ -242,14 +243,15 @@ class _SharedEngine:
 
 def engine_answers() -> bool:
     """Tell whether an engine answers on the default socket."""
-    if not SOCKET.exists():
+    return SOCKET.exists() and docker_answers("--host", f"unix://{SOCKET}", "version")
+
+
+def docker_answers(*arguments: str) -> bool:
+    """Tell whether there is a docker client, and this ends well."""
+    try:
+        asked = subprocess.run(["docker", *arguments], capture_output=True, timeout=20, check=False)
+    except FileNotFoundError:
         return False
-    asked = subprocess.run(
-        ["docker", "--host", f"unix://{SOCKET}", "version", "--format", "{{.Server.Version}}"],
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
     return asked.returncode == 0
 
 

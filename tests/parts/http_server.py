@@ -175,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.end_headers()
             self._stream(answer.body)
+        elif self.command == "HEAD":
+            self.end_headers()
         else:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()

@@ -131,13 +131,15 @@ def _unprivileged_user() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _program(name: str) -> Path:
+def find_program(name: str) -> Path | None:
     """Find one of PostgreSQL's programs; Debian keeps them off PATH, one folder a version."""
-    installed = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3])
-    )
-    if installed:
-        return installed[-1]
-    if found := shutil.which(name):
-        return Path(found)
+    installed = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    newest = max(installed, key=lambda path: int(path.parts[-3]), default=None)
+    found = newest or shutil.which(name)
+    return Path(found) if found else None
+
+
+def _program(name: str) -> Path:
+    if found := find_program(name):
+        return found
     raise FileNotFoundError(f"PostgreSQL's {name} is not installed")
