@@ -64,7 +64,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     stdin: Secret | None = None
     timeout: timedelta = timedelta(minutes=10)
-    output_limit_bytes: int = 1 << 20  #: what is kept of stdout for the caller; more is an error
+    output_limit_bytes: int = 1 << 20  #: of stdout; more is an error, or cut where lines are followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +275,19 @@ class RegistryCredentials:
     identity_token: bool = False  #: ``password`` is an OAuth2 refresh token
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryStatus:
+    """How one registry host fares, for status and health."""
+
+    host: str
+    reachable: bool | None  #: whether it answered last time; None before it was asked
+    error: str  #: what its last look-up failed of; empty after one that did not
+    cooling_until: datetime | None  #: it asked to be left alone until then
+    limit: int | None  #: pulls in its window, as its ``ratelimit-limit`` says
+    limit_remaining: int | None  #: as its last ``ratelimit-remaining`` said
+    requests_sent: int  #: since the start, token requests included
+
+
 class ImageRegistry(Protocol):
     """Container registries, over the OCI distribution API."""
 
@@ -361,8 +374,7 @@ class PollTask:
     project: ProjectName
     source: ExternalSource
     tracked: CommitSha | None
-    failures: int
-    branch_gone: bool
+    health: SourceHealth  #: as the last look left it
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,7 +531,10 @@ class ProjectStore(Protocol):
         ...
 
     def lift_quarantine(self, name: ProjectName) -> int:
-        """Let the project's quarantined revisions deploy again; return how many there were."""
+        """Let the project's quarantined revisions deploy again; return how many there were.
+
+        What is tracked goes back to what is live, so that the next look finds the difference.
+        """
         ...
 
 
@@ -563,8 +578,8 @@ class WatchStore(Protocol):
         """Replace the project's images; digests already known are kept."""
         ...
 
-    def record_lookups(self, name: ProjectName, images: Sequence[WatchedImage]) -> None:
-        """Record what the look-ups of a tick gave."""
+    def record_lookups(self, lookups: Mapping[ProjectName, Sequence[WatchedImage]]) -> None:
+        """Record what the look-ups of a tick gave, in one transaction."""
         ...
 
     def seed_images(self, name: ProjectName, digests: ImageDigests) -> None:
@@ -620,7 +635,8 @@ class DeploymentStore(Protocol):
         """End it, in one transaction with what follows from it. Raises ``ClaimLost``.
 
         ``DEPLOYED`` makes it the live one, adds its digests to the tracked ones that are not
-        known yet, and lifts the quarantine of other revisions. A ``quarantine`` text quarantines
+        known yet, which seeds the images of a project whose auto-deploy is on, and lifts the
+        quarantine of other revisions. A ``quarantine`` text quarantines
         its revision. ``WITHDRAWN`` puts back what was tracked before it.
         """
         ...
@@ -630,6 +646,10 @@ class DeploymentStore(Protocol):
 
         Where a newer one waits already, it ends as superseded by that. Raises ``ClaimLost``.
         """
+        ...
+
+    def find_queued(self, project: ProjectName) -> Deployment | None:
+        """Return the deployment of ``project`` that waits."""
         ...
 
     def withdraw_queued(self, deployment: DeploymentId, reason: Failure, now: datetime) -> bool:
@@ -717,6 +737,10 @@ class SecretStore(Protocol):
 
     def registry_credentials(self, host: str, project: ProjectName | None) -> RegistryCredentials | None:
         """Return those stored for exactly this host."""
+        ...
+
+    def has_registry_credentials(self, host: str, project: ProjectName) -> bool:
+        """Tell whether the project has its own for this host."""
         ...
 
     def pin_host_key(self, origin: str, key: str, now: datetime) -> None:

@@ -176,12 +176,18 @@ class _Reader:
         thread.start()
         return thread
 
+    def _shorten(self) -> None:
+        """Keep the end of what a caller follows line by line; refuse what one wants whole."""
+        limit = self._command.output_limit_bytes
+        if self._on_line is None:
+            raise CommandFailed(f"`{self._command.argv[0]}` wrote more than {limit} bytes")
+        del self.stdout[: -limit // 2]
+
     def _take(self, name: str, chunk: bytes) -> None:
         if name == "stdout":
             self.stdout += chunk
             if len(self.stdout) > self._command.output_limit_bytes:
-                limit = self._command.output_limit_bytes
-                raise CommandFailed(f"`{self._command.argv[0]}` wrote more than {limit} bytes")
+                self._shorten()
         else:
             self.stderr_tail = (self.stderr_tail + chunk)[-_TAIL_BYTES:]
         if self._on_line is None:

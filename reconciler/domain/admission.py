@@ -58,15 +58,16 @@ def decide_admission(
 ) -> Decision:
     """Decide what becomes of ``request``; the first of these that applies.
 
-    1. the project can't be deployed as declared: refuse;
+    1. the project can't be deployed as declared: refuse, or hold until the declaration is mended;
     2. a brake is on and no person asked: hold;
     3. the same revision waits or runs already: coalesce;
     4. a person didn't insist and it is live, or quarantined: refuse;
     5. admit, in place of an older revision that still waits.
     """
+    automatic = request.cause.trigger.automatic
     if reasons := reasons_to_refuse(project):
-        return Refuse(reasons)
-    if request.cause.trigger.automatic and (reasons := reasons_to_hold(project, switch)):
+        return Hold(reasons) if automatic else Refuse(reasons)
+    if automatic and (reasons := reasons_to_hold(project, switch)):
         return Hold(reasons)
     if same := _same_under_way(state, request):
         return same

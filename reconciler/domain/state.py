@@ -63,4 +63,5 @@ class ProjectState:
     queued: Deployment | None = None
     running: Deployment | None = None
     live: Deployment | None = None  #: whose prepared revision was verified last
+    latest: Deployment | None = None  #: the newest of all, whatever became of it
     quarantined: tuple[Quarantine, ...] = ()

@@ -1,0 +1,1 @@
+"""What happens. The story; knows the domain and the ports only."""

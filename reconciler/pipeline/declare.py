@@ -1,0 +1,238 @@
+"""What an operator may change: projects, their toggle, the live settings.
+
+Safe to repeat. A declaration is one transaction of the store; where a second one follows, a kill
+between the two leaves something that repeating the request completes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+
+from reconciler.domain.errors import AlreadyExists, InvalidInput, NotFound, Refused, SeveralInvalid
+from reconciler.domain.gate import Reason, ReasonCode, reasons_to_refuse
+from reconciler.domain.project import HostedSource, Project, ProjectKind
+from reconciler.domain.references import ProjectName
+from reconciler.domain.settings import find_setting
+from reconciler.pipeline.draft import ProjectDraft, draft_of, parse_draft
+from reconciler.ports import (
+    ProjectStore,
+    Repositories,
+    SettingRecord,
+    SettingStore,
+    Store,
+)
+
+#: Field of a draft → its new value; None clears it.
+ProjectChange = Mapping[str, str | int | bool | tuple[str, ...] | None]
+
+_FIXED = frozenset({"name", "kind"})
+_LONGEST_REMARK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declaration as it is now, and what the operator should know of it."""
+
+    project: Project
+    notes: tuple[str, ...] = ()
+
+
+def declare_project(
+    store: ProjectStore,
+    repositories: Repositories,
+    draft: ProjectDraft,
+    now: datetime,
+    *,
+    create_repository: bool = False,
+) -> Declared:
+    """Add the project that ``draft`` declares.
+
+    Args:
+        store: where it is kept.
+        repositories: where a hosted source must be, or is made.
+        draft: what was asked for.
+        now: when.
+        create_repository: make the hosted repository if it is not there.
+
+    Raises:
+        InvalidInput: one field is wrong. ``SeveralInvalid``: more are.
+        Refused: auto-deploy is asked for where there is nothing to deploy.
+        AlreadyExists: the name is taken.
+    """
+    project = parse_draft(draft, now)
+    _refuse_needless_toggle(project)
+    if _exists(store, project.name):
+        raise AlreadyExists(f"there is a project {project.name} already")
+    if isinstance(project.source, HostedSource):
+        _need_repository(repositories, project.source, create=create_repository)
+    elif create_repository:
+        raise InvalidInput(
+            "create_repository", True, "needs `repository`, the name of the one to make"
+        )
+    store.create_project(project)
+    return Declared(project, _notes(project))
+
+
+def change_project(
+    store: Store,
+    repositories: Repositories,
+    name: ProjectName,
+    change: ProjectChange,
+    now: datetime,
+) -> Declared:
+    """Change the fields that ``change`` names; the others stay.
+
+    The generation grows when what would run changes, so that the next look deploys it. Naming one
+    of ``url`` and ``repository`` lets go of the other.
+
+    Raises:
+        NotFound: no such project.
+        InvalidInput: one field is wrong. ``SeveralInvalid``: more are.
+        Refused: auto-deploy is asked for where there is nothing to deploy.
+    """
+    before = store.get_project(name)
+    wanted = parse_draft(_changed_draft(before, change), now)
+    after = replace(wanted, created_at=before.created_at, generation=before.generation)
+    _refuse_needless_toggle(after)
+    if isinstance(after.source, HostedSource) and after.source != before.source:
+        _need_repository(repositories, after.source, create=False)
+    if _what_would_run(after) != _what_would_run(before):
+        after = replace(after, generation=before.generation + 1)
+    if replace(after, updated_at=before.updated_at) == before:
+        return Declared(before, _notes(before))
+    bound = {(record.name, record.bound_to) for record in store.list_secrets(name)}
+    store.update_project(after)
+    kept = {(record.name, record.bound_to) for record in store.list_secrets(name)}
+    dropped = (
+        f"the credential bound to {origin} was dropped ({what})"
+        for what, origin in sorted(bound - kept)
+    )
+    return Declared(after, (*dropped, *_notes(after)))
+
+
+def enable_auto_deploy(
+    store: Store, repositories: Repositories, name: ProjectName, now: datetime
+) -> Declared:
+    """Let triggers deploy the project. Raises as ``change_project``."""
+    return change_project(store, repositories, name, {"auto_deploy": True}, now)
+
+
+def disable_auto_deploy(
+    store: Store, repositories: Repositories, name: ProjectName, now: datetime
+) -> Declared:
+    """Let only people deploy the project. Raises as ``change_project``."""
+    return change_project(store, repositories, name, {"auto_deploy": False}, now)
+
+
+def remove_project(store: ProjectStore, name: ProjectName) -> None:
+    """Forget the project with its history and secrets; its containers and repository stay.
+
+    Raises:
+        NotFound: no such project.
+        Conflict: a deployment of it is running.
+    """
+    store.remove_project(name)
+
+
+def change_settings(
+    store: SettingStore, values: Mapping[str, object], *, reason: str, actor: str, now: datetime
+) -> None:
+    """Change live settings, all or none.
+
+    Raises:
+        InvalidInput: one key or value is wrong. ``SeveralInvalid``: more are.
+    """
+    parsed: dict[str, bool | int] = {}
+    problems: list[InvalidInput] = []
+    for key, value in values.items():
+        try:
+            parsed[key] = find_setting(key).parse(value)
+        except InvalidInput as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0] if len(problems) == 1 else SeveralInvalid(problems)
+    remark = parse_remark(reason, "reason")
+    for key, setting in parsed.items():
+        store.put_setting(SettingRecord(key, setting, actor, now, remark))
+
+
+def parse_remark(text: str, field: str) -> str:
+    """Return a person's free text for the record.
+
+    Raises:
+        InvalidInput: control characters, which a terminal would obey, or longer than 500.
+    """
+    if len(text) > _LONGEST_REMARK:
+        raise InvalidInput(field, text, f"is longer than {_LONGEST_REMARK} characters")
+    if not text.isprintable():
+        raise InvalidInput(field, text, "must be one line of printable text")
+    return text.strip()
+
+
+def _changed_draft(project: Project, change: ProjectChange) -> ProjectDraft:
+    """Return the project's draft with ``change`` made to it; cleared fields get their default."""
+    known = {field.name: field.default for field in fields(ProjectDraft)}
+    given = dict(change)
+    problems = [
+        InvalidInput(
+            key, value, "can't be changed" if key in _FIXED else "is not a field of a project"
+        )
+        for key, value in given.items()
+        if key in _FIXED or key not in known
+    ]
+    if problems:
+        raise problems[0] if len(problems) == 1 else SeveralInvalid(problems)
+    for one, other in (("url", "repository"), ("repository", "url")):
+        if given.get(one) is not None and other not in change:
+            given[other] = None
+    values = {key: known[key] if value is None else value for key, value in given.items()}
+    # The caller has checked the types of the values: mypy can't follow them through a mapping.
+    return replace(draft_of(project), **values)  # type: ignore[arg-type]
+
+
+def _what_would_run(project: Project) -> Project:
+    """Return ``project`` without what changes no container: times, toggle, exposure."""
+    return replace(
+        project,
+        created_at=datetime.min,  # noqa: DTZ901  a blank, compared with nothing but itself
+        updated_at=datetime.min,  # noqa: DTZ901
+        auto_deploy=False,
+        expose_service=None,
+        expose_port=None,
+        generation=0,
+    )
+
+
+def _refuse_needless_toggle(project: Project) -> None:
+    """Refuse auto-deploy where there is nothing to deploy."""
+    if project.auto_deploy and not project.kind.deployable:
+        reason = reasons_to_refuse(project)[0]
+        raise Refused(reason.code, reason.text, field="auto_deploy")
+
+
+def _need_repository(repositories: Repositories, source: HostedSource, *, create: bool) -> None:
+    if create:
+        repositories.create(source.repository)
+    elif source.repository not in repositories.names():
+        problem = "is not a repository kept here; make it first, or ask for create_repository"
+        raise InvalidInput("repository", source.repository, problem)
+
+
+def _exists(store: ProjectStore, name: ProjectName) -> bool:
+    try:
+        store.get_project(name)
+    except NotFound:
+        return False
+    return True
+
+
+def _notes(project: Project) -> tuple[str, ...]:
+    """Return what stands in the way of a project that should deploy by itself."""
+    if not project.auto_deploy or project.kind is not ProjectKind.COMPOSE:
+        return ()
+    reasons: tuple[Reason, ...] = reasons_to_refuse(project)
+    return tuple(
+        f"it will not deploy yet: {reason.text}"
+        for reason in reasons
+        if reason.code is ReasonCode.EXPOSE_MISSING
+    )

@@ -1,0 +1,284 @@
+"""What an operator writes to declare a project, and the rules it has to meet. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from reconciler.domain.errors import InvalidInput, SeveralInvalid
+from reconciler.domain.project import (
+    Container,
+    ExternalSource,
+    HostedSource,
+    Project,
+    ProjectKind,
+    Source,
+)
+from reconciler.domain.references import (
+    BranchName,
+    GitUrl,
+    ImageReference,
+    RepositoryPath,
+    ServiceName,
+    parse_project_name,
+    parse_repository_path,
+    parse_service_name,
+)
+
+DEFAULT_BRANCH = "main"
+DEFAULT_COMPOSE_PATH = "compose.yaml"
+_MOST_ENTRIES = 100
+
+#: Field → kinds that it belongs to; the fields that are not here belong to all.
+_BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
+    **dict.fromkeys(
+        (
+            "repository",
+            "url",
+            "branch",
+            "compose_path",
+            "expose_service",
+            "expose_port",
+            "stateful_services",
+        ),
+        frozenset({ProjectKind.COMPOSE}),
+    ),
+    **dict.fromkeys(("image", "ports", "volumes"), frozenset({ProjectKind.IMAGE})),
+}
+
+_PORT = re.compile(
+    r"(?:(?P<address>(?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:]{2,39}\]):)?"
+    r"(?:(?P<host>\d{1,5}(?:-\d{1,5})?):)?(?P<container>\d{1,5}(?:-\d{1,5})?)(?:/(?:tcp|udp))?",
+    re.ASCII,
+)
+_VOLUME = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,127}):(?P<path>/[A-Za-z0-9._/@+-]{1,512})(?::(?:ro|rw))?"
+)
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDraft:
+    """A project as it was asked for: text that nobody has checked yet."""
+
+    name: str
+    kind: str
+    repository: str | None = None  #: compose: one that this daemon keeps; or
+    url: str | None = None  #: compose: one elsewhere
+    branch: str | None = None
+    compose_path: str | None = None
+    image: str | None = None
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    expose_service: str | None = None
+    expose_port: int | None = None
+    stateful_services: tuple[str, ...] = ()
+    auto_deploy: bool = False
+
+
+def draft_of(project: Project) -> ProjectDraft:
+    """Return the draft that ``parse_draft`` makes ``project`` of."""
+    source, compose = project.source, project.kind is ProjectKind.COMPOSE
+    return ProjectDraft(
+        name=project.name,
+        kind=project.kind,
+        repository=source.repository if isinstance(source, HostedSource) else None,
+        url=str(source.url) if isinstance(source, ExternalSource) else None,
+        branch=str(source.branch) if source else None,
+        compose_path=project.compose_path if compose else None,
+        image=str(project.image) if project.image else None,
+        ports=project.container.ports,
+        volumes=project.container.volumes,
+        expose_service=project.expose_service,
+        expose_port=project.expose_port,
+        stateful_services=tuple(project.stateful_services),
+        auto_deploy=project.auto_deploy,
+    )
+
+
+def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
+    """Return the project that ``draft`` declares, new at ``now``.
+
+    Raises:
+        InvalidInput: one field is wrong.
+        SeveralInvalid: more are; every one is named.
+    """
+    problems = _Problems()
+    kind = problems.collect(lambda: _parse_kind(draft.kind))
+    name = problems.collect(lambda: parse_project_name(draft.name))
+    if kind is None:
+        raise problems.error()
+    problems.found.extend(_misplaced(draft, kind))
+    empty = Project(
+        name=name or parse_project_name("unnamed"), kind=kind, created_at=now, updated_at=now
+    )
+    project = replace(empty, auto_deploy=draft.auto_deploy)
+    if kind is ProjectKind.COMPOSE:
+        project = _with_compose(project, draft, problems)
+    if kind is ProjectKind.IMAGE:
+        project = _with_image(project, draft, problems)
+    if problems.found:
+        raise problems.error()
+    return project
+
+
+class _Problems:
+    """Collects what is wrong, so that every wrong field is named at once."""
+
+    def __init__(self) -> None:
+        self.found: list[InvalidInput] = []
+
+    def collect(self, parse: Callable[[], Parsed]) -> Parsed | None:
+        try:
+            return parse()
+        except InvalidInput as problem:
+            self.found.append(problem)
+            return None
+
+    def error(self) -> InvalidInput | SeveralInvalid:
+        return self.found[0] if len(self.found) == 1 else SeveralInvalid(self.found)
+
+
+def _parse_kind(text: str) -> ProjectKind:
+    if text not in set(ProjectKind):
+        raise InvalidInput("kind", text, f"is not one of {', '.join(ProjectKind)}")
+    return ProjectKind(text)
+
+
+def _misplaced(draft: ProjectDraft, kind: ProjectKind) -> list[InvalidInput]:
+    return [
+        InvalidInput(field, value, f"does not belong to a {kind} project; leave it out")
+        for field, kinds in _BELONGS_TO.items()
+        if kind not in kinds and (value := getattr(draft, field)) not in (None, ())
+    ]
+
+
+def _with_compose(project: Project, draft: ProjectDraft, problems: _Problems) -> Project:
+    path = draft.compose_path
+    service = draft.expose_service
+    return replace(
+        project,
+        source=_parse_source(draft, problems),
+        compose_path=problems.collect(
+            lambda: parse_repository_path(
+                DEFAULT_COMPOSE_PATH if path is None else path, "compose_path"
+            )
+        )
+        or RepositoryPath(DEFAULT_COMPOSE_PATH),
+        expose_service=problems.collect(lambda: parse_service_name(service, "expose_service"))
+        if service is not None
+        else None,
+        expose_port=problems.collect(lambda: _parse_expose_port(draft.expose_port)),
+        stateful_services=problems.collect(lambda: _parse_services(draft.stateful_services)) or (),
+    )
+
+
+def _with_image(project: Project, draft: ProjectDraft, problems: _Problems) -> Project:
+    container = Container(
+        ports=problems.collect(lambda: parse_ports(draft.ports)) or (),
+        volumes=problems.collect(lambda: parse_volumes(draft.volumes)) or (),
+    )
+    if draft.image is None:
+        problems.found.append(InvalidInput("image", None, "is needed by an image project"))
+        return project
+    text = draft.image
+    return replace(
+        project, image=problems.collect(lambda: ImageReference.parse(text)), container=container
+    )
+
+
+def _parse_source(draft: ProjectDraft, problems: _Problems) -> Source | None:
+    branch_text = DEFAULT_BRANCH if draft.branch is None else draft.branch
+    branch = problems.collect(lambda: BranchName.parse(branch_text))
+    repository, url = draft.repository, draft.url
+    if (repository is None) == (url is None):
+        problem = (
+            "is needed, or `repository`" if url is None else "and `repository` exclude each other"
+        )
+        problems.found.append(InvalidInput("url", url, problem))
+        return None
+    if url is not None:
+        parsed = problems.collect(lambda: GitUrl.parse(url))
+        return ExternalSource(parsed, branch) if parsed and branch else None
+    name = problems.collect(lambda: parse_project_name(repository or "", "repository"))
+    return HostedSource(name, branch) if name and branch else None
+
+
+def _parse_expose_port(port: int | None) -> int | None:
+    if port is not None and not 1 <= port <= 65535:
+        raise InvalidInput("expose_port", port, "must be from 1 to 65535")
+    return port
+
+
+def _parse_services(names: tuple[str, ...]) -> tuple[ServiceName, ...]:
+    _check_number("stateful_services", names)
+    services = (
+        parse_service_name(name, f"stateful_services.{at}") for at, name in enumerate(names)
+    )
+    return tuple(dict.fromkeys(services))
+
+
+def parse_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``texts`` if each is a port in compose's short syntax.
+
+    Source: Compose specification, ``05-services.md``, "ports", short syntax.
+
+    Raises:
+        InvalidInput: naming the first that is not, as ``ports.<index>``.
+    """
+    _check_number("ports", texts)
+    for at, text in enumerate(texts):
+        match = _PORT.fullmatch(text)
+        if not (
+            match
+            and _address_ok(match["address"])
+            and _ranges_ok(match["host"], match["container"])
+        ):
+            problem = "is not a port like '8080:80', '127.0.0.1:8080:80' or '53:53/udp'"
+            raise InvalidInput(f"ports.{at}", text, problem)
+    return texts
+
+
+def _address_ok(address: str | None) -> bool:
+    if address is None or address.startswith("["):
+        return True
+    return all(int(part) <= 255 for part in address.split("."))
+
+
+def _ranges_ok(host: str | None, container: str) -> bool:
+    inside = _range(container)
+    outside = _range(host) if host else inside
+    return (
+        all(1 <= port <= 65535 for port in (*inside, *outside))
+        and inside[0] <= inside[1]
+        and outside[1] - outside[0] == inside[1] - inside[0]
+    )
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
+
+
+def parse_volumes(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``texts`` if each mounts a named volume; folders of the machine are not given away.
+
+    Raises:
+        InvalidInput: naming the first that does not, as ``volumes.<index>``.
+    """
+    _check_number("volumes", texts)
+    for at, text in enumerate(texts):
+        match = _VOLUME.fullmatch(text)
+        if not match or {"..", "."} & set(match["path"].split("/")):
+            problem = (
+                "is not a named volume like 'data:/var/lib/app'; folders of the machine are not"
+            )
+            raise InvalidInput(f"volumes.{at}", text, problem)
+    return texts
+
+
+def _check_number(field: str, entries: tuple[str, ...]) -> None:
+    if len(entries) > _MOST_ENTRIES:
+        raise InvalidInput(field, len(entries), f"entries are more than {_MOST_ENTRIES}")

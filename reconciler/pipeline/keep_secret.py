@@ -1,0 +1,180 @@
+"""Secrets that an operator gives to a project: what each may be, and where it may be sent."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.domain.errors import InvalidInput, InvalidReference, NotFound
+from reconciler.domain.project import ExternalSource, Project
+from reconciler.domain.references import GitScheme, ImageReference, ProjectName
+from reconciler.domain.secret import Secret
+from reconciler.ports import SecretRecord, Store
+
+_LONGEST_VALUE_BYTES = 64 * 1024
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_USERNAME = re.compile(
+    r"[!-9;-~]{0,255}"
+)  # printable ASCII without a colon, which ends it in Basic
+_KEY = re.compile(
+    r"-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    r"(?P<body>[A-Za-z0-9+/=\n]+)\n"
+    r"-----END OPENSSH PRIVATE KEY-----\n?"
+)
+#: Source: OpenSSH, ``PROTOCOL.key``: magic, then cipher name as a length-prefixed string.
+_KEY_MAGIC = b"openssh-key-v1\0"
+_NO_CIPHER = b"\0\0\0\x04none"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretDraft:
+    """A secret as it was given."""
+
+    name: str  #: ``git-token``, ``git-ssh-key``, ``registry:HOST`` or ``variable:NAME``
+    value: Secret
+    username: str = ""
+    bound_to: str | None = None  #: what the caller thinks it will be sent to; None: does not say
+
+
+def put_secret(store: Store, name: ProjectName, draft: SecretDraft, now: datetime) -> SecretRecord:
+    """Store or replace a secret of a project; a variable that changed grows its generation.
+
+    Raises:
+        NotFound: no such project.
+        InvalidInput: name, value or place is wrong; the value is never shown.
+    """
+    project = store.get_project(name)
+    _check_value(draft.value)
+    bound_to = _binding(project, draft)
+    if draft.bound_to is not None and draft.bound_to != bound_to:
+        raise InvalidInput(
+            "bound_to", draft.bound_to, f"is not where it is sent to: {bound_to or 'nowhere'}"
+        )
+    if not _USERNAME.fullmatch(draft.username):
+        raise InvalidInput(
+            "username", draft.username, "must be printable ASCII without spaces or colons"
+        )
+    before = _find(store, name, draft.name)
+    record = store.put_secret(
+        name, draft.name, draft.value, bound_to=bound_to, username=draft.username, now=now
+    )
+    if draft.name.startswith("variable:"):
+        _note_variable(store, project, before, record, now)
+    return record
+
+
+def remove_secret(store: Store, name: ProjectName, secret: str, now: datetime) -> None:
+    """Delete a secret of a project.
+
+    Raises:
+        NotFound: no such project or secret.
+        InvalidInput: not the name of a secret.
+    """
+    project = store.get_project(name)
+    parse_secret_name(secret)
+    if _find(store, name, secret) is None:
+        raise NotFound(f"{name} has no secret {secret}")
+    if secret.startswith("variable:"):
+        # First, so that a kill between the two causes a needless deployment, not a missing one.
+        store.update_project(replace(project, generation=project.generation + 1, updated_at=now))
+    store.remove_secret(name, secret)
+
+
+def parse_secret_name(text: str) -> tuple[str, str]:
+    """Return the family (what stands before a colon) and the subject (what stands behind it).
+
+    Raises:
+        InvalidInput: none of the four, or no registry host or variable name in it.
+    """
+    family, colon, subject = text.partition(":")
+    if family in {"git-token", "git-ssh-key"} and not colon:
+        return family, ""
+    if family == "registry":
+        return family, _parse_registry_host(subject)
+    if family == "variable":
+        if not _VARIABLE.fullmatch(subject):
+            problem = "must name a variable of letters, digits and '_', like variable:DATABASE_URL"
+            raise InvalidInput("secret", text, problem)
+        return family, subject
+    raise InvalidInput(
+        "secret", text, "must be git-token, git-ssh-key, registry:HOST or variable:NAME"
+    )
+
+
+def _parse_registry_host(text: str) -> str:
+    problem = "must name a registry host, like registry:registry.example:5000"
+    try:
+        # A host alone could be an image of Docker Hub: only with a path is it a host for sure.
+        host = ImageReference.parse(f"{text}/name").registry
+    except InvalidReference:
+        raise InvalidInput("secret", f"registry:{text}", problem) from None
+    if "/" in text or host != text:
+        raise InvalidInput("secret", f"registry:{text}", f"{problem}, in lower case")
+    return host
+
+
+def _binding(project: Project, draft: SecretDraft) -> str:
+    """Return the origin or host that the secret is sent to; empty for a variable."""
+    family, subject = parse_secret_name(draft.name)
+    if family == "variable":
+        if draft.username:
+            raise InvalidInput(
+                "username", draft.username, "does not belong to a variable; leave it out"
+            )
+        return ""
+    if family == "registry":
+        if not draft.username:
+            raise InvalidInput("username", draft.username, "is needed for a registry")
+        return subject
+    scheme = GitScheme.SSH if family == "git-ssh-key" else GitScheme.HTTPS
+    if not isinstance(project.source, ExternalSource) or project.source.url.scheme is not scheme:
+        problem = f"needs a project whose url starts with {scheme}://"
+        raise InvalidInput("secret", draft.name, problem)
+    if family == "git-ssh-key":
+        _check_key(draft.value)
+    return project.source.url.origin
+
+
+def _check_value(value: Secret) -> None:
+    text = value.reveal()
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("value", "…", "is not text") from None
+    if not text or "\0" in text:
+        raise InvalidInput("value", "…", "must be text without NUL, and not empty")
+    if size > _LONGEST_VALUE_BYTES:
+        raise InvalidInput("value", f"{size} bytes", f"are more than {_LONGEST_VALUE_BYTES}")
+
+
+def _check_key(value: Secret) -> None:
+    match = _KEY.fullmatch(value.reveal().replace("\r\n", "\n"))
+    problem = "is not an OpenSSH private key; make one with `ssh-keygen -t ed25519 -N ''`"
+    if match is None:
+        raise InvalidInput("value", "…", problem)
+    try:
+        body = base64.b64decode(match["body"].replace("\n", ""), validate=True)
+    except binascii.Error:
+        raise InvalidInput("value", "…", problem) from None
+    if not body.startswith(_KEY_MAGIC):
+        raise InvalidInput("value", "…", problem)
+    if not body.startswith(_KEY_MAGIC + _NO_CIPHER):
+        raise InvalidInput("value", "…", "is a key with a passphrase; store one without")
+
+
+def _find(store: Store, project: ProjectName, name: str) -> SecretRecord | None:
+    return next((record for record in store.list_secrets(project) if record.name == name), None)
+
+
+def _note_variable(
+    store: Store, project: Project, before: SecretRecord | None, after: SecretRecord, now: datetime
+) -> None:
+    """Grow the generation if the variable changed, or a kill kept an earlier change from it.
+
+    ``updated_at`` of the project is never older than its variables' but after such a kill.
+    """
+    changed = before is None or before.fingerprint != after.fingerprint
+    left_over = before is not None and before.updated_at > project.updated_at
+    generation = project.generation + (1 if changed or left_over else 0)
+    store.update_project(replace(project, generation=generation, updated_at=now))

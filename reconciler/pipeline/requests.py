@@ -1,0 +1,80 @@
+"""What people ask for: deploy, roll back, lift a quarantine."""
+
+from dataclasses import dataclass
+
+from reconciler.domain.admission import Request
+from reconciler.domain.deployment import Cause, DeploymentId, Trigger
+from reconciler.domain.errors import Conflict, NotFound, Refused, RevisionNotFound
+from reconciler.domain.gate import ReasonCode
+from reconciler.domain.project import ExternalSource, HostedSource, Project
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.revision import Revision
+from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
+from reconciler.ports import Clock, GitRemote, Repositories, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """People's requests. The master switch and the toggle hold none of them."""
+
+    store: Store
+    clock: Clock
+    brakes: Brakes
+    remote: GitRemote
+    repositories: Repositories
+
+    def deploy(
+        self, name: ProjectName, *, commit: CommitSha | None, force: bool, actor: str, reason: str = ""
+    ) -> TriggerResult:
+        """Deploy ``commit``, or what the branch's tip is now.
+
+        Raises:
+            NotFound: there is no such project.
+            SourceError: the tip could not be asked for.
+        """
+        project = self.store.get_project(name)
+        wanted = commit or self._tip(project)
+        cause = Cause(Trigger.PERSON, actor, reason or ("this very commit" if commit else "deploy now"))
+        return self._ask(Request(name, Revision(commit=wanted), cause, force=force))
+
+    def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
+        """Go back to ``to``, or to the verified revision before the live one.
+
+        Raises:
+            NotFound: no such project, or no such deployment of it.
+            Conflict: ``to`` is what runs already.
+            Refused: nothing that was verified is kept.
+        """
+        self.store.get_project(name)
+        live = self.store.get_state(name).live
+        kept = [one for one in self.store.list_restorable(name) if live is None or one.id != live.id]
+        if to is not None:
+            if live and to == live.id:
+                raise Conflict(f"deployment {to} is what runs")
+            kept = [one for one in kept if one.id == to]
+            if not kept:
+                raise NotFound(f"deployment {to} of {name} is not among those that can be restored")
+        elif live:
+            kept = [one for one in kept if one.id < live.id]
+        if not kept:
+            text = f"{name} has no earlier verified revision that is still kept"
+            raise Refused(ReasonCode.NOTHING_TO_RESTORE, text)
+        target = kept[0]
+        cause = Cause(Trigger.ROLLBACK, actor, f"back to deployment {target.id}")
+        return self._ask(Request(name, target.target_revision, cause, restores=target.id))
+
+    def _tip(self, project: Project) -> CommitSha | None:
+        match project.source:
+            case HostedSource(repository, branch):
+                tip = self.repositories.tip(repository, branch)
+            case ExternalSource(url, branch):
+                credentials = self.store.git_credentials(project.name, project.source)
+                tip = self.remote.tip(url, branch, credentials)
+            case None:
+                return None
+        if tip is None:
+            raise RevisionNotFound(f"branch {branch} does not exist in the source of {project.name}")
+        return tip
+
+    def _ask(self, request: Request) -> TriggerResult:
+        return trigger_deployment(self.store, request, brakes=self.brakes, now=self.clock.now())

@@ -1,0 +1,111 @@
+"""The one way in: every trigger calls ``trigger_deployment``.
+
+It is idempotent. What it decides and what it records is one transaction on the project's row,
+so that two triggers at once, in two threads or two processes, give one deployment; and a crash
+leaves either both or neither of 'noticed' and 'queued'.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.domain.admission import Admit, Coalesce, Decision, Hold, Refuse, Request, decide_admission
+from reconciler.domain.deployment import Deployment, Trigger
+from reconciler.domain.gate import MasterSwitch, Reason, ReasonCode
+from reconciler.domain.project import Project
+from reconciler.domain.revision import Revision
+from reconciler.domain.state import ProjectState
+from reconciler.ports import DeploymentStore, Transaction, TriggerRecord
+
+#: Adds the emergency file to what is recorded of the master switch.
+Brakes = Callable[[MasterSwitch], MasterSwitch]
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerResult:
+    """What became of a request."""
+
+    outcome: str  #: ``admitted``, ``coalesced``, ``held`` or ``refused``
+    deployment: Deployment | None  #: the one that serves the request; None if held or refused
+    reasons: tuple[Reason, ...]  #: never empty
+
+    @property
+    def admitted(self) -> bool:
+        """Whether a new deployment waits now."""
+        return self.outcome == "admitted"
+
+
+def trigger_deployment(
+    store: DeploymentStore, request: Request, *, brakes: Brakes, now: datetime
+) -> TriggerResult:
+    """Admit, coalesce, hold or refuse ``request``, and record which. Atomic; safe to repeat.
+
+    Raises:
+        NotFound: there is no such project.
+        StoreError: nothing was recorded; the next look asks again.
+    """
+    with store.transaction() as transaction:
+        project = transaction.get_project(request.project)
+        state = transaction.get_state(request.project)
+        request = replace(request, revision=_completed(request, project, state))
+        decision = decide_admission(project, state, request, brakes(transaction.get_switch()))
+        result = _carry_out(transaction, request, decision, now)
+        transaction.record_trigger(
+            TriggerRecord(
+                project=request.project,
+                cause=request.cause,
+                revision=request.revision,
+                outcome=result.outcome,
+                reasons=result.reasons,
+                deployment=result.deployment.id if result.deployment else None,
+                at=now,
+            )
+        )
+    return result
+
+
+def _completed(request: Request, project: Project, state: ProjectState) -> Revision:
+    """Return the revision that is asked for, as of this very transaction.
+
+    A look at the registries says nothing of the commit: it takes the newest one that was acted
+    on, so that it can't push a commit that arrived meanwhile out of the queue.
+    """
+    if request.restores is not None:
+        return request.revision
+    commit = request.revision.commit
+    if request.cause.trigger in {Trigger.IMAGE_WATCH, Trigger.REGISTRY_EVENT}:
+        commit = state.tracked_commit
+    return replace(request.revision, commit=commit, generation=project.generation)
+
+
+def _carry_out(
+    transaction: Transaction, request: Request, decision: Decision, now: datetime
+) -> TriggerResult:
+    match decision:
+        case Admit(replaces):
+            deployment = transaction.queue(request, replaces, now)
+            _track(transaction, request)
+            return TriggerResult("admitted", deployment, (_admitted(deployment, replaces),))
+        case Coalesce(into, reason):
+            transaction.add_cause(into.id, request.cause, now)
+            _track(transaction, request)
+            return TriggerResult("coalesced", into, (reason,))
+        case Refuse(reasons):
+            # The answer stays the same until the source moves again, so this move is dealt with.
+            _track(transaction, request)
+            return TriggerResult("refused", None, reasons)
+        case Hold(reasons):
+            return TriggerResult("held", None, reasons)
+
+
+def _track(transaction: Transaction, request: Request) -> None:
+    """Record an automatic look as acted on. What a person picks says nothing about the source."""
+    if request.cause.trigger.automatic:
+        transaction.track(request.project, request.revision)
+
+
+def _admitted(deployment: Deployment, replaced: Deployment | None) -> Reason:
+    if replaced:
+        text = f"deployment {deployment.id} took the place of {replaced.id}, which had not started"
+        return Reason(ReasonCode.REPLACED_QUEUED, text)
+    return Reason(ReasonCode.ADMITTED, f"deployment {deployment.id} is queued")

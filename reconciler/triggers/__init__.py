@@ -1,0 +1,1 @@
+"""What wakes us. None of these deploys; each reports what it saw."""

@@ -1,0 +1,75 @@
+"""Which images a project follows, read from its compose file: once per commit, not once per look."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from reconciler.domain.compose import followed_images
+from reconciler.domain.project import ExternalSource, HostedSource, Project, ProjectKind
+from reconciler.domain.references import CommitSha, RepositoryPath, parse_repository_path
+from reconciler.domain.state import WatchedImage
+from reconciler.ports import ComposeReader, GitRemote, Repositories, Store
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeImages:
+    """Keeps each project's list of images as its compose file has it."""
+
+    store: Store
+    remote: GitRemote
+    repositories: Repositories
+    reader: ComposeReader
+
+    def refresh(self, project: Project, commit: CommitSha | None) -> None:
+        """Read the project's images at ``commit``, unless that very reading is what is kept.
+
+        Raises:
+            SourceError: the file could not be had; what was read before stays.
+            InvalidComposeFile: the file can't be used; what was read before stays.
+        """
+        key = _reading(project, commit)
+        if self.store.images_read_at(project.name) == key:
+            return
+        if project.kind is ProjectKind.IMAGE:
+            images = [WatchedImage(str(project.image), ("app",), _pinned(project))]
+        elif commit is not None:
+            images = self._read(project, commit)
+        else:
+            return
+        self.store.put_images(project.name, key, images)
+
+    def _read(self, project: Project, commit: CommitSha) -> list[WatchedImage]:
+        beside = project.compose_path.rpartition("/")[0]
+        dotenv = parse_repository_path(f"{beside}/.env" if beside else ".env")
+        files = self._files(project, commit, (project.compose_path, dotenv))
+        if project.compose_path not in files:
+            return []
+        compose = self.reader.read(files[project.compose_path])
+        environment = dict(self.reader.read_environment(files.get(dotenv, b"")))
+        environment |= {name: value.reveal() for name, value in self.store.variables(project.name).items()}
+        return [
+            WatchedImage(image.text, tuple(image.services), image.unwatched_because)
+            for image in followed_images(compose, environment, project.stateful_services)
+        ]
+
+    def _files(
+        self, project: Project, commit: CommitSha, paths: tuple[RepositoryPath, ...]
+    ) -> Mapping[RepositoryPath, bytes]:
+        match project.source:
+            case HostedSource(repository):
+                return self.repositories.read_files(repository, commit, paths)
+            case ExternalSource(url):
+                credentials = self.store.git_credentials(project.name, project.source)
+                return self.remote.read_files(url, commit, paths, credentials)
+            case None:
+                return {}
+
+
+def _pinned(project: Project) -> str:
+    return "it is pinned by digest" if project.image and project.image.digest else ""
+
+
+def _reading(project: Project, commit: CommitSha | None) -> str:
+    """Return what the list depends on: the commit, and the declaration's generation."""
+    text = f"{commit}\n{project.compose_path}\n{project.image}\n{project.generation}"
+    return sha256(text.encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""Branch tips of external repositories: asked side by side, each bounded, none delaying another."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from reconciler.domain.deployment import Failure
+from reconciler.domain.errors import ReconcilerError, SourceThrottled
+from reconciler.domain.polling import time_until_next_look
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.state import SourceHealth
+from reconciler.ports import Clock, GitRemote, PollResult, PollTask, Store
+from reconciler.triggers.lanes import Lanes
+
+#: Told of each tip that was seen: the project, the tip, and what was acted on before.
+OnTip = Callable[[ProjectName, CommitSha, CommitSha | None], object]
+#: Told of a bug that a look ran into; the loop goes on.
+OnBug = Callable[[str, Exception], None]
+
+_BATCH = 500
+#: A claimed poll that nobody finished (its process died) is due again after this.
+_HOLD_FOR = timedelta(minutes=2)
+
+
+class GitPoll:
+    """Looks at every external source that is due."""
+
+    def __init__(
+        self,
+        store: Store,
+        remote: GitRemote,
+        clock: Clock,
+        lanes: Lanes,
+        *,
+        on_tip: OnTip,
+        on_bug: OnBug,
+        random: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._remote = remote
+        self._clock = clock
+        self._lanes = lanes
+        self._on_tip = on_tip
+        self._on_bug = on_bug
+        self._random = random
+        self._lock = threading.Lock()
+        self._results: list[PollResult] = []
+
+    def tick(self, interval: timedelta) -> int:
+        """Record what came back, start the looks that are due; return how many were started."""
+        self.record()
+        room = _BATCH - self._lanes.unfinished
+        if room <= 0:
+            return 0
+        tasks = self._store.claim_due_polls(self._clock.now(), hold_for=_HOLD_FOR, limit=room)
+        for task in tasks:
+            suspect = task.health.failures > 0
+            self._lanes.submit(task.source.url.host, self._look(task, interval), suspect=suspect)
+        return len(tasks)
+
+    def record(self) -> None:
+        """Write what came back, in one transaction. What can't be written waits for the next time."""
+        with self._lock:
+            results, self._results = self._results, []
+        if not results:
+            return
+        try:
+            self._store.record_polls(results)
+        except ReconcilerError:
+            with self._lock:
+                self._results = [*results, *self._results][-2 * _BATCH :]
+            raise
+
+    def _look(self, task: PollTask, interval: timedelta) -> Callable[[], None]:
+        def look() -> None:
+            try:
+                health = self._observe(task, interval)
+            except Exception as bug:  # noqa: BLE001  one project's bug must not stop the others
+                self._on_bug(f"looking at the source of {task.project}", bug)
+                return
+            with self._lock:
+                self._results.append(PollResult(task.project, health))
+
+        return look
+
+    def _observe(self, task: PollTask, interval: timedelta) -> SourceHealth:
+        try:
+            credentials = self._store.git_credentials(task.project, task.source)
+            tip = self._remote.tip(task.source.url, task.source.branch, credentials)
+            if tip is not None:
+                self._on_tip(task.project, tip, task.tracked)
+        except ReconcilerError as error:
+            return self._failed(task.health, error, interval)
+        now = self._clock.now()
+        return SourceHealth(
+            looked_at=now,
+            next_look_at=now + time_until_next_look(interval, 0, self._random()),
+            observed=tip or task.health.observed,
+            observed_at=now if tip else task.health.observed_at,
+            branch_gone=tip is None,
+        )
+
+    def _failed(self, before: SourceHealth, error: ReconcilerError, interval: timedelta) -> SourceHealth:
+        now = self._clock.now()
+        failures = before.failures + 1
+        wait = time_until_next_look(interval, failures, self._random())
+        if isinstance(error, SourceThrottled):
+            wait = max(wait, error.retry_after)
+        return replace(
+            before,
+            looked_at=now,
+            next_look_at=now + wait,
+            failures=failures,
+            error=Failure.of(error),
+        )
+

@@ -1,0 +1,161 @@
+"""Digests behind tags: each distinct image is looked up once a tick, whoever follows it."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from reconciler.domain.deployment import Failure
+from reconciler.domain.errors import ReconcilerError
+from reconciler.domain.project import Project
+from reconciler.domain.references import Digest, ImageReference, ProjectName
+from reconciler.domain.state import ProjectState, WatchedImage
+from reconciler.ports import Clock, ImageRegistry, Store
+from reconciler.triggers.compose_images import ComposeImages
+from reconciler.triggers.git_poll import OnBug
+from reconciler.triggers.lanes import Lanes
+
+#: Told what a tick saw of one project: all images it follows, and the digests that were found.
+OnImages = Callable[[ProjectName, Collection[str], Mapping[str, Digest]], object]
+
+#: One look-up: the image, and the project whose own registry credentials it needs, if any.
+_Key = tuple[str, ProjectName | None]
+_LONGEST_TICK = timedelta(minutes=5)
+
+
+class ImageWatch:
+    """Looks at every watched image, compares per project."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: ImageRegistry,
+        images: ComposeImages,
+        clock: Clock,
+        lanes: Lanes,
+        *,
+        on_images: OnImages,
+        on_bug: OnBug,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._images = images
+        self._clock = clock
+        self._lanes = lanes
+        self._on_images = on_images
+        self._on_bug = on_bug
+        self._one_at_a_time = threading.Lock()
+
+    def tick(self, only: Collection[ProjectName] | None = None) -> int:
+        """Look at the images of all auto-deploying projects (or of ``only`` these).
+
+        Returns how many look-ups were made.
+        """
+        with self._one_at_a_time:
+            states = self._store.list_states()
+            projects = [
+                project
+                for project in self._store.list_projects()
+                if _watched(project, states) and (only is None or project.name in only)
+            ]
+            self._refresh(projects, states)
+            wanted = self._wanted(projects)
+            found = self._look_up(wanted)
+            for project in projects:
+                self._compare(project, wanted, found)
+            return len(found)
+
+    def _refresh(self, projects: Sequence[Project], states: Mapping[ProjectName, ProjectState]) -> None:
+        """Read the compose files that changed, side by side."""
+        for project in projects:
+            commit = states[project.name].tracked_commit
+            host = getattr(getattr(project.source, "url", None), "host", "")
+            self._lanes.submit(host, self._guarded(project, lambda p=project, c=commit: self._images.refresh(p, c)))
+        self._lanes.join(_LONGEST_TICK.total_seconds())
+
+    def _wanted(self, projects: Sequence[Project]) -> Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]:
+        every = self._store.list_images()
+        own: dict[tuple[ProjectName, str], bool] = {}
+        wanted: dict[ProjectName, list[tuple[_Key, WatchedImage]]] = defaultdict(list)
+        for project in projects:
+            for image in every.get(project.name, ()):
+                if image.unwatched_because:
+                    continue
+                host = ImageReference.parse(image.image).registry
+                if (project.name, host) not in own:
+                    own[project.name, host] = self._store.has_registry_credentials(host, project.name)
+                owner = project.name if own[project.name, host] else None
+                wanted[project.name].append(((image.image, owner), image))
+        return wanted
+
+    def _look_up(
+        self, wanted: Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]
+    ) -> Mapping[_Key, Digest | Failure]:
+        """Ask once per distinct image; what is not answered when the tick must end is unknown."""
+        found: dict[_Key, Digest | Failure] = {}
+        for image, owner in dict.fromkeys(key for pairs in wanted.values() for key, _ in pairs):
+            reference = ImageReference.parse(image)
+
+            def ask(key: _Key = (image, owner), reference: ImageReference = reference) -> None:
+                try:
+                    found[key] = self._registry.digest(reference, key[1])
+                except ReconcilerError as error:
+                    found[key] = Failure.of(error)
+                except Exception as bug:  # noqa: BLE001  one image's bug must not stop the others
+                    self._on_bug(f"looking up {key[0]}", bug)
+
+            self._lanes.submit(reference.registry, ask)
+        self._lanes.join(_LONGEST_TICK.total_seconds())
+        return dict(found)
+
+    def _compare(
+        self,
+        project: Project,
+        wanted: Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]],
+        found: Mapping[_Key, Digest | Failure],
+    ) -> None:
+        pairs = wanted.get(project.name, ())
+        results = {image.image: found[key] for key, image in pairs if key in found}
+        digests = {image: result for image, result in results.items() if isinstance(result, Digest)}
+
+        def compare() -> None:
+            self._on_images(project.name, [image.image for _, image in pairs], digests)
+            self._store.record_lookups({project.name: self._looked(pairs, results)})
+
+        self._guarded(project, compare)()
+
+    def _looked(
+        self, pairs: Iterable[tuple[_Key, WatchedImage]], results: Mapping[str, Digest | Failure]
+    ) -> list[WatchedImage]:
+        now = self._clock.now()
+        looked = []
+        for _, image in pairs:
+            match results.get(image.image):
+                case Digest() as digest:
+                    since = image.first_seen_at if digest == image.digest else now
+                    looked.append(
+                        replace(image, digest=digest, first_seen_at=since, looked_at=now, error=None)
+                    )
+                case Failure() as failure:
+                    looked.append(replace(image, looked_at=now, error=failure))
+                case None:
+                    looked.append(image)
+        return looked
+
+    def _guarded(self, project: Project, work: Callable[[], object]) -> Callable[[], None]:
+        """Return ``work`` so that its failure is this project's alone."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except ReconcilerError as error:
+                self._on_bug(f"watching the images of {project.name}", error)
+            except Exception as bug:  # noqa: BLE001  one project's bug must not stop the others
+                self._on_bug(f"watching the images of {project.name}", bug)
+
+        return guarded
+
+
+def _watched(project: Project, states: Mapping[ProjectName, ProjectState]) -> bool:
+    return project.auto_deploy and project.kind.deployable and project.name in states
