@@ -1,0 +1,271 @@
+"""``Config``: every setting of the daemon, declared once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from reconciler.config.values import (
+    HOSTS,
+    LISTEN,
+    PATH,
+    REALMS,
+    REGISTRIES,
+    REGISTRY,
+    SECONDS,
+    SECRET,
+    TEXT,
+    WHOLE,
+    Key,
+    Kind,
+    Listen,
+    live_setting,
+    one_of,
+)
+from reconciler.domain.secret import Secret
+from reconciler.domain.settings import SETTINGS, Setting
+
+_PREFIX = "RECONCILER_"
+
+
+def _key(
+    kind: Kind,
+    default: object,
+    meaning: str,
+    *,
+    limits: tuple[int, int] | None = None,
+    name: str = "",
+    variable: str = "",
+) -> dict[str, Any]:
+    at_least, at_most = limits or (None, None)
+    return {"key": Key(name, variable, kind, default, meaning, at_least, at_most)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that the operator decided, checked. Durations are ``timedelta``, paths are absolute."""
+
+    # ── where ──
+    data_folder: Path = field(
+        metadata=_key(
+            PATH,
+            "",
+            "Where everything is kept: database, keys, hosted repositories, checkouts. "
+            "Empty: $XDG_STATE_HOME/reconciler, or ~/.local/state/reconciler.",
+        )
+    )
+    listen: Listen | None = field(
+        metadata=_key(
+            LISTEN,
+            "127.0.0.1:8484",
+            "Address and port of API and page; port 0 takes a free one. Empty: the unix socket "
+            "only. It speaks plain HTTP: put a proxy with TLS before any address but loopback.",
+        )
+    )
+    host_names: tuple[str, ...] = field(
+        metadata=_key(
+            HOSTS,
+            [],
+            "More names by which people reach it, e.g. the proxy's. Requests for other hosts are "
+            "refused, so that no web page elsewhere can talk to it through a name of its own.",
+        )
+    )
+    socket: Path = field(
+        metadata=_key(
+            PATH,
+            "",
+            "The unix socket of the command line: who can open it is the operator. At most 107 "
+            "bytes. Empty: run/reconciler.sock in the data folder.",
+        )
+    )
+    database_url: Secret = field(
+        metadata=_key(
+            SECRET,
+            "",
+            "postgresql://user:password@host/name. Empty: SQLite in the data folder.",
+        )
+    )
+    docker_socket: Path = field(
+        metadata=_key(PATH, "/var/run/docker.sock", "The Docker engine that deployments run on.")
+    )
+    emergency_file: Path = field(
+        metadata=_key(
+            PATH,
+            "",
+            "While this file exists nothing deploys by itself, even if nobody can reach the "
+            "daemon: `touch` it. Empty: STOP in the data folder.",
+        )
+    )
+
+    # ── how much ──
+    deployments_at_once: int = field(
+        metadata=_key(
+            WHOLE, 4, "Deployments side by side; those of one project never are.", limits=(1, 64)
+        )
+    )
+    polls_at_once: int = field(
+        metadata=_key(WHOLE, 64, "Looks at git servers side by side.", limits=(1, 1024))
+    )
+    polls_at_once_per_host: int = field(
+        metadata=_key(WHOLE, 8, "Of these, at one and the same server.", limits=(1, 1024))
+    )
+    lookups_at_once: int = field(
+        metadata=_key(WHOLE, 16, "Looks at registries side by side.", limits=(1, 256))
+    )
+    poll_timeout: timedelta = field(
+        metadata=_key(
+            SECONDS,
+            30,
+            "The longest that one look at a git server or registry may take, whatever it does.",
+            limits=(1, 30),
+        )
+    )
+    stability_healthy: timedelta = field(
+        metadata=_key(
+            SECONDS,
+            5,
+            "How long a service whose health check passes must stay well to count as deployed.",
+            limits=(1, 600),
+        )
+    )
+    stability_unchecked: timedelta = field(
+        metadata=_key(
+            SECONDS,
+            25,
+            "The same for one without a health check: longer than a slow crash takes.",
+            limits=(1, 600),
+        )
+    )
+    verify_timeout: timedelta = field(
+        metadata=_key(
+            SECONDS,
+            300,
+            "The longest that a deployment may take to become well, slow health checks included.",
+            limits=(10, 7200),
+        )
+    )
+    deployment_timeout: timedelta = field(
+        metadata=_key(
+            SECONDS,
+            3600,
+            "The longest that one stage of a deployment may take.",
+            limits=(60, 86400),
+        )
+    )
+    kept_revisions: int = field(
+        metadata=_key(
+            WHOLE, 5, "Deployed revisions kept per project to roll back to.", limits=(1, 100)
+        )
+    )
+    shutdown_grace: timedelta = field(
+        metadata=_key(
+            SECONDS,
+            30,
+            "How long running deployments may go on when the daemon is told to stop; what is not "
+            "done by then is taken up at the next start.",
+            limits=(0, 3600),
+        )
+    )
+
+    # ── logs ──
+    log_level: str = field(
+        metadata=_key(
+            one_of(("debug", "info", "warning", "error")),
+            "info",
+            "debug, info, warning or error.",
+        )
+    )
+    log_format: str = field(
+        metadata=_key(one_of(("text", "json")), "text", "text or json, one record a line.")
+    )
+
+    # ── trust ──
+    git_ca_file: Path | None = field(
+        metadata=_key(
+            PATH,
+            "",
+            "PEM file of authorities that may vouch for git servers. Empty: the system's.",
+        )
+    )
+    registry_ca_file: Path | None = field(
+        metadata=_key(
+            PATH,
+            "",
+            "PEM file of authorities that may vouch for registries. Empty: the system's.",
+        )
+    )
+    insecure_registries: tuple[str, ...] = field(
+        metadata=_key(
+            REGISTRIES,
+            [],
+            "Registries spoken to without TLS, as host or host:port; localhost always may be.",
+        )
+    )
+    allowed_realms: tuple[tuple[str, str], ...] = field(
+        metadata=_key(
+            REALMS,
+            [],
+            "Token servers that may be given a registry's credentials though they are on another "
+            'host, as pairs: "registry.example.com=auth.example.com".',
+        )
+    )
+
+    # ── the registry that is watched with credentials of its own ──
+    registry_address: str = field(
+        metadata=_key(
+            REGISTRY,
+            "",
+            "A private registry, as host or host:port. It is probed at start.",
+            name="registry.address",
+            variable="REGISTRY_ADDR",
+        )
+    )
+    registry_user: str = field(
+        metadata=_key(TEXT, "", "Its user.", name="registry.user", variable="REGISTRY_USER")
+    )
+    registry_password: Secret = field(
+        metadata=_key(
+            SECRET,
+            "",
+            "Its password or token. Keep this file readable for its owner only.",
+            name="registry.password",
+            variable="REGISTRY_PASSWORD",
+        )
+    )
+
+    #: Values of the live settings for a new database; later ones are changed while it runs.
+    settings: Mapping[str, bool | int]
+    file: Path | None = None  #: which file was read
+    warnings: tuple[str, ...] = ()  #: what is allowed and perhaps not meant
+
+    @property
+    def token_file(self) -> Path:
+        """Where the first start leaves the administrator's token."""
+        return self.data_folder / "admin-token"
+
+
+def keys() -> Iterator[tuple[str, Key]]:
+    """Yield (field of ``Config``, its key); live settings have ``settings`` as their field."""
+    for declared in fields(Config):
+        if "key" in declared.metadata:
+            yield declared.name, _complete(declared)
+    for setting in SETTINGS.values():
+        yield "settings", _key_of_setting(setting)
+
+
+def _key_of_setting(setting: Setting) -> Key:
+    return Key(
+        f"settings.{setting.key}",
+        _PREFIX + setting.key.upper(),
+        live_setting(setting),
+        setting.default,
+        f"{setting.meaning[0].upper()}{setting.meaning[1:]}.",
+        setting.minimum,
+    )
+
+
+def _complete(declared: "Field[Any]") -> Key:
+    key: Key = declared.metadata["key"]
+    name = key.name or declared.name + (f"_{key.kind.unit}" if key.kind.unit else "")
+    return replace(key, name=name, variable=key.variable or _PREFIX + name.upper())

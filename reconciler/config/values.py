@@ -1,0 +1,195 @@
+"""How one value is read: from TOML with its type, from the environment as text."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.domain.errors import InvalidInput
+from reconciler.domain.secret import Secret
+from reconciler.domain.settings import Setting
+
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_ADDRESS = re.compile(rf"(?P<host>{_HOST.pattern})(?::(?P<port>[0-9]{{1,5}}))?")
+_SWITCH_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A TCP address to listen on."""
+
+    host: str  #: without brackets, also for IPv6
+    port: int  #: 0: any free one
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One type of setting. Both functions raise ``ValueError`` with what is wrong."""
+
+    read: Callable[[object], object]  #: TOML value → the value that ``Config`` has
+    #: Environment text → TOML value.
+    from_text: Callable[[str], object] = str
+    unit: str = ""
+    secret: bool = False  #: whether a message may not show the value
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004 - what callers catch
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("must not hold control characters")
+    return value
+
+
+def _read_path(value: object) -> Path | None:
+    text = _read_text(value)
+    if text and not text.startswith(("/", "~/")):
+        raise ValueError("must be an absolute path, or begin with ~/")
+    return Path(text) if text else None
+
+
+def _read_whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - what callers catch
+    return value
+
+
+def _read_listen(value: object) -> Listen | None:
+    text = _read_text(value)
+    if not text:
+        return None
+    match = _ADDRESS.fullmatch(text)
+    if not match or match["port"] is None or int(match["port"]) > 65535:
+        raise ValueError("must be an address and a port, e.g. 127.0.0.1:8484 or [::1]:8484")
+    return Listen(match["host"].strip("[]"), int(match["port"]))
+
+
+def _read_registry(value: object) -> str:
+    text = _read_text(value)
+    if text and not _ADDRESS.fullmatch(text):
+        raise ValueError("must be a host, or host:port, without https:// and without a path")
+    return text.lower()
+
+
+def _read_list(value: object, read: Callable[[object], str]) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError('must be a list, e.g. ["one", "two"]')  # noqa: TRY004 - what callers catch
+    return tuple(read(item) for item in value)
+
+
+def _read_host(value: object) -> str:
+    text = _read_text(value)
+    if not _HOST.fullmatch(text):
+        raise ValueError("must hold host names, without https:// and without ports")
+    return text.lower()
+
+
+def _read_realm(value: object) -> str:
+    registry, found, realm = _read_text(value).partition("=")
+    if not found or not _ADDRESS.fullmatch(registry) or not _ADDRESS.fullmatch(realm):
+        raise ValueError("must hold pairs like registry.example.com=auth.example.com")
+    return f"{registry}={realm}".lower()
+
+
+def _switch_of_text(text: str) -> object:
+    return _SWITCH_WORDS.get(text.strip().lower(), text)
+
+
+def _whole_of_text(text: str) -> object:
+    digits = text.strip()
+    return int(digits) if re.fullmatch(r"-?[0-9]{1,18}", digits) else text
+
+
+def _list_of_text(text: str) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _realms(value: object) -> tuple[tuple[str, str], ...]:
+    pairs = (pair.partition("=") for pair in _read_list(value, _read_realm))
+    return tuple((registry, realm) for registry, _, realm in pairs)
+
+
+TEXT = Kind(_read_text)
+SECRET = Kind(lambda value: Secret.of(_read_text(value)), secret=True)
+PATH = Kind(_read_path)  #: None for an empty text
+WHOLE = Kind(_read_whole, _whole_of_text)
+SECONDS = Kind(lambda value: timedelta(seconds=_read_whole(value)), _whole_of_text, unit="seconds")
+LISTEN = Kind(_read_listen)  #: None for an empty text
+REGISTRY = Kind(_read_registry)
+HOSTS = Kind(lambda value: _read_list(value, _read_host), _list_of_text)
+REGISTRIES = Kind(lambda value: _read_list(value, _read_registry), _list_of_text)
+REALMS = Kind(_realms, _list_of_text)  #: (registry, host of its token server), as given
+
+
+def one_of(choices: Sequence[str]) -> Kind:
+    """Return the kind that takes one of a few words."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return str(value)
+
+    return Kind(read)
+
+
+def live_setting(setting: Setting) -> Kind:
+    """Return the kind that takes what ``setting`` allows."""
+
+    def read(value: object) -> bool | int:
+        try:
+            return setting.parse(value)
+        except InvalidInput as error:
+            raise ValueError(error.problem) from error
+
+    if isinstance(setting.default, bool):
+        return Kind(read, _switch_of_text)
+    return Kind(read, _whole_of_text, unit="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting as the operator sees it."""
+
+    name: str  #: as in the file, with its table: ``registry.address``
+    variable: str  #: of the environment; wins over the file
+    kind: Kind
+    default: object  #: as TOML has it
+    meaning: str
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def parse(self, value: object) -> object:
+        """Return what ``Config`` holds for a TOML value.
+
+        Raises:
+            ValueError: wrong type, not allowed, or outside of its limits.
+        """
+        parsed = self.kind.read(value)
+        if isinstance(value, int):
+            unit = f" {self.kind.unit}" if self.kind.unit else ""
+            if self.at_least is not None and value < self.at_least:
+                raise ValueError(f"is below the minimum of {self.at_least}{unit}")
+            if self.at_most is not None and value > self.at_most:
+                raise ValueError(f"is above the maximum of {self.at_most}{unit}")
+        return parsed
+
+    def limits(self) -> str:
+        """Return unit, minimum and maximum in words; empty where there are none."""
+        facts = [self.kind.unit] if self.kind.unit else []
+        if self.at_least is not None:
+            facts.append(f"minimum {self.at_least}")
+        if self.at_most is not None:
+            facts.append(f"maximum {self.at_most}")
+        return ", ".join(facts)
