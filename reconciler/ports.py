@@ -64,7 +64,9 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     stdin: Secret | None = None
     timeout: timedelta = timedelta(minutes=10)
-    output_limit_bytes: int = 1 << 20  #: of stdout; more is an error, or cut where lines are followed
+    output_limit_bytes: int = (
+        1 << 20
+    )  #: of stdout; more is an error, or cut where lines are followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,11 @@ class CommandRunner(Protocol):
     """Runs processes, each in a process group of its own that is ended as a whole."""
 
     def run(
-        self, command: Command, *, on_line: LineSink | None = None, cancel: threading.Event | None = None
+        self,
+        command: Command,
+        *,
+        on_line: LineSink | None = None,
+        cancel: threading.Event | None = None,
     ) -> CommandResult:
         """Run ``command`` to its end.
 
@@ -154,7 +160,7 @@ class GitRemote(Protocol):
     def fetch(
         self, url: GitUrl, commit: CommitSha, into: Path, credentials: GitCredentials | None = None
     ) -> None:
-        """Bring ``commit`` and its files into the bare repository ``into``, which is made if need be.
+        """Bring ``commit`` and its files into the bare repository ``into``, made if need be.
 
         Raises:
             RevisionNotFound: the server no longer has the commit.
@@ -205,7 +211,11 @@ class Checkouts(Protocol):
     """
 
     def fetch(
-        self, project: ProjectName, source: Source, commit: CommitSha, credentials: GitCredentials | None
+        self,
+        project: ProjectName,
+        source: Source,
+        commit: CommitSha,
+        credentials: GitCredentials | None,
     ) -> None:
         """Bring ``commit`` into the project's own repository. Safe to repeat.
 
@@ -215,7 +225,7 @@ class Checkouts(Protocol):
         ...
 
     def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
-        """Write the files of ``commit`` into the empty folder ``into``, without touching the work tree.
+        """Write the files of ``commit`` into the empty folder ``into``; the work tree stays.
 
         Raises:
             PreconditionFailed: no space, or more files or bytes than allowed.
@@ -324,6 +334,40 @@ class Work:
     credentials: GitCredentials | None
     log: LineSink
     cancel: threading.Event  #: set when the work must stop
+
+
+class Engine(Protocol):
+    """A container engine, looked at only: what changes it goes through compose."""
+
+    def ping(self) -> str | Failure:
+        """Return the engine's version, or why it can't be used. Never raises."""
+        ...
+
+    def containers(self, project: ProjectName) -> Sequence[ContainerSample]:
+        """Return the containers of a compose project, stopped ones included, by service.
+
+        Those of `docker compose run` are left out.
+
+        Raises:
+            TargetUnreachable: the engine did not answer, or not as an engine does.
+        """
+        ...
+
+    def has_image(self, image: ImageReference) -> bool:
+        """Tell whether the image is there; one with a digest only counts at that digest.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
+
+    def last_lines(self, container: str, count: int) -> Sequence[str]:
+        """Return the newest lines that a container wrote, oldest first.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
 
 
 class Strategy(Protocol):
@@ -571,7 +615,7 @@ class WatchStore(Protocol):
         ...
 
     def images_read_at(self, name: ProjectName) -> str:
-        """Return which file contents ``get_images`` were read from: the key given to ``put_images``."""
+        """Return what ``get_images`` was read from: the key given to ``put_images``."""
         ...
 
     def put_images(self, name: ProjectName, read_at: str, images: Sequence[WatchedImage]) -> None:
@@ -595,9 +639,9 @@ class DeploymentStore(Protocol):
         ...
 
     def claim_next(self, owner: str, now: datetime, *, lease: timedelta) -> Claim | None:
-        """Claim a deployment whose time has come: first one whose worker died, then the oldest queued.
+        """Claim a deployment whose time has come.
 
-        Never one of a project that has another running. None if there is nothing to do.
+        First one whose worker died, then the oldest queued. Never one of a project that has another running. None if there is nothing to do.
         """
         ...
 
@@ -621,7 +665,7 @@ class DeploymentStore(Protocol):
         """Keep what applying needs. Raises ``ClaimLost``."""
         ...
 
-    def finish(
+    def finish(  # noqa: PLR0913  all of it is one transaction
         self,
         claim: Claim,
         status: Status,
@@ -683,7 +727,9 @@ class DeploymentStore(Protocol):
         """Return newest first."""
         ...
 
-    def append_log(self, deployment: DeploymentId, stage: Stage, lines: Sequence[str], now: datetime) -> None:
+    def append_log(
+        self, deployment: DeploymentId, stage: Stage, lines: Sequence[str], now: datetime
+    ) -> None:
         """Keep output, within the limit per deployment (its head and its newest lines)."""
         ...
 
@@ -714,7 +760,14 @@ class SecretStore(Protocol):
     """Secrets, encrypted at rest and bound to their row."""
 
     def put_secret(
-        self, project: ProjectName, name: str, secret: Secret, *, bound_to: str, username: str, now: datetime
+        self,
+        project: ProjectName,
+        name: str,
+        secret: Secret,
+        *,
+        bound_to: str,
+        username: str,
+        now: datetime,
     ) -> SecretRecord:
         """Store or replace it. Raises ``NotFound`` for the project."""
         ...
@@ -735,7 +788,9 @@ class SecretStore(Protocol):
         """Return the project's own environment."""
         ...
 
-    def registry_credentials(self, host: str, project: ProjectName | None) -> RegistryCredentials | None:
+    def registry_credentials(
+        self, host: str, project: ProjectName | None
+    ) -> RegistryCredentials | None:
         """Return those stored for exactly this host."""
         ...
 

@@ -6,14 +6,13 @@ a wake-up that comes while it runs, says when it last got anywhere, and ends whe
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.domain.errors import ClaimLost, Interrupted, ReconcilerError
-from reconciler.domain.settings import IMAGE_WATCH_INTERVAL, POLL_INTERVAL
 from reconciler.pipeline.journal import Journal
 from reconciler.pipeline.rollout import Rollout
 from reconciler.ports import Claim, Clock, Store
@@ -41,7 +40,9 @@ class LoopHealth:
 class Loop:
     """One pass at a time, in a thread of its own, whenever it is woken."""
 
-    def __init__(self, name: str, work: Callable[[], object], clock: Clock, interval: timedelta) -> None:
+    def __init__(
+        self, name: str, work: Callable[[], object], clock: Clock, interval: timedelta
+    ) -> None:
         self.name = name
         self.interval = interval
         self._work = work
@@ -89,7 +90,7 @@ class Loop:
             self._pass()
 
     def _pass(self) -> None:
-        """Run the work once. The one place where any exception ends: the next pass starts afresh."""
+        """Run the work once. Here any exception ends: the next pass starts afresh."""
         try:
             self._work()
             self._error = ""
@@ -108,7 +109,14 @@ class Deployments:
     """Claims deployments and carries them out, several at once; keeps their leases."""
 
     def __init__(
-        self, store: Store, rollout: Rollout, clock: Clock, *, owner: str, at_once: int, lease: timedelta
+        self,
+        store: Store,
+        rollout: Rollout,
+        clock: Clock,
+        *,
+        owner: str,
+        at_once: int,
+        lease: timedelta,
     ) -> None:
         self._store = store
         self._rollout = rollout
@@ -197,56 +205,44 @@ class Deployments:
             self.on_free()
 
 
+@dataclass(frozen=True, slots=True)
+class LoopSpec:
+    """One loop to run."""
+
+    name: str
+    work: Callable[[], object]  #: one pass of it
+    every: timedelta = timedelta(minutes=1)
+    follows: str = ""  #: the live setting that is its interval, in place of ``every``
+
+
 class Daemon:
     """All loops, their schedule, and the order in which they start and end."""
 
     def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        deployments: Deployments,
-        *,
-        loops: Mapping[str, Callable[[], object]],
-        every: Mapping[str, timedelta],
-        follows: Mapping[str, str],
-        on_start: Callable[[], object],
-        on_end: Callable[[], object],
+        self, store: Store, clock: Clock, deployments: Deployments, loops: Sequence[LoopSpec]
     ) -> None:
-        """Wire the loops.
-
-        Args:
-            store: where live settings are read.
-            clock: the time.
-            deployments: the workers.
-            loops: name → one pass of it.
-            every: name → its interval, for loops whose interval is fixed.
-            follows: name → the live setting that is its interval.
-            on_start: what is done before any loop runs.
-            on_end: what is done after the last.
-        """
         self._store = store
-        self._clock = clock
         self._deployments = deployments
-        self._follows = follows
-        self._on_start = on_start
-        self._on_end = on_end
+        self._follows = {spec.name: spec.follows for spec in loops if spec.follows}
         self._scheduler: BackgroundScheduler | None = None
+        #: Done before any loop runs, and after the last has ended.
+        self.on_start: Callable[[], object] = lambda: None
+        self.on_end: Callable[[], object] = lambda: None
         self.state = "starting"
-        fixed = {"deployments": timedelta(seconds=1), "leases": timedelta(milliseconds=500)}
-        passes = {**loops, "deployments": deployments.claim, "leases": deployments.keep_leases}
-        passes["settings"] = self.follow_settings
-        intervals = {**every, **fixed, "settings": timedelta(seconds=2)}
-        self._loops = {
-            name: Loop(name, work, clock, intervals.get(name, timedelta(minutes=1)))
-            for name, work in passes.items()
-        }
+        every = (
+            *loops,
+            LoopSpec("deployments", deployments.claim, timedelta(seconds=1)),
+            LoopSpec("leases", deployments.keep_leases, timedelta(milliseconds=500)),
+            LoopSpec("settings", self.follow_settings, timedelta(seconds=2)),
+        )
+        self._loops = {spec.name: Loop(spec.name, spec.work, clock, spec.every) for spec in every}
         deployments.on_free = self._loops["deployments"].wake
 
     def start(self) -> None:
         """Mend what an earlier life left, then begin."""
-        from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415  heavy
+        from apscheduler.schedulers.background import BackgroundScheduler  # heavy
 
-        self._on_start()
+        self.on_start()
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -269,14 +265,17 @@ class Daemon:
         self._loops[name].wake()
 
     def follow_settings(self) -> None:
-        """Give loops the interval that their setting has now; only a changed one is rescheduled,
-        because rescheduling starts the interval anew.
+        """Give loops the interval that their setting has now.
+
+        Only a changed one is rescheduled, because rescheduling starts the interval anew.
         """
         for name, setting in self._follows.items():
             interval = self._setting(setting)
             if interval != self._loops[name].interval and self._scheduler is not None:
                 self._loops[name].interval = interval
-                self._scheduler.reschedule_job(name, trigger="interval", seconds=interval.total_seconds())
+                self._scheduler.reschedule_job(
+                    name, trigger="interval", seconds=interval.total_seconds()
+                )
 
     def loops(self) -> Sequence[LoopHealth]:
         """Return how each loop is doing."""
@@ -297,13 +296,10 @@ class Daemon:
                 loop.stop()
         ended = self._deployments.drain(grace)
         self._loops["leases"].stop()
-        ended = all([loop.join(5) for loop in self._loops.values()]) and ended
-        self._on_end()
+        late = [loop for loop in self._loops.values() if not loop.join(5)]
+        ended = ended and not late
+        self.on_end()
         return ended
 
     def _setting(self, key: str) -> timedelta:
         return timedelta(seconds=int(self._store.get_settings()[key].value))
-
-
-#: Which live setting is the interval of which loop.
-LIVE_INTERVALS: Mapping[str, str] = {"images": IMAGE_WATCH_INTERVAL, "hosted": POLL_INTERVAL}

@@ -35,12 +35,16 @@ class LocalRunner:
         self._life = life
 
     def run(
-        self, command: Command, *, on_line: LineSink | None = None, cancel: threading.Event | None = None
+        self,
+        command: Command,
+        *,
+        on_line: LineSink | None = None,
+        cancel: threading.Event | None = None,
     ) -> CommandResult:
         """Run ``command`` to its end; see ``CommandRunner``."""
         started = time.monotonic()
         try:
-            child = subprocess.Popen(  # noqa: S603  argv list, never a shell
+            child = subprocess.Popen(
                 command.argv,
                 cwd=command.cwd,
                 env=self._environment(command.env),
@@ -72,9 +76,11 @@ class LocalRunner:
         return {"PATH": path, "LC_ALL": "C.UTF-8", LIFE_VARIABLE: self._life, **wanted}
 
     def end_orphans(self) -> int:
-        """End every process that an earlier life left at work; return how many groups there were."""
+        """End what an earlier life left at work; return how many process groups that were."""
         mark = f"{LIFE_VARIABLE}={self._life}".encode()
-        groups = {group for process in Path("/proc").glob("[0-9]*") if (group := _group(process, mark))}
+        groups = {
+            group for process in Path("/proc").glob("[0-9]*") if (group := _group(process, mark))
+        }
         groups.discard(os.getpgrp())
         for group in groups:
             with suppress(ProcessLookupError, PermissionError):
@@ -131,7 +137,9 @@ def _alive(group: int) -> bool:
 class _Reader:
     """Reads both pipes of a child, line by line, within its limits."""
 
-    def __init__(self, child: subprocess.Popen[bytes], command: Command, on_line: LineSink | None) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], command: Command, on_line: LineSink | None
+    ) -> None:
         self._child = child
         self._command = command
         self._on_line = on_line

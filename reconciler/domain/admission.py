@@ -1,9 +1,15 @@
-"""Whether what a trigger asks for becomes a deployment. Pure; the caller makes it so, atomically."""
+"""Whether what a trigger asks for becomes a deployment. Pure; the caller carries it out."""
 
 from dataclasses import dataclass
 
 from reconciler.domain.deployment import Cause, Deployment, DeploymentId
-from reconciler.domain.gate import MasterSwitch, Reason, ReasonCode, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.gate import (
+    MasterSwitch,
+    Reason,
+    ReasonCode,
+    reasons_to_hold,
+    reasons_to_refuse,
+)
 from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
@@ -71,7 +77,11 @@ def decide_admission(
         return Hold(reasons)
     if same := _same_under_way(state, request):
         return same
-    if not request.force and request.restores is None and (reason := _reason_against(state, request)):
+    if (
+        not request.force
+        and request.restores is None
+        and (reason := _reason_against(state, request))
+    ):
         return Refuse((reason,))
     return Admit(replaces=state.queued)
 
@@ -84,7 +94,9 @@ def _same_under_way(state: ProjectState, request: Request) -> Coalesce | None:
     ):
         if deployment and deployment.restores == request.restores and _serves(deployment, request):
             verb = "waits" if code is ReasonCode.ALREADY_QUEUED else "is being deployed"
-            return Coalesce(deployment, Reason(code, f"deployment {deployment.id} of this revision {verb}"))
+            return Coalesce(
+                deployment, Reason(code, f"deployment {deployment.id} of this revision {verb}")
+            )
     return None
 
 

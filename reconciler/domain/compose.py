@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from reconciler.domain.errors import InvalidReference
 from reconciler.domain.interpolation import Unresolved, interpolate
@@ -26,11 +27,32 @@ class ComposeService:
         return self.name in declared or self.labels.get(STATEFUL_LABEL, "").lower() == "true"
 
 
+class ReachKind(StrEnum):
+    """What compose does with a path that it finds in a file."""
+
+    COMPOSE = "compose"  #: reads it as another compose file
+    ENVIRONMENT = "environment"  #: reads variables from it
+    FILE = "file"  #: hands its content to a container
+    MOUNT = "mount"  #: mounts it into a container
+    FOLDER = "folder"  #: resolves other paths against it
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A path outside the file itself that compose would open."""
+
+    kind: ReachKind
+    path: str  #: as written, variables unresolved, relative to the file's folder
+    where: str  #: e.g. ``services.web.env_file``
+    optional: bool = False  #: compose goes on without it
+
+
 @dataclass(frozen=True, slots=True)
 class ComposeFile:
     """A compose file that passed its limits."""
 
-    services: tuple[ComposeService, ...]  #: in file order, never empty
+    services: tuple[ComposeService, ...]  #: in file order; empty only where all is included
+    reaches: tuple[Reach, ...] = ()  #: in file order
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +71,8 @@ def followed_images(
     """Return each distinct image once, in file order.
 
     Not followed, with the reason: a variable that ``environment`` can't resolve, an image pinned
-    by digest (with or without a tag beside it), one that is built here, a stateful service's.
+    by digest (with or without a tag beside it), a stateful service's. A service that could be
+    built as well is followed like any other: its image is pulled, never built here.
     """
     found: dict[str, FollowedImage] = {}
     for service in file.services:
@@ -59,7 +82,10 @@ def followed_images(
         earlier = found.get(image.text)
         if earlier and (earlier.reference is not None or image.reference is None):
             image = FollowedImage(
-                earlier.text, (*earlier.services, service.name), earlier.reference, earlier.unwatched_because
+                earlier.text,
+                (*earlier.services, service.name),
+                earlier.reference,
+                earlier.unwatched_because,
             )
         found[image.text] = image
     return tuple(found.values())
@@ -79,8 +105,6 @@ def _follow(
         return FollowedImage(service.image, names, None, "it is not an image name")
     if reference.digest:
         return FollowedImage(str(reference), names, None, "it is pinned by digest")
-    if service.builds:
-        return FollowedImage(str(reference), names, None, "it is built from the repository")
     if service.is_stateful(stateful):
         return FollowedImage(str(reference), names, None, "its service is stateful")
     return FollowedImage(str(reference), names, reference)

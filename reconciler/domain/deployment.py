@@ -113,7 +113,9 @@ class StageRecord:
     stage: Stage
     started_at: datetime
     finished_at: datetime | None = None
-    outcome: str = ""  #: empty while under way; ``ok``, ``failed``, ``interrupted``, or a reason code
+    outcome: str = (
+        ""  #: empty while under way; ``ok``, ``failed``, ``interrupted``, or a reason code
+    )
 
     @property
     def duration(self) -> timedelta | None:

@@ -4,7 +4,7 @@ Whatever is not in this tree is a bug. ``code`` is stable: API, CLI, page and lo
 A message names its subject and never holds a secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
@@ -54,6 +54,16 @@ class InvalidReference(InvalidInput):
     recovery = Recovery.STALL
 
 
+class SeveralInvalid(ReconcilerError):
+    """More than one value from outside that we do not accept; ``problems`` has each of them."""
+
+    code = "invalid-input"
+
+    def __init__(self, problems: Sequence[InvalidInput]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = tuple(problems)
+
+
 class InvalidComposeFile(ReconcilerError):
     """The compose file can't be used as it stands at this commit."""
 
@@ -66,7 +76,9 @@ class ConfigError(ReconcilerError):
     """The daemon's own configuration is wrong; ``problems`` lists every wrong key."""
 
     code = "invalid-configuration"
-    remedy = "correct the keys named and start again; `reconciler check-config` looks without starting"
+    remedy = (
+        "correct the keys named and start again; `reconciler check-config` looks without starting"
+    )
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))

@@ -69,7 +69,9 @@ def reasons_to_hold(project: Project, switch: MasterSwitch) -> tuple[Reason, ...
     if not switch.enabled:
         who = f" by {switch.changed_by}" if switch.changed_by else ""
         why = f" ({switch.reason})" if switch.reason else ""
-        reasons.append(Reason(ReasonCode.MASTER_SWITCH_OFF, f"the master switch was turned off{who}{why}"))
+        reasons.append(
+            Reason(ReasonCode.MASTER_SWITCH_OFF, f"the master switch was turned off{who}{why}")
+        )
     if not project.auto_deploy:
         reasons.append(Reason(ReasonCode.AUTO_DEPLOY_OFF, f"auto-deploy of {project.name} is off"))
     return tuple(reasons)

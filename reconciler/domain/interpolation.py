@@ -12,7 +12,7 @@ _OPERATOR = re.compile(r":?[-?+]")
 _DEEPEST = 10
 
 
-class Unresolved(Exception):  # noqa: N818  an answer, not an error
+class Unresolved(Exception):
     """A variable that the environment does not have, or an expression that nobody can read."""
 
     def __init__(self, what: str) -> None:
@@ -20,8 +20,16 @@ class Unresolved(Exception):  # noqa: N818  an answer, not an error
         self.what = what
 
 
-def interpolate(text: str, environment: Mapping[str, str], depth: int = 0) -> str:
+def interpolate(
+    text: str, environment: Mapping[str, str], depth: int = 0, *, missing: str | None = None
+) -> str:
     """Return ``text`` with its variables resolved; ``$$`` is a literal ``$``.
+
+    Args:
+        text: what may hold variables.
+        environment: their values, which are taken as they are.
+        depth: how many defaults this one is nested in.
+        missing: what an unset variable becomes; None makes it unresolved.
 
     Raises:
         Unresolved: a variable without value and default, a required one, or bad syntax.
@@ -39,38 +47,46 @@ def interpolate(text: str, environment: Mapping[str, str], depth: int = 0) -> st
             out.append("$")
             at = match.end()
         elif match["plain"]:
-            out.append(_value(match["plain"], environment))
+            out.append(_value(match["plain"], environment, missing))
             at = match.end()
         else:
             close = _closing_brace(text, match.end())
-            out.append(_braced(text[match.end() : close], environment, depth))
+            out.append(_braced(text[match.end() : close], environment, depth, missing))
             at = close + 1
     return "".join(out) + text[at:]
 
 
-def _value(name: str, environment: Mapping[str, str]) -> str:
-    if name not in environment:
+def _value(name: str, environment: Mapping[str, str], missing: str | None) -> str:
+    value = environment.get(name, missing)
+    if value is None:
         raise Unresolved(name)
-    return environment[name]
+    return value
 
 
 def _closing_brace(text: str, at: int) -> int:
     depth = 1
-    for position in range(at, len(text)):
-        depth += (text[position] == "{" and text[position - 1] == "$") - (text[position] == "}")
+    while at < len(text):
+        if text.startswith(("$$", "${"), at):
+            depth += text[at + 1] == "{"
+            at += 2
+            continue
+        depth -= text[at] == "}"
         if depth == 0:
-            return position
+            return at
+        at += 1
     raise Unresolved("a brace that is not closed")
 
 
-def _braced(expression: str, environment: Mapping[str, str], depth: int) -> str:
+def _braced(
+    expression: str, environment: Mapping[str, str], depth: int, missing: str | None
+) -> str:
     name_match = _NAME.match(expression)
     if name_match is None:
         raise Unresolved(f"invalid expression {expression[:20]!r}")
     name = name_match.group()
     rest = expression[name_match.end() :]
     if not rest:
-        return _value(name, environment)
+        return _value(name, environment, missing)
     operator_match = _OPERATOR.match(rest)
     if operator_match is None:
         raise Unresolved(f"invalid expression {expression[:20]!r}")
@@ -78,9 +94,9 @@ def _braced(expression: str, environment: Mapping[str, str], depth: int) -> str:
     value = environment.get(name)
     present = bool(value) if operator.startswith(":") else value is not None
     if operator.endswith("+"):
-        return interpolate(word, environment, depth + 1) if present else ""
+        return interpolate(word, environment, depth + 1, missing=missing) if present else ""
     if present and value is not None:
         return value
     if operator.endswith("-"):
-        return interpolate(word, environment, depth + 1)
+        return interpolate(word, environment, depth + 1, missing=missing)
     raise Unresolved(name)

@@ -17,11 +17,11 @@ def time_until_next_look(interval: timedelta, failures: int, spread: float) -> t
         spread: a random number from 0 to 1, given so that the decision stays pure.
     """
     longest = max(interval, LONGEST_BACKOFF)
-    wait = min(interval * 2 ** min(failures, 16), longest)
+    wait = min(interval * (1 << min(failures, 16)), longest)
     return wait * (1 - JITTER + 2 * JITTER * spread)
 
 
 def time_until_next_attempt(attempt: int, spread: float) -> timedelta:
-    """Return how long a deployment that failed for a passing reason waits: 10 s doubling to 15 min."""
-    wait = min(timedelta(seconds=10) * 2 ** min(attempt - 1, 16), LONGEST_BACKOFF)
+    """Return how long a deployment that failed for a passing reason waits: 10 s, doubled."""
+    wait = min(timedelta(seconds=10) * (1 << min(attempt - 1, 16)), LONGEST_BACKOFF)
     return wait * (1 - JITTER + 2 * JITTER * spread)

@@ -49,7 +49,7 @@ Source = HostedSource | ExternalSource
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """How an ``image`` project's one container is run; a compose project's file says this itself."""
+    """How the one container of an ``image`` project is run."""
 
     ports: tuple[str, ...] = ()  #: compose short syntax, e.g. ``127.0.0.1:8080:80``
     volumes: tuple[str, ...] = ()  #: named volumes only, e.g. ``data:/var/lib/app``

@@ -24,7 +24,9 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _GIT_PATH = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~/+@-]{0,1022}")
 _SCP = re.compile(r"(?P<user>[^@/:]+)@(?P<host>[^@/:]+):(?P<path>[^:]+)")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
-_IMAGE_PATH = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
+_IMAGE_PATH = re.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -35,7 +37,9 @@ def parse_project_name(text: str, field: str = "name") -> ProjectName:
         InvalidReference: not 1 to 63 of a–z, 0–9 and ``-``, starting with a letter or digit.
     """
     if not _PROJECT.fullmatch(text):
-        raise InvalidReference(field, text, "must be 1 to 63 of a-z, 0-9 and '-', not starting with '-'")
+        raise InvalidReference(
+            field, text, "must be 1 to 63 of a-z, 0-9 and '-', not starting with '-'"
+        )
     return ProjectName(text)
 
 
@@ -133,9 +137,16 @@ class BranchName:
             InvalidReference: not a name that git and we both accept.
         """
         bad_part = any(
-            not part or part.startswith((".", "-")) or part.endswith(".lock") for part in text.split("/")
+            not part or part.startswith((".", "-")) or part.endswith(".lock")
+            for part in text.split("/")
         )
-        if not _BRANCH.fullmatch(text) or bad_part or ".." in text or "@{" in text or text.endswith("."):
+        if (
+            not _BRANCH.fullmatch(text)
+            or bad_part
+            or ".." in text
+            or "@{" in text
+            or text.endswith(".")
+        ):
             raise InvalidReference(field, text, "is not a branch name like 'main' or 'release/1.2'")
         return cls(text)
 
@@ -183,16 +194,22 @@ class GitUrl:
         except ValueError:
             raise InvalidReference(field, text, "is not a URL") from None
         if parts.scheme not in set(GitScheme):
-            raise InvalidReference(field, text, "must start with https:// or ssh:// (or be git@host:path)")
+            raise InvalidReference(
+                field, text, "must start with https:// or ssh:// (or be git@host:path)"
+            )
         if parts.query or parts.fragment or parts.password is not None:
             raise InvalidReference(
-                field, f"{parts.scheme}://{parts.hostname}/…", "must hold no password, query or fragment; "
-                "store credentials with `reconciler secret set`"
+                field,
+                f"{parts.scheme}://{parts.hostname}/…",
+                "must hold no password, query or fragment; "
+                "store credentials with `reconciler secret set`",
             )
         scheme = GitScheme(parts.scheme)
         user = parts.username
         if scheme is not GitScheme.SSH and user is not None:
-            raise InvalidReference(field, f"{scheme}://{parts.hostname}/…", "must hold no user name")
+            raise InvalidReference(
+                field, f"{scheme}://{parts.hostname}/…", "must hold no user name"
+            )
         path = parts.path.lstrip("/").rstrip("/")
         host_ok = parts.hostname is not None and _HOST.fullmatch(parts.hostname)
         user_ok = user is None or _USER.fullmatch(user)
@@ -255,7 +272,9 @@ class ImageReference:
         tag_ok = bool(_TAG.fullmatch(tag)) if colon else True
         if not (_DOMAIN.fullmatch(registry) and _IMAGE_PATH.fullmatch(repository) and tag_ok):
             raise InvalidReference(field, text, problem)
-        return cls(registry.lower(), repository, tag if colon else None if digest else "latest", digest)
+        return cls(
+            registry.lower(), repository, tag if colon else None if digest else "latest", digest
+        )
 
     @property
     def name(self) -> str:

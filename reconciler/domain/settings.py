@@ -35,7 +35,9 @@ class Setting:
         if self.minimum is not None and value < self.minimum:
             raise InvalidInput(self.key, value, f"is below the minimum of {self.minimum} seconds")
         if value > _LONGEST_SECONDS:
-            raise InvalidInput(self.key, value, f"is above the maximum of {_LONGEST_SECONDS} seconds")
+            raise InvalidInput(
+                self.key, value, f"is above the maximum of {_LONGEST_SECONDS} seconds"
+            )
         return value
 
 

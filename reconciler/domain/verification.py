@@ -1,4 +1,4 @@
-"""Whether what runs is what was pinned, and well. Judged from samples; never from an exit status."""
+"""Whether what runs is what was pinned, and well: judged from samples of what really runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,9 @@ class Window:
     healthy: timedelta = timedelta(seconds=5)  #: with a health check that passes
     unchecked: timedelta = timedelta(seconds=25)  #: without one: longer than a slow crash takes
     timeout: timedelta = timedelta(minutes=5)  #: for all of it, slow health checks included
-    restarts: int = 3  #: that a container may need, e.g. until its database answers; more is a crash loop
+    restarts: int = (
+        3  #: that a container may need, e.g. until its database answers; more is a crash loop
+    )
 
 
 class Verdict(StrEnum):
@@ -89,10 +91,14 @@ def judge(prepared: PreparedRevision, seen: Sequence[Observation], window: Windo
     for its whole window. Undecided until then, and bad when the timeout is over.
     """
     latest = seen[-1]
-    problems = [problem for service in prepared.services for problem in _problems(service, seen, window)]
+    problems = [
+        problem for service in prepared.services for problem in _problems(service, seen, window)
+    ]
     if problems:
         return Judgement(Verdict.BAD, tuple(problems))
-    waiting = [text for service in prepared.services if (text := _still_waiting(service, seen, window))]
+    waiting = [
+        text for service in prepared.services if (text := _still_waiting(service, seen, window))
+    ]
     if not waiting:
         return Judgement(Verdict.GOOD)
     verdict = Verdict.BAD if latest.at >= window.timeout else Verdict.UNDECIDED
@@ -103,17 +109,23 @@ def _of(service: PlannedService, observation: Observation) -> list[ContainerSamp
     return [sample for sample in observation.containers if sample.service == service.name]
 
 
-def _problems(service: PlannedService, seen: Sequence[Observation], window: Window) -> Iterable[str]:
+def _problems(
+    service: PlannedService, seen: Sequence[Observation], window: Window
+) -> Iterable[str]:
     first = {sample.id: sample for sample in _of(service, seen[0])}
     for sample in _of(service, seen[-1]):
         name = f"{service.name}: container {sample.id[:12]}"
         status = "" if sample.exit_status is None else f" (exit status {sample.exit_status})"
         if service.pin and service.pin.digest not in sample.digests:
-            observed = ", ".join(sorted(digest.short for digest in sample.digests)) or "an unknown image"
+            observed = (
+                ", ".join(sorted(digest.short for digest in sample.digests)) or "an unknown image"
+            )
             yield f"{name} runs {observed}, pinned is {service.pin.digest.short}"
         if sample.state in {ContainerState.DEAD, ContainerState.PAUSED}:
             yield f"{name} is {sample.state}{status}"
-        if sample.state is ContainerState.EXITED and not (sample.exit_status == 0 and service.may_finish):
+        if sample.state is ContainerState.EXITED and not (
+            sample.exit_status == 0 and service.may_finish
+        ):
             yield f"{name} ended{status}" + (
                 ", but it should keep running" if sample.exit_status == 0 else ""
             )
@@ -139,12 +151,14 @@ def _still_waiting(service: PlannedService, seen: Sequence[Observation], window:
     if not _well(samples):
         return f"{service.name}: a container is restarting or not started yet"
     checked = all(
-        sample.health is Health.HEALTHY or sample.state is ContainerState.EXITED for sample in samples
+        sample.health is Health.HEALTHY or sample.state is ContainerState.EXITED
+        for sample in samples
     )
     needed = window.healthy if checked else window.unchecked
     well_for = latest.at - _well_since(service, seen)
     if well_for < needed:
-        return f"{service.name}: well for {well_for.total_seconds():.0f} of {needed.total_seconds():.0f} s"
+        so_far, whole = well_for.total_seconds(), needed.total_seconds()
+        return f"{service.name}: well for {so_far:.0f} of {whole:.0f} s"
     return ""
 
 

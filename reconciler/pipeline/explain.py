@@ -71,9 +71,12 @@ class Explainer:
         states, health = self.store.list_states(), self.store.list_health()
         switch = self.brakes(self.store.get_switch())
         return [
-            summarize(project, states[project.name], health.get(project.name, SourceHealth()), switch)
+            summarize(
+                project, states[project.name], health.get(project.name, SourceHealth()), switch
+            )
             for project in self.store.list_projects()
-            if project.name in states  # one that was added since the states were read waits a moment
+            if project.name
+            in states  # one that was added since the states were read waits a moment
         ]
 
     def summary(self, name: ProjectName) -> ProjectSummary:
@@ -106,32 +109,60 @@ def summarize(
     return ProjectSummary(project, state, health, standing, text)
 
 
+_Standing = tuple[StandingCode, str]
+
+
 def _standing(
     project: Project, state: ProjectState, health: SourceHealth, holds: tuple[Reason, ...]
-) -> tuple[StandingCode, str]:
+) -> _Standing:
     if not project.kind.deployable:
-        return StandingCode.NOTHING_TO_DEPLOY, f"a {project.kind} project has nothing to deploy"
-    if state.running:
-        return StandingCode.DEPLOYING, f"deployment {state.running.id} is in stage {state.running.stage}"
-    if state.queued:
-        return StandingCode.QUEUED, f"deployment {state.queued.id} waits for its turn"
+        text = f"a {project.kind} project has nothing to deploy"
+        return StandingCode.NOTHING_TO_DEPLOY, text
+    return (
+        _busy(state)
+        or _troubled(project, state, health)
+        or _held(project, state, health, holds)
+        or _calm(project, state)
+    )
+
+
+def _busy(state: ProjectState) -> _Standing | None:
+    if running := state.running:
+        return StandingCode.DEPLOYING, f"deployment {running.id} is in stage {running.stage}"
+    if queued := state.queued:
+        return StandingCode.QUEUED, f"deployment {queued.id} waits for its turn"
+    return None
+
+
+def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _Standing | None:
     if health.branch_gone:
-        return StandingCode.BRANCH_GONE, f"branch {project.followed_branch} does not exist any more"
+        text = f"branch {project.followed_branch} does not exist any more"
+        return StandingCode.BRANCH_GONE, text
     if (latest := state.latest) and latest.status in {Status.FAILED, Status.NEEDS_OPERATOR}:
         said = latest.error.message if latest.error else latest.status
         return StandingCode.FAILED, f"deployment {latest.id} failed: {said}"
     if state.quarantined and _wants(state, health, state.quarantined[-1].revision.commit):
         last = state.quarantined[-1]
-        return (
-            StandingCode.QUARANTINED,
-            f"{last.revision} was rolled back ({last.reason}); the last good revision runs",
-        )
+        text = f"{last.revision} was rolled back ({last.reason}); the last good revision runs"
+        return StandingCode.QUARANTINED, text
+    return None
+
+
+def _held(
+    project: Project, state: ProjectState, health: SourceHealth, holds: tuple[Reason, ...]
+) -> _Standing | None:
     moved = health.observed is not None and health.observed != state.tracked_commit
-    blocked = (*reasons_to_refuse(project), *(holds if project.auto_deploy else ()))
-    if moved and blocked:
-        return StandingCode.HELD, f"the source moved, but {blocked[0].text}"
+    reasons = (*reasons_to_refuse(project), *holds) if project.auto_deploy else ()
+    if moved and reasons:
+        return StandingCode.HELD, f"the source moved, but {reasons[0].text}"
+    return None
+
+
+def _calm(project: Project, state: ProjectState) -> _Standing:
     if state.live is None:
-        hint = "" if project.auto_deploy else f"; `reconciler deploy {project.name}` starts the first"
+        hint = (
+            "" if project.auto_deploy else f"; `reconciler deploy {project.name}` starts the first"
+        )
         return StandingCode.NEVER_DEPLOYED, f"nothing was deployed yet{hint}"
     if not project.auto_deploy:
         return StandingCode.OFF, f"auto-deploy is off; deployment {state.live.id} runs"
@@ -163,8 +194,11 @@ def _under_way(state: ProjectState) -> list[ExplainedReason]:
 def _source(health: SourceHealth) -> list[ExplainedReason]:
     found = []
     if health.error:
-        text = f"the last look at the source failed ({health.failures} in a row): {health.error.message}"
-        found.append(ExplainedReason(health.error.code, text, health.looked_at, health.error.evidence))
+        times = f"{health.failures} in a row" if health.failures > 1 else "the first time"
+        text = f"the last look at the source failed ({times}): {health.error.message}"
+        found.append(
+            ExplainedReason(health.error.code, text, health.looked_at, health.error.evidence)
+        )
     if health.branch_gone:
         text = "the server answered, and the branch was not there"
         found.append(ExplainedReason("branch-gone", text, health.looked_at))
@@ -172,7 +206,9 @@ def _source(health: SourceHealth) -> list[ExplainedReason]:
         text = f"the branch was at {health.observed.short} at the last good look"
         found.append(ExplainedReason("source-observed", text, health.observed_at))
     if health.next_look_at:
-        found.append(ExplainedReason("next-look", "the source is looked at again", health.next_look_at))
+        found.append(
+            ExplainedReason("next-look", "the source is looked at again", health.next_look_at)
+        )
     return found
 
 
@@ -184,7 +220,9 @@ def _images(images: Sequence[WatchedImage]) -> list[ExplainedReason]:
             found.append(ExplainedReason("image-unwatched", text))
         elif image.error:
             text = f"the last look-up of {image.image} failed: {image.error.message}"
-            found.append(ExplainedReason(image.error.code, text, image.looked_at, image.error.evidence))
+            found.append(
+                ExplainedReason(image.error.code, text, image.looked_at, image.error.evidence)
+            )
         elif image.digest:
             text = f"{image.image} was {image.digest.short} at the last look"
             found.append(ExplainedReason("image-observed", text, image.looked_at))
@@ -195,8 +233,8 @@ def _quarantines(state: ProjectState) -> list[ExplainedReason]:
     return [
         ExplainedReason(
             "quarantined",
-            f"{one.revision} was rolled back in deployment {one.deployment}: {one.reason}; a newer commit "
-            f"or digest lifts that, or `reconciler quarantine lift {state.name}`",
+            f"{one.revision} was rolled back in deployment {one.deployment}: {one.reason}; "
+            f"a newer commit or digest lifts that, or `reconciler quarantine lift {state.name}`",
             one.since,
         )
         for one in state.quarantined
@@ -206,7 +244,9 @@ def _quarantines(state: ProjectState) -> list[ExplainedReason]:
 def _latest(state: ProjectState) -> list[ExplainedReason]:
     found = []
     for deployment, what in ((state.live, "live"), (state.latest, "latest")):
-        if deployment is None or (what == "latest" and state.live and deployment.id == state.live.id):
+        if deployment is None or (
+            what == "latest" and state.live and deployment.id == state.live.id
+        ):
             continue
         found.append(_outcome(deployment, what))
     return found

@@ -49,8 +49,10 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has been collected. Output is worth less than the deployment: a store that
-        is out of reach loses the oldest lines, and nothing else.
+        """Write what has been collected.
+
+        Output is worth less than the deployment: a store that is out of reach loses the oldest
+        lines, and nothing else.
         """
         with self._lock:
             self._flushed_at = self._clock.monotonic()
@@ -59,7 +61,9 @@ class Journal:
                 try:
                     self._store.append_log(self._deployment, stage, texts, self._clock.now())
                 except StoreError:
-                    unwritten = [(stage, text) for stage, texts in batches[number:] for text in texts]
+                    unwritten = [
+                        (stage, text) for stage, texts in batches[number:] for text in texts
+                    ]
                     self._lines = unwritten[-_MOST_UNWRITTEN_LINES:]
                     return
 

@@ -43,10 +43,16 @@ class Reconciler:
         if tip == tracked:
             return InSync()
         moved = f"{tracked.short} → {tip.short}" if tracked else f"first look: {tip.short}"
-        return self._ask(name, Revision(commit=tip), Cause(trigger, actor=str(trigger), detail=moved))
+        return self._ask(
+            name, Revision(commit=tip), Cause(trigger, actor=str(trigger), detail=moved)
+        )
 
     def reconcile_images(
-        self, name: ProjectName, followed: Collection[str], seen: Mapping[str, Digest], trigger: Trigger
+        self,
+        name: ProjectName,
+        followed: Collection[str],
+        seen: Mapping[str, Digest],
+        trigger: Trigger,
     ) -> TriggerResult | InSync | Seeded:
         """Ask for a deployment if a digest moved; first sight only records.
 
@@ -65,7 +71,9 @@ class Reconciler:
         if moved:
             # The commit is left open: the transaction takes the one that is tracked by then.
             revision = Revision(commit=None, images={**known, **seen})
-            return self._ask(name, revision, Cause(trigger, actor=str(trigger), detail=_in_words(moved)))
+            return self._ask(
+                name, revision, Cause(trigger, actor=str(trigger), detail=_in_words(moved))
+            )
         if {**known, **seen} != dict(state.tracked_images):
             self.store.seed_images(name, {**known, **seen})
             return Seeded(tuple(sorted(set(seen) - set(known))))

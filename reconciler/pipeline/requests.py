@@ -6,7 +6,7 @@ from reconciler.domain.admission import Request
 from reconciler.domain.deployment import Cause, DeploymentId, Trigger
 from reconciler.domain.errors import Conflict, NotFound, Refused, RevisionNotFound
 from reconciler.domain.gate import ReasonCode
-from reconciler.domain.project import ExternalSource, HostedSource, Project
+from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
@@ -24,7 +24,13 @@ class Requests:
     repositories: Repositories
 
     def deploy(
-        self, name: ProjectName, *, commit: CommitSha | None, force: bool, actor: str, reason: str = ""
+        self,
+        name: ProjectName,
+        *,
+        commit: CommitSha | None,
+        force: bool,
+        actor: str,
+        reason: str = "",
     ) -> TriggerResult:
         """Deploy ``commit``, or what the branch's tip is now.
 
@@ -34,7 +40,9 @@ class Requests:
         """
         project = self.store.get_project(name)
         wanted = commit or self._tip(project)
-        cause = Cause(Trigger.PERSON, actor, reason or ("this very commit" if commit else "deploy now"))
+        cause = Cause(
+            Trigger.PERSON, actor, reason or ("this very commit" if commit else "deploy now")
+        )
         return self._ask(Request(name, Revision(commit=wanted), cause, force=force))
 
     def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
@@ -47,7 +55,9 @@ class Requests:
         """
         self.store.get_project(name)
         live = self.store.get_state(name).live
-        kept = [one for one in self.store.list_restorable(name) if live is None or one.id != live.id]
+        kept = [
+            one for one in self.store.list_restorable(name) if live is None or one.id != live.id
+        ]
         if to is not None:
             if live and to == live.id:
                 raise Conflict(f"deployment {to} is what runs")
@@ -64,16 +74,17 @@ class Requests:
         return self._ask(Request(name, target.target_revision, cause, restores=target.id))
 
     def _tip(self, project: Project) -> CommitSha | None:
-        match project.source:
-            case HostedSource(repository, branch):
-                tip = self.repositories.tip(repository, branch)
-            case ExternalSource(url, branch):
-                credentials = self.store.git_credentials(project.name, project.source)
-                tip = self.remote.tip(url, branch, credentials)
-            case None:
-                return None
+        source = project.source
+        if source is None:
+            return None
+        if isinstance(source, HostedSource):
+            tip = self.repositories.tip(source.repository, source.branch)
+        else:
+            credentials = self.store.git_credentials(project.name, source)
+            tip = self.remote.tip(source.url, source.branch, credentials)
         if tip is None:
-            raise RevisionNotFound(f"branch {branch} does not exist in the source of {project.name}")
+            text = f"branch {source.branch} does not exist in the source of {project.name}"
+            raise RevisionNotFound(text)
         return tip
 
     def _ask(self, request: Request) -> TriggerResult:

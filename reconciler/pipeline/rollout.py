@@ -17,7 +17,7 @@ roll-back  rolls back again
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from reconciler.domain.deployment import (
@@ -51,7 +51,7 @@ from reconciler.ports import Claim, Clock, Store, Strategy, Work
 class Limits:
     """How patient a rollout is."""
 
-    window: Window = Window()
+    window: Window = field(default_factory=Window)
     attempts: int = 5  #: of a deployment that fails for passing reasons
     resumptions: int = 3  #: after as many workers died of it, a person has to look
     kept_revisions: int = 5
@@ -92,7 +92,9 @@ class Rollout:
 class _Run:
     """One claimed deployment under way."""
 
-    def __init__(self, rollout: Rollout, claim: Claim, journal: Journal, cancel: threading.Event) -> None:
+    def __init__(
+        self, rollout: Rollout, claim: Claim, journal: Journal, cancel: threading.Event
+    ) -> None:
         self._store = rollout.store
         self._clock = rollout.clock
         self._rollout = rollout
@@ -113,7 +115,8 @@ class _Run:
             return
         try:
             if resumed_at is Stage.ROLL_BACK:
-                return self._roll_back(self._recorded_failure())
+                self._roll_back(self._recorded_failure())
+                return
             prepared = self._deployment.prepared
             if prepared is None or not resumed_at.changes_target:
                 prepared = self._prepare_and_pass_gate()
@@ -167,7 +170,9 @@ class _Run:
     def _quarantined(self, prepared: PreparedRevision) -> tuple[Reason, ...]:
         state = self._store.get_state(self._project.name)
         return tuple(
-            Reason(ReasonCode.QUARANTINED, f"rolled back in deployment {one.deployment}: {one.reason}")
+            Reason(
+                ReasonCode.QUARANTINED, f"rolled back in deployment {one.deployment}: {one.reason}"
+            )
             for one in state.quarantined
             if one.fingerprint == prepared.revision.fingerprint
         )
@@ -208,7 +213,9 @@ class _Run:
                     raise VerificationFailed("; ".join(judgement.problems))
                 said = self._say_waiting(judgement.problems, said)
             if self._clock.wait(self._cancel, self._limits.look_every.total_seconds()):
-                raise Interrupted(f"deployment {self._deployment.id} was stopped while it was verified")
+                raise Interrupted(
+                    f"deployment {self._deployment.id} was stopped while it was verified"
+                )
 
     def _say_waiting(self, problems: tuple[str, ...], said: tuple[str, ...]) -> tuple[str, ...]:
         """Say what is waited for, once per thing that is waited for."""
@@ -224,13 +231,17 @@ class _Run:
         self._say(f"failed: {error.message}")
         failure = Failure.of(error)
         if self._stage_reached().changes_target:
-            return self._roll_back(failure)
+            self._roll_back(failure)
+            return
         if failure.recovery is Recovery.RETRY and self._deployment.attempt < self._limits.attempts:
             wait = time_until_next_attempt(self._deployment.attempt, self._rollout.random())
-            self._say(f"attempt {self._deployment.attempt}; the next in {wait.total_seconds():.0f} s")
+            self._say(
+                f"attempt {self._deployment.attempt}; the next in {wait.total_seconds():.0f} s"
+            )
             not_before = self._clock.now() + wait
-            return self._insist(lambda: self._store.retry_later(self._claim, not_before, failure))
-        return self._finish(Status.FAILED, error=failure)
+            self._insist(lambda: self._store.retry_later(self._claim, not_before, failure))
+        else:
+            self._finish(Status.FAILED, error=failure)
 
     def _stage_reached(self) -> Stage:
         return self._store.get_deployment(self._deployment.id).stage
@@ -240,7 +251,8 @@ class _Run:
         live = self._store.get_state(self._project.name).live
         if live is None or live.prepared is None:
             self._say("there is no earlier revision to go back to; what runs was left as it is")
-            return self._finish(Status.FAILED, error=failure, quarantine=failure.message)
+            self._finish(Status.FAILED, error=failure, quarantine=failure.message)
+            return
         self._say(f"rolling back to deployment {live.id}: {live.prepared.revision}")
         try:
             with self._stage(Stage.ROLL_BACK):
@@ -249,17 +261,22 @@ class _Run:
         except (ClaimLost, Interrupted):
             raise
         except ReconcilerError as second:
-            self._say(f"the rollback failed too: {second.message}")
-            text = f"{failure.message}; rolling back to deployment {live.id} failed too: {second.message}"
-            worse = replace(failure, code="rollback-failed", message=text, recovery=Recovery.OPERATOR)
-            return self._finish(Status.NEEDS_OPERATOR, error=worse, quarantine=failure.message)
-        self._finish(
-            Status.ROLLED_BACK, error=failure, rolled_back_to=live.id, quarantine=self._blame(live, failure)
-        )
-        self._say(f"rolled back to deployment {live.id}")
+            self._give_up(failure, live, second)
+        else:
+            blame = self._blame(live, failure)
+            self._finish(
+                Status.ROLLED_BACK, error=failure, rolled_back_to=live.id, quarantine=blame
+            )
+            self._say(f"rolled back to deployment {live.id}")
+
+    def _give_up(self, failure: Failure, live: Deployment, second: ReconcilerError) -> None:
+        self._say(f"the rollback failed too: {second.message}")
+        text = f"{failure.message}; going back to deployment {live.id} failed: {second.message}"
+        worse = replace(failure, code="rollback-failed", message=text, recovery=Recovery.OPERATOR)
+        self._finish(Status.NEEDS_OPERATOR, error=worse, quarantine=failure.message)
 
     def _blame(self, live: Deployment, failure: Failure) -> str:
-        """Return why the revision is quarantined; empty where it is the very one that runs again."""
+        """Return why to quarantine the revision; empty where it is the one that runs again."""
         failed = self._store.get_deployment(self._deployment.id).target_revision
         return "" if live.target_revision.satisfies(failed) else failure.message
 
@@ -306,7 +323,9 @@ class _Run:
             raise
         finally:
             ended = outcome
-            self._insist(lambda: self._store.end_stage(self._claim, stage, ended, self._clock.now()))
+            self._insist(
+                lambda: self._store.end_stage(self._claim, stage, ended, self._clock.now())
+            )
 
     def _finish(
         self,
@@ -336,12 +355,14 @@ class _Run:
         """
         while True:
             try:
-                return write()
+                write()
             except ClaimLost:
                 raise
             except StoreError as error:
                 if self._clock.wait(self._cancel, 1.0):
                     raise Interrupted("stopped before the outcome could be recorded") from error
+            else:
+                return
 
     def _work(self) -> Work:
         project = self._project
@@ -349,9 +370,9 @@ class _Run:
         credentials = self._store.git_credentials(project.name, project.source)
         for secret in variables.values():
             self._rollout.redaction.register(secret)
-        for secret in (credentials.token, credentials.ssh_key) if credentials else ():
-            if secret:
-                self._rollout.redaction.register(secret)
+        for key in (credentials.token, credentials.ssh_key) if credentials else ():
+            if key is not None:
+                self._rollout.redaction.register(key)
         return Work(
             deployment=self._deployment.id,
             project=project,
@@ -374,7 +395,7 @@ class _Run:
                 self._strategy.forget(self._project.name, old.id)
 
 
-class _NotStarted(Exception):  # noqa: N818  an answer of the gate, not an error
+class _NotStarted(Exception):
     """A brake holds the deployment before it changed anything."""
 
     def __init__(self, reason: Reason) -> None:

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.domain.admission import Admit, Coalesce, Decision, Hold, Refuse, Request, decide_admission
+from reconciler.domain.admission import (
+    Admit,
+    Coalesce,
+    Decision,
+    Hold,
+    Refuse,
+    Request,
+    decide_admission,
+)
 from reconciler.domain.deployment import Deployment, Trigger
 from reconciler.domain.gate import MasterSwitch, Reason, ReasonCode
 from reconciler.domain.project import Project

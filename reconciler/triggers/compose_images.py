@@ -1,4 +1,4 @@
-"""Which images a project follows, read from its compose file: once per commit, not once per look."""
+"""Which images a project follows, read from its compose file once per commit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,9 @@ class ComposeImages:
             return []
         compose = self.reader.read(files[project.compose_path])
         environment = dict(self.reader.read_environment(files.get(dotenv, b"")))
-        environment |= {name: value.reveal() for name, value in self.store.variables(project.name).items()}
+        environment |= {
+            name: value.reveal() for name, value in self.store.variables(project.name).items()
+        }
         return [
             WatchedImage(image.text, tuple(image.services), image.unwatched_because)
             for image in followed_images(compose, environment, project.stateful_services)

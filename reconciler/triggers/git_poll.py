@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from reconciler.domain.deployment import Failure
@@ -23,50 +23,40 @@ _BATCH = 500
 _HOLD_FOR = timedelta(minutes=2)
 
 
+@dataclass(slots=True)
 class GitPoll:
     """Looks at every external source that is due."""
 
-    def __init__(
-        self,
-        store: Store,
-        remote: GitRemote,
-        clock: Clock,
-        lanes: Lanes,
-        *,
-        on_tip: OnTip,
-        on_bug: OnBug,
-        random: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._remote = remote
-        self._clock = clock
-        self._lanes = lanes
-        self._on_tip = on_tip
-        self._on_bug = on_bug
-        self._random = random
-        self._lock = threading.Lock()
-        self._results: list[PollResult] = []
+    store: Store
+    remote: GitRemote
+    clock: Clock
+    lanes: Lanes
+    on_tip: OnTip
+    on_bug: OnBug
+    random: Callable[[], float]
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _results: list[PollResult] = field(default_factory=list, init=False)
 
     def tick(self, interval: timedelta) -> int:
         """Record what came back, start the looks that are due; return how many were started."""
         self.record()
-        room = _BATCH - self._lanes.unfinished
+        room = _BATCH - self.lanes.unfinished
         if room <= 0:
             return 0
-        tasks = self._store.claim_due_polls(self._clock.now(), hold_for=_HOLD_FOR, limit=room)
+        tasks = self.store.claim_due_polls(self.clock.now(), hold_for=_HOLD_FOR, limit=room)
         for task in tasks:
             suspect = task.health.failures > 0
-            self._lanes.submit(task.source.url.host, self._look(task, interval), suspect=suspect)
+            self.lanes.submit(task.source.url.host, self._look(task, interval), suspect=suspect)
         return len(tasks)
 
     def record(self) -> None:
-        """Write what came back, in one transaction. What can't be written waits for the next time."""
+        """Write what came back, in one transaction; what can't be written waits."""
         with self._lock:
             results, self._results = self._results, []
         if not results:
             return
         try:
-            self._store.record_polls(results)
+            self.store.record_polls(results)
         except ReconcilerError:
             with self._lock:
                 self._results = [*results, *self._results][-2 * _BATCH :]
@@ -77,7 +67,7 @@ class GitPoll:
             try:
                 health = self._observe(task, interval)
             except Exception as bug:  # noqa: BLE001  one project's bug must not stop the others
-                self._on_bug(f"looking at the source of {task.project}", bug)
+                self.on_bug(f"looking at the source of {task.project}", bug)
                 return
             with self._lock:
                 self._results.append(PollResult(task.project, health))
@@ -86,25 +76,27 @@ class GitPoll:
 
     def _observe(self, task: PollTask, interval: timedelta) -> SourceHealth:
         try:
-            credentials = self._store.git_credentials(task.project, task.source)
-            tip = self._remote.tip(task.source.url, task.source.branch, credentials)
+            credentials = self.store.git_credentials(task.project, task.source)
+            tip = self.remote.tip(task.source.url, task.source.branch, credentials)
             if tip is not None:
-                self._on_tip(task.project, tip, task.tracked)
+                self.on_tip(task.project, tip, task.tracked)
         except ReconcilerError as error:
             return self._failed(task.health, error, interval)
-        now = self._clock.now()
+        now = self.clock.now()
         return SourceHealth(
             looked_at=now,
-            next_look_at=now + time_until_next_look(interval, 0, self._random()),
+            next_look_at=now + time_until_next_look(interval, 0, self.random()),
             observed=tip or task.health.observed,
             observed_at=now if tip else task.health.observed_at,
             branch_gone=tip is None,
         )
 
-    def _failed(self, before: SourceHealth, error: ReconcilerError, interval: timedelta) -> SourceHealth:
-        now = self._clock.now()
+    def _failed(
+        self, before: SourceHealth, error: ReconcilerError, interval: timedelta
+    ) -> SourceHealth:
+        now = self.clock.now()
         failures = before.failures + 1
-        wait = time_until_next_look(interval, failures, self._random())
+        wait = time_until_next_look(interval, failures, self.random())
         if isinstance(error, SourceThrottled):
             wait = max(wait, error.retry_after)
         return replace(
@@ -114,4 +106,3 @@ class GitPoll:
             failures=failures,
             error=Failure.of(error),
         )
-

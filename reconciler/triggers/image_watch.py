@@ -3,12 +3,12 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import ReconcilerError
-from reconciler.domain.project import Project
+from reconciler.domain.project import ExternalSource, Project
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.state import ProjectState, WatchedImage
 from reconciler.ports import Clock, ImageRegistry, Store
@@ -21,31 +21,23 @@ OnImages = Callable[[ProjectName, Collection[str], Mapping[str, Digest]], object
 
 #: One look-up: the image, and the project whose own registry credentials it needs, if any.
 _Key = tuple[str, ProjectName | None]
+#: Per project: each image to look up, and how it is asked for.
+_Wanted = Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]
 _LONGEST_TICK = timedelta(minutes=5)
 
 
+@dataclass(slots=True)
 class ImageWatch:
     """Looks at every watched image, compares per project."""
 
-    def __init__(
-        self,
-        store: Store,
-        registry: ImageRegistry,
-        images: ComposeImages,
-        clock: Clock,
-        lanes: Lanes,
-        *,
-        on_images: OnImages,
-        on_bug: OnBug,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._images = images
-        self._clock = clock
-        self._lanes = lanes
-        self._on_images = on_images
-        self._on_bug = on_bug
-        self._one_at_a_time = threading.Lock()
+    store: Store
+    registry: ImageRegistry
+    images: ComposeImages
+    clock: Clock
+    lanes: Lanes
+    on_images: OnImages
+    on_bug: OnBug
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def tick(self, only: Collection[ProjectName] | None = None) -> int:
         """Look at the images of all auto-deploying projects (or of ``only`` these).
@@ -53,10 +45,10 @@ class ImageWatch:
         Returns how many look-ups were made.
         """
         with self._one_at_a_time:
-            states = self._store.list_states()
+            states = self.store.list_states()
             projects = [
                 project
-                for project in self._store.list_projects()
+                for project in self.store.list_projects()
                 if _watched(project, states) and (only is None or project.name in only)
             ]
             self._refresh(projects, states)
@@ -66,16 +58,17 @@ class ImageWatch:
                 self._compare(project, wanted, found)
             return len(found)
 
-    def _refresh(self, projects: Sequence[Project], states: Mapping[ProjectName, ProjectState]) -> None:
+    def _refresh(
+        self, projects: Sequence[Project], states: Mapping[ProjectName, ProjectState]
+    ) -> None:
         """Read the compose files that changed, side by side."""
         for project in projects:
-            commit = states[project.name].tracked_commit
-            host = getattr(getattr(project.source, "url", None), "host", "")
-            self._lanes.submit(host, self._guarded(project, lambda p=project, c=commit: self._images.refresh(p, c)))
-        self._lanes.join(_LONGEST_TICK.total_seconds())
+            refresh = partial(self.images.refresh, project, states[project.name].tracked_commit)
+            self.lanes.submit(_source_host(project), self._guarded(project, refresh))
+        self.lanes.join(_LONGEST_TICK.total_seconds())
 
-    def _wanted(self, projects: Sequence[Project]) -> Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]:
-        every = self._store.list_images()
+    def _wanted(self, projects: Sequence[Project]) -> _Wanted:
+        every = self.store.list_images()
         own: dict[tuple[ProjectName, str], bool] = {}
         wanted: dict[ProjectName, list[tuple[_Key, WatchedImage]]] = defaultdict(list)
         for project in projects:
@@ -84,14 +77,14 @@ class ImageWatch:
                     continue
                 host = ImageReference.parse(image.image).registry
                 if (project.name, host) not in own:
-                    own[project.name, host] = self._store.has_registry_credentials(host, project.name)
+                    own[project.name, host] = self.store.has_registry_credentials(
+                        host, project.name
+                    )
                 owner = project.name if own[project.name, host] else None
                 wanted[project.name].append(((image.image, owner), image))
         return wanted
 
-    def _look_up(
-        self, wanted: Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]
-    ) -> Mapping[_Key, Digest | Failure]:
+    def _look_up(self, wanted: _Wanted) -> Mapping[_Key, Digest | Failure]:
         """Ask once per distinct image; what is not answered when the tick must end is unknown."""
         found: dict[_Key, Digest | Failure] = {}
         for image, owner in dict.fromkeys(key for pairs in wanted.values() for key, _ in pairs):
@@ -99,20 +92,20 @@ class ImageWatch:
 
             def ask(key: _Key = (image, owner), reference: ImageReference = reference) -> None:
                 try:
-                    found[key] = self._registry.digest(reference, key[1])
+                    found[key] = self.registry.digest(reference, key[1])
                 except ReconcilerError as error:
                     found[key] = Failure.of(error)
                 except Exception as bug:  # noqa: BLE001  one image's bug must not stop the others
-                    self._on_bug(f"looking up {key[0]}", bug)
+                    self.on_bug(f"looking up {key[0]}", bug)
 
-            self._lanes.submit(reference.registry, ask)
-        self._lanes.join(_LONGEST_TICK.total_seconds())
+            self.lanes.submit(reference.registry, ask)
+        self.lanes.join(_LONGEST_TICK.total_seconds())
         return dict(found)
 
     def _compare(
         self,
         project: Project,
-        wanted: Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]],
+        wanted: _Wanted,
         found: Mapping[_Key, Digest | Failure],
     ) -> None:
         pairs = wanted.get(project.name, ())
@@ -120,22 +113,24 @@ class ImageWatch:
         digests = {image: result for image, result in results.items() if isinstance(result, Digest)}
 
         def compare() -> None:
-            self._on_images(project.name, [image.image for _, image in pairs], digests)
-            self._store.record_lookups({project.name: self._looked(pairs, results)})
+            self.on_images(project.name, [image.image for _, image in pairs], digests)
+            self.store.record_lookups({project.name: self._looked(pairs, results)})
 
         self._guarded(project, compare)()
 
     def _looked(
         self, pairs: Iterable[tuple[_Key, WatchedImage]], results: Mapping[str, Digest | Failure]
     ) -> list[WatchedImage]:
-        now = self._clock.now()
+        now = self.clock.now()
         looked = []
         for _, image in pairs:
             match results.get(image.image):
                 case Digest() as digest:
                     since = image.first_seen_at if digest == image.digest else now
                     looked.append(
-                        replace(image, digest=digest, first_seen_at=since, looked_at=now, error=None)
+                        replace(
+                            image, digest=digest, first_seen_at=since, looked_at=now, error=None
+                        )
                     )
                 case Failure() as failure:
                     looked.append(replace(image, looked_at=now, error=failure))
@@ -149,12 +144,15 @@ class ImageWatch:
         def guarded() -> None:
             try:
                 work()
-            except ReconcilerError as error:
-                self._on_bug(f"watching the images of {project.name}", error)
-            except Exception as bug:  # noqa: BLE001  one project's bug must not stop the others
-                self._on_bug(f"watching the images of {project.name}", bug)
+            except Exception as bug:  # noqa: BLE001  one project's trouble must not stop the others
+                self.on_bug(f"watching the images of {project.name}", bug)
 
         return guarded
+
+
+def _source_host(project: Project) -> str:
+    """Return the host that reading the project's compose file asks; empty for this machine."""
+    return project.source.url.host if isinstance(project.source, ExternalSource) else ""
 
 
 def _watched(project: Project, states: Mapping[ProjectName, ProjectState]) -> bool:
