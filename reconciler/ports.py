@@ -641,7 +641,8 @@ class DeploymentStore(Protocol):
     def claim_next(self, owner: str, now: datetime, *, lease: timedelta) -> Claim | None:
         """Claim a deployment whose time has come.
 
-        First one whose worker died, then the oldest queued. Never one of a project that has another running. None if there is nothing to do.
+        First one whose worker died, then the oldest queued. Never one of a project that has
+        another running. None if there is nothing to do.
         """
         ...
 
