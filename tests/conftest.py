@@ -1,6 +1,7 @@
 """The real parts as fixtures, and what happens to a test whose part is missing."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,10 @@ from tests.parts.git_server import GitServer
 from tests.parts.postgres import Postgres
 from tests.parts.registry import Registry
 from tests.parts.sshd import Sshd
+
+if TYPE_CHECKING:
+    # Playwright takes a while to import, and few tests need it.
+    from playwright.sync_api import Browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,6 +85,15 @@ def git_server() -> Iterator[GitServer]:
 def sshd() -> Iterator[Sshd]:
     """An SSH server that lets one key in, without repositories."""
     with Sshd() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """A browser without a screen; a test makes its own page in it."""
+    from tests.parts.browser import browser
+
+    with browser() as running:
         yield running
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import urllib3
+from playwright.sync_api import Browser
 
+from tests.parts.browser import take_screenshot
 from tests.parts.certificates import CertificateAuthority
 from tests.parts.docker_engine import DockerEngine
 from tests.parts.faulty import (
@@ -233,6 +235,21 @@ def test_postgres_gives_every_test_its_own_database(postgres: Postgres, database
     postgres.start()
     with psycopg.connect(plain) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+@pytest.mark.needs_browser
+def test_browser_shows_a_page_and_takes_a_picture(chromium: Browser) -> None:
+    """Scripts run, clicks arrive."""
+    page_source = b"<button onclick=\"this.textContent = 'clicked'\">not yet</button>"
+    with HttpServer(
+        lambda request: Answer(200, {"Content-Type": "text/html"}, page_source)
+    ) as site:
+        page = chromium.new_page()
+        page.goto(site.url)
+        page.get_by_role("button", name="not yet").click()
+        assert page.get_by_role("button").inner_text() == "clicked"
+        assert take_screenshot(page, "parts-browser").stat().st_size > 1000
+        page.close()
 
 
 def test_certificates_are_trusted_by_those_who_have_the_authority(

@@ -1,8 +1,6 @@
 """A real OCI registry: Debian's `docker-registry` (distribution 2.8) on a free port."""
 
 import base64
-import ctypes
-import ctypes.util
 import hashlib
 import json
 import re
@@ -19,6 +17,7 @@ import urllib3
 
 from tests.parts.certificates import CertificateAuthority
 from tests.parts.child import Child, accepts_connections, free_port
+from tests.parts.htpasswd import bcrypt
 from tests.parts.token_server import ISSUER, SERVICE, TokenPolicy, TokenServer
 
 USERNAME = "puller"
@@ -247,7 +246,7 @@ class Registry:
     def _auth_config(self) -> dict[str, Any]:
         if self.auth == "htpasswd":
             path = self._directory / "htpasswd"
-            path.write_text(f"{USERNAME}:{_bcrypt(PASSWORD)}\n")
+            path.write_text(f"{USERNAME}:{bcrypt(PASSWORD)}\n")
             return {"auth": {"htpasswd": {"realm": "tests", "path": str(path)}}}
         if self.token_server:
             token = {
@@ -304,13 +303,3 @@ class Registry:
 
 def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def _bcrypt(password: str) -> str:
-    """Hash a password as htpasswd files want it, with the C library that Linux logins use."""
-    library = ctypes.CDLL(ctypes.util.find_library("crypt") or "libcrypt.so.1")
-    library.crypt.restype = ctypes.c_char_p
-    hashed: bytes | None = library.crypt(password.encode(), b"$2b$04$abcdefghijklmnopqrstuu")
-    if hashed is None:
-        raise RegistryRefused("this machine's libcrypt knows no bcrypt")
-    return hashed.decode()

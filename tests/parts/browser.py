@@ -1,0 +1,40 @@
+"""A real browser: Debian's Chromium, driven by Playwright."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+#: Where a failed test leaves pictures for a person to look at; ignored by git.
+ARTEFACTS = Path(os.environ.get("RECONCILER_TEST_ARTEFACTS", "artefacts"))
+FLAGS = [
+    "--no-sandbox",  # root has none
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    # It would look for updates and more at every start.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Start Chromium without a screen; each context made in it has a fresh profile."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def take_screenshot(page: Page, name: str) -> Path:
+    """Keep a picture of the whole page among the artefacts; return its path."""
+    path = ARTEFACTS / f"{name}.png"
+    page.screenshot(path=path, full_page=True)
+    return path
