@@ -23,11 +23,16 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _GIT_PATH = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~/+@-]{0,1022}")
 _SCP = re.compile(r"(?P<user>[^@/:]+)@(?P<host>[^@/:]+):(?P<path>[^:]+)")
-_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
+_DOMAIN = re.compile(
+    r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+    r"|\[[0-9A-Fa-f:]{2,39}\])(?::(?P<port>[0-9]{1,5}))?"
+)
 _IMAGE_PATH = re.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+#: Would be an image's own id, which names no repository.
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_project_name(text: str, field: str = "name") -> ProjectName:
@@ -231,8 +236,15 @@ class GitUrl:
         return f"{self.scheme}://{user}{self.host}{port}/{self.path}"
 
 
-#: Docker Hub's three names: what people write, where its API lives, and its key in config.json.
+#: Docker Hub, as people write it; ``index.docker.io`` and where its API lives mean the same.
 DOCKER_HUB = "docker.io"
+
+_LONGEST_IMAGE_PATH = 255
+
+
+def _is_domain(text: str) -> bool:
+    match = _DOMAIN.fullmatch(text)
+    return match is not None and len(text) <= 255 and 0 < int(match["port"] or "443") <= 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +278,16 @@ class ImageReference:
         else:
             registry, remainder = DOCKER_HUB, name
         repository, colon, tag = remainder.partition(":")
+        domain_ok = _is_domain(registry) and not _IMAGE_ID.fullmatch(remainder)
+        registry = registry.lower()
         if registry in {DOCKER_HUB, "index.docker.io", "registry-1.docker.io"}:
             registry = DOCKER_HUB
             repository = repository if "/" in repository else f"library/{repository}"
+        path_ok = len(repository) <= _LONGEST_IMAGE_PATH and _IMAGE_PATH.fullmatch(repository)
         tag_ok = bool(_TAG.fullmatch(tag)) if colon else True
-        if not (_DOMAIN.fullmatch(registry) and _IMAGE_PATH.fullmatch(repository) and tag_ok):
+        if not (domain_ok and path_ok and tag_ok):
             raise InvalidReference(field, text, problem)
-        return cls(
-            registry.lower(), repository, tag if colon else None if digest else "latest", digest
-        )
+        return cls(registry, repository, tag if colon else None if digest else "latest", digest)
 
     @property
     def name(self) -> str:
