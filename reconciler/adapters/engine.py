@@ -1,0 +1,220 @@
+"""The Docker engine over its unix socket: what runs, and which images are there. Reads only.
+
+Source: Docker Engine API v1.41, which Docker 20.10 speaks.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import httpx2
+
+from reconciler.domain.deployment import Failure
+from reconciler.domain.errors import (
+    InvalidReference,
+    PreconditionFailed,
+    RolloutError,
+    TargetUnreachable,
+)
+from reconciler.domain.references import Digest, ImageReference, ProjectName
+from reconciler.domain.verification import ContainerSample, ContainerState, Health
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+_API = (1, 41)
+_LIMIT_BYTES = 8 << 20
+_TIMEOUT_SECONDS = 10.0
+_LONGEST_LINE = 2000
+_LABEL = "com.docker.compose"
+_NO_TIME = "0001-01-01T00:00:00Z"
+
+
+class DockerEngine:
+    """``Engine`` on one Docker engine. Safe to use from any thread; connections are kept."""
+
+    def __init__(
+        self, host: str = DEFAULT_HOST, *, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> None:
+        self.host = host
+        self._socket = _socket_path(host)
+        self._api: str | None = None
+        self._http = httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=str(self._socket), trust_env=False),
+            base_url="http://engine",
+            timeout=timeout_seconds,
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def ping(self) -> str | Failure:
+        """Return the engine's version, or why it can't be used; see ``Engine``."""
+        self._api = None
+        try:
+            return str(self._negotiate().get("Version") or "unknown version")
+        except RolloutError as error:
+            return Failure.of(error)
+
+    def containers(self, project: ProjectName) -> Sequence[ContainerSample]:
+        """Return the containers of a compose project; see ``Engine``."""
+        filters = json.dumps({"label": [f"{_LABEL}.project={project}", f"{_LABEL}.oneoff=False"]})
+        listed = self._get("/containers/json", {"all": "1", "filters": filters}) or []
+        known: dict[str, frozenset[Digest]] = {}
+        found = [sample for entry in listed if (sample := self._sample(entry["Id"], known))]
+        return sorted(found, key=lambda sample: (sample.service, sample.id))
+
+    def has_image(self, image: ImageReference) -> bool:
+        """Tell whether the image is there; see ``Engine``."""
+        # With a digest in it the engine looks at the digest alone; a tag would be ignored.
+        name = f"{image.name}@{image.digest}" if image.digest else str(image)
+        return self._get(f"/images/{quote(name, safe='/:@')}/json") is not None
+
+    def last_lines(self, container: str, count: int) -> Sequence[str]:
+        """Return the newest lines that a container wrote; see ``Engine``."""
+        details = self._get(f"/containers/{quote(container, safe='')}/json")
+        if details is None:
+            return ()
+        query = {"stdout": "1", "stderr": "1", "tail": str(count)}
+        raw = self._request(f"/containers/{quote(container, safe='')}/logs", query)
+        text = raw if details["Config"]["Tty"] else b"".join(_frames(raw or b""))
+        lines = (text or b"").decode(errors="replace").splitlines()
+        return [line[:_LONGEST_LINE] for line in lines[-count:]]
+
+    def _sample(
+        self, container: str, known: dict[str, frozenset[Digest]]
+    ) -> ContainerSample | None:
+        details = self._get(f"/containers/{container}/json")
+        if details is None:  # removed since it was listed
+            return None
+        image, config, state = details["Image"], details["Config"], details["State"]
+        if image not in known:
+            known[image] = self._image_digests(image)
+        running = state["Status"] in {"running", "paused"}
+        started_at = state.get("StartedAt") or ""
+        return ContainerSample(
+            id=details["Id"],
+            service=config["Labels"].get(f"{_LABEL}.service", ""),
+            state=ContainerState(state["Status"]),
+            digests=known[image] | _digests([config["Image"]]),
+            health=Health((state.get("Health") or {}).get("Status") or "none"),
+            restarts=details.get("RestartCount", 0),
+            exit_status=None if running or started_at == _NO_TIME else state["ExitCode"],
+            started_at="" if started_at == _NO_TIME else started_at,
+        )
+
+    def _image_digests(self, image: str) -> frozenset[Digest]:
+        """Return the digests of manifests and indexes by which this image was pulled or pushed."""
+        details = self._get(f"/images/{image}/json") or {}
+        return _digests(details.get("RepoDigests") or [])
+
+    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Return the answer's JSON; None if there is no such thing."""
+        body = self._request(path, query)
+        if body is None:
+            return None
+        try:
+            return json.loads(body)
+        except ValueError:
+            self._fail("answered with something else than JSON")
+
+    def _request(self, path: str, query: Mapping[str, str] | None = None) -> bytes | None:
+        if self._api is None:
+            self._negotiate()
+        status, body = self._ask(f"{self._api}{path}", query)
+        if status == httpx2.codes.NOT_FOUND:
+            return None
+        if status != httpx2.codes.OK:
+            self._api = None  # it may have been replaced by one that speaks other versions
+            self._fail(f"answered {status} to {path.split('/')[1]}: {_said(body)}")
+        return body
+
+    def _negotiate(self) -> Mapping[str, Any]:
+        """Settle on v1.41, or on the oldest version that a newer engine still speaks."""
+        status, body = self._ask("/version")
+        try:
+            about: Mapping[str, Any] = json.loads(body)
+            newest, oldest = _version(about["ApiVersion"]), _version(about["MinAPIVersion"])
+        except (ValueError, KeyError, TypeError):
+            self._fail(f"answered {status} to version: {_said(body)}")
+        if newest < _API:
+            raise PreconditionFailed(
+                f"the Docker engine at {self.host} is too old: it speaks API "
+                f"{about['ApiVersion']}, needed is 1.41 (Docker 20.10)"
+            )
+        self._api = "/v{}.{}".format(*max(_API, oldest))
+        return about
+
+    def _ask(self, path: str, query: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        try:
+            with self._http.stream("GET", path, params=query) as answer:
+                body = bytearray()
+                for chunk in answer.iter_bytes():
+                    body += chunk
+                    if len(body) > _LIMIT_BYTES:
+                        self._fail(f"answered with more than {_LIMIT_BYTES} bytes")
+                return answer.status_code, bytes(body)
+        except httpx2.TimeoutException:
+            self._fail("did not answer in time")
+        except httpx2.HTTPError as error:
+            self._fail(_why(self._socket, error))
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise TargetUnreachable(f"the Docker engine at {self.host} {problem}", host=self.host)
+
+
+def _socket_path(host: str) -> Path:
+    scheme, separator, path = host.partition("://")
+    if not separator:
+        scheme, path = "unix", host
+    if scheme != "unix" or not path.startswith("/"):
+        raise PreconditionFailed(
+            f"DOCKER_HOST {host!r} is not a unix socket (unix:///path/to/docker.sock)"
+        )
+    return Path(path)
+
+
+def _why(socket: Path, error: httpx2.HTTPError) -> str:
+    """Say in an operator's words why nobody answers."""
+    try:
+        if not socket.exists():
+            return "is not there: is Docker installed and started?"
+    except PermissionError:
+        return "can't be reached: permission denied"
+    if "Permission denied" in str(error):
+        return "can't be opened: permission denied; is this user in the group `docker`?"
+    return f"does not answer: {str(error) or type(error).__name__}"
+
+
+def _digests(names: Sequence[str]) -> frozenset[Digest]:
+    found = set()
+    for name in names:
+        try:
+            found.add(Digest.parse(name.partition("@")[2]))
+        except InvalidReference:
+            continue
+    return frozenset(found)
+
+
+def _frames(raw: bytes) -> Iterator[bytes]:
+    """Return what is in the frames of a multiplexed log: a type, three zeros, a length, the text.
+
+    Source: Docker Engine API v1.41, "Attach to a container", "Stream format".
+    """
+    at = 0
+    while at + 8 <= len(raw):
+        length = int.from_bytes(raw[at + 4 : at + 8], "big")
+        yield raw[at + 8 : at + 8 + length]
+        at += 8 + length
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
+
+
+def _said(body: bytes) -> str:
+    return body[:200].decode(errors="replace").strip()

@@ -1,0 +1,1 @@
+"""How a target changes. One strategy per kind of target; none knows another."""

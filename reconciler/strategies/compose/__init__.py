@@ -1,0 +1,6 @@
+"""Compose projects: rendered and judged first, pinned by digest, then brought up."""
+
+from reconciler.strategies.compose.cli import ComposeOptions
+from reconciler.strategies.compose.strategy import ComposeStrategy
+
+__all__ = ["ComposeOptions", "ComposeStrategy"]

@@ -1,0 +1,273 @@
+"""The compose command line: what it is given, where its secrets are, what its failures mean."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.domain.errors import (
+    CommandFailed,
+    PreconditionFailed,
+    ReconcilerError,
+    RevisionNotFound,
+    SourceDenied,
+    SourceUnreachable,
+    TargetUnreachable,
+)
+from reconciler.domain.references import DOCKER_HUB, ProjectName
+from reconciler.domain.secret import Secret
+from reconciler.ports import Command, CommandResult, CommandRunner, LineSink, RegistryCredentials
+
+_HUB_KEY = "https://index.docker.io/v1/"
+_PROGRESS_BAR = re.compile(
+    r"\[[=>\s]*\]|(Downloading|Extracting|Pulling fs layer|Waiting|Verifying)"
+)
+_SHORTEST_MASKED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeOptions:
+    """How compose is run."""
+
+    data_folder: Path  #: ours; what is in it is never mounted into a container
+    docker_host: str = "unix:///var/run/docker.sock"
+    program: tuple[str, ...] = ("docker", "compose")
+    render_timeout: timedelta = timedelta(seconds=30)
+    render_memory_bytes: int = 2 << 30  #: of address space; Go reserves far more than it uses
+    pull_timeout: timedelta = timedelta(minutes=15)
+    up_timeout: timedelta = timedelta(minutes=10)
+
+    def own_folder(self, project: ProjectName, deployment: int) -> Path:
+        """Where one deployment is prepared."""
+        return self.data_folder / "projects" / project / "deployments" / str(deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeCall:
+    """What all commands for one project's files have in common."""
+
+    project: ProjectName
+    folder: Path
+    files: tuple[Path, ...]
+    environment_files: tuple[Path, ...]  #: the last one wins
+    docker_config: Path
+
+    def argv(self, program: tuple[str, ...], *arguments: str) -> tuple[str, ...]:
+        """Return the argument list; no value in it is secret."""
+        options = ["--project-name", self.project, "--project-directory", str(self.folder)]
+        for path in self.environment_files:
+            options += ["--env-file", str(path)]
+        for path in self.files:
+            options += ["--file", str(path)]
+        return (*program, "--ansi", "never", "--progress", "plain", *options, *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeCli:
+    """Runs compose with nothing of our environment but where its engine is."""
+
+    runner: CommandRunner
+    options: ComposeOptions
+    mask: Mapping[str, Secret] = field(default_factory=dict)  #: taken out of errors
+
+    def render(self, call: ComposeCall, cancel: threading.Event) -> str:
+        """Return the project as compose understands it, as JSON.
+
+        Raises:
+            RolloutError: compose is not there, or says that the files can't be used.
+        """
+        limits = self._memory_limit()
+        argv = (*limits, *call.argv(self.options.program, "config", "--format", "json"))
+        result = self.runner.run(
+            self._command(call, argv, self.options.render_timeout), cancel=cancel
+        )
+        return self._checked(result, "compose can't read the project").stdout
+
+    def pull(
+        self, call: ComposeCall, services: Iterable[str], log: LineSink, cancel: threading.Event
+    ) -> None:
+        """Pull the services' images.
+
+        Raises:
+            SourceError: a registry did not give an image.
+            RolloutError: compose or the engine failed otherwise.
+        """
+        argv = call.argv(self.options.program, "pull", "--", *services)
+        command = self._command(call, argv, self.options.pull_timeout)
+        result = self.runner.run(command, on_line=_without_progress_bars(log), cancel=cancel)
+        self._checked(result, "an image can't be pulled")
+
+    def up(self, call: ComposeCall, log: LineSink, cancel: threading.Event) -> None:
+        """Bring the project up. Whether it then runs well is not compose's to say.
+
+        Raises:
+            RolloutError: compose or the engine failed.
+        """
+        # Never built here; pulled only if someone pruned the image since it was prepared.
+        argv = call.argv(
+            self.options.program,
+            *("up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing"),
+        )
+        command = self._command(call, argv, self.options.up_timeout)
+        result = self.runner.run(command, on_line=_without_progress_bars(log), cancel=cancel)
+        self._checked(result, "compose can't bring the project up")
+
+    def _memory_limit(self) -> tuple[str, ...]:
+        prlimit = shutil.which("prlimit")
+        seconds = max(1, int(self.options.render_timeout.total_seconds()))
+        limit = self.options.render_memory_bytes
+        return (prlimit, f"--as={limit}", f"--cpu={seconds}", "--") if prlimit else ()
+
+    def _command(self, call: ComposeCall, argv: tuple[str, ...], timeout: timedelta) -> Command:
+        env = {"DOCKER_HOST": self.options.docker_host, "DOCKER_CONFIG": str(call.docker_config)}
+        return Command(argv, cwd=call.folder, env=env, timeout=timeout, output_limit_bytes=8 << 20)
+
+    def _checked(self, result: CommandResult, what: str) -> CommandResult:
+        if result.ok:
+            return result
+        said = masked(result.stderr_tail.strip(), self.mask)
+        if result.timed_out:
+            raise CommandFailed(f"{what}: it took longer than allowed", stderr=said)
+        raise _error_for(what, said, result.exit_status)
+
+
+def _without_progress_bars(log: LineSink) -> LineSink:
+    def say(line: str) -> None:
+        if not _PROGRESS_BAR.search(line):
+            log(line)
+
+    return say
+
+
+#: What compose and the engine say → what that means. The first match decides.
+_MEANINGS: tuple[tuple[re.Pattern[str], type[ReconcilerError], str], ...] = (
+    (
+        re.compile(
+            r"cannot connect to the docker daemon|is the docker daemon running", re.IGNORECASE
+        ),
+        TargetUnreachable,
+        "",
+    ),
+    (
+        re.compile(r"permission denied while trying to connect to the docker", re.IGNORECASE),
+        PreconditionFailed,
+        "this user may not use Docker's socket; put it into the group `docker`",
+    ),
+    (
+        re.compile(
+            r"is not a docker command|failed to execute|unknown (shorthand )?flag|unknown command"
+        ),
+        PreconditionFailed,
+        "Docker Compose 2.20 or newer is needed: install the package docker-compose-plugin",
+    ),
+    (re.compile(r"no space left on device"), PreconditionFailed, "the disk is full"),
+    (
+        re.compile(r"manifest unknown|not found: manifest|name unknown|repository .* not found"),
+        RevisionNotFound,
+        "",
+    ),
+    (
+        re.compile(
+            r"unauthorized|access denied|no basic auth|authentication required|denied:",
+            re.IGNORECASE,
+        ),
+        SourceDenied,
+        "",
+    ),
+    (
+        re.compile(
+            r"connection refused|no such host|i/o timeout|TLS handshake|deadline exceeded"
+            r"|too ?many ?requests|Client\.Timeout|connection reset"
+            r"|received unexpected HTTP status: 5",
+            re.IGNORECASE,
+        ),
+        SourceUnreachable,
+        "",
+    ),
+)
+
+
+def _error_for(what: str, said: str, exit_status: int) -> ReconcilerError:
+    last = next((line for line in reversed(said.splitlines()) if line.strip()), "")
+    message = f"{what}: {last[:500]}" if last else f"{what} (exit status {exit_status})"
+    evidence = {"exit_status": str(exit_status), "stderr": said}
+    for pattern, kind, hint in _MEANINGS:
+        if pattern.search(said):
+            return kind(f"{message} ({hint})" if hint else message, **evidence)
+    return CommandFailed(message, **evidence)
+
+
+def masked(text: str, secrets: Mapping[str, Secret], *, shortest: int = _SHORTEST_MASKED) -> str:
+    """Return ``text`` with the values of ``secrets`` replaced by their names, longest first."""
+    values = [(secret.reveal(), name) for name, secret in secrets.items()]
+    for value, name in sorted(values, key=lambda pair: (-len(pair[0]), pair[1])):
+        if len(value) >= shortest:
+            text = text.replace(value, f"${{{name}}}")
+    return text
+
+
+# ── Secrets on their way to compose ───────────────────────────────────────────────────────────
+
+CredentialsFor = Callable[[str, ProjectName], RegistryCredentials | None]
+
+
+@contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder that only we may enter, and delete it with all it holds at the end.
+
+    What a killed daemon left in ``parent`` is deleted first; a project is deployed by one worker
+    at a time, so nobody else uses it.
+    """
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir(parents=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def write_variables(folder: Path, variables: Mapping[str, Secret]) -> Path:
+    """Write the project's variables as an environment file that compose reads back unchanged."""
+    lines = [f"{name}={_quoted(secret.reveal())}\n" for name, secret in variables.items()]
+    return _write_private(folder / "variables.env", "".join(lines))
+
+
+def _quoted(value: str) -> str:
+    escapes = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"}
+    return '"' + "".join(escapes.get(letter, letter) for letter in value) + '"'
+
+
+def write_docker_config(folder: Path, credentials: Iterable[RegistryCredentials]) -> Path:
+    """Write the client configuration with each registry's own credentials; return its folder."""
+    entries: dict[str, dict[str, str]] = {}
+    for known in credentials:
+        password = known.password.reveal()
+        key = _HUB_KEY if known.host == DOCKER_HUB else known.host
+        user = known.username or "<token>"
+        if known.identity_token:
+            entries[key] = {"auth": _base64(f"{user}:"), "identitytoken": password}
+        else:
+            entries[key] = {"auth": _base64(f"{user}:{password}")}
+    config = folder / "docker"
+    config.mkdir(mode=0o700)
+    _write_private(config / "config.json", json.dumps({"auths": entries}))
+    return config
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _write_private(path: Path, text: str) -> Path:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path

@@ -1,0 +1,121 @@
+"""The ``.deploy/`` folder of a work tree: overrides that pin, and the digests they pin to."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.domain.deployment import DeploymentId, PlannedService, PreparedRevision
+from reconciler.domain.errors import PreconditionFailed
+from reconciler.domain.project import Project
+from reconciler.strategies.compose.checkout import DEPLOY_FOLDER
+
+#: The one service of an ``image`` project.
+IMAGE_SERVICE = "app"
+
+
+def override_path(deployment: DeploymentId) -> str:
+    """Return where a deployment's override is, seen from the work tree."""
+    return f"{DEPLOY_FOLDER}/override-{deployment}.yaml"
+
+
+def generated_path(deployment: DeploymentId) -> str:
+    """Return where the compose file of an ``image`` project is, seen from its work tree."""
+    return f"{DEPLOY_FOLDER}/compose-{deployment}.yaml"
+
+
+def override_text(services: Iterable[PlannedService]) -> str:
+    """Return the override that runs each pinned service at exactly its digest.
+
+    It says the image and nothing else: a label with the deployment in it would have compose
+    recreate every container each time, databases included.
+    """
+    pinned = [service for service in services if service.pin]
+    lines = [f"  {_yaml(s.name)}:\n    image: {_yaml(str(s.pin))}\n" for s in pinned]
+    return "services:\n" + "".join(lines) if lines else "services: {}\n"
+
+
+def generated_text(project: Project, variable_names: Iterable[str]) -> str:
+    """Return an ``image`` project's compose file. Its variables reach the container by name."""
+    volumes = [volume.split(":")[0] for volume in project.container.volumes]
+    service = {
+        "image": _literal(str(project.image)),
+        "restart": "unless-stopped",
+        "ports": [_literal(port) for port in project.container.ports],
+        "volumes": [_literal(volume) for volume in project.container.volumes],
+        "environment": sorted(variable_names),
+    }
+    document = {
+        "services": {IMAGE_SERVICE: {key: value for key, value in service.items() if value}},
+        **({"volumes": {name: {} for name in volumes}} if volumes else {}),
+    }
+    return json.dumps(document, indent=2) + "\n"  # JSON is YAML, and needs no quoting rules
+
+
+def _literal(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+def _yaml(text: str) -> str:
+    return json.dumps(text)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployFolder:
+    """``.deploy/`` in one work tree. Every write is whole or not at all, and safe to repeat."""
+
+    tree: Path
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.tree / DEPLOY_FOLDER
+
+    def record(self, prepared: PreparedRevision) -> Path:
+        """Write the override and each pinned service's digest; return the override's path.
+
+        The override follows from ``prepared`` alone, so that one that was lost comes back.
+        """
+        digests = {f"{s.name}.sha": f"{s.pin.digest}\n" for s in prepared.services if s.pin}
+        for name, text in digests.items():
+            self.write(name, text)
+        for stale in self.path.glob("*.sha"):
+            if stale.name not in digests:
+                stale.unlink(missing_ok=True)
+        name = Path(prepared.override_file).name
+        return self.write(name, override_text(prepared.services))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write one file in a single step.
+
+        Raises:
+            PreconditionFailed: there is no space, no permission, or something in the way.
+        """
+        target = self.path / name
+        partial = self.path / f".{name}.{secrets.token_hex(4)}"
+        try:
+            self._make()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(partial, flags, 0o644), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise PreconditionFailed(f"{target} can't be written: {error.strerror}") from error
+        return target
+
+    def forget(self, deployment: DeploymentId) -> None:
+        """Delete what is kept for a deployment."""
+        for path in (override_path(deployment), generated_path(deployment)):
+            (self.tree / path).unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.path.is_symlink():
+            raise PreconditionFailed(f"{self.path} is a symbolic link; it must be a folder of ours")
