@@ -1,0 +1,158 @@
+"""Values of the domain as JSON, and back. What we wrote ourselves is trusted on the way back."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.domain.deployment import (
+    Cause,
+    Failure,
+    Pin,
+    PlannedService,
+    PreparedRevision,
+    Trigger,
+)
+from reconciler.domain.errors import Recovery
+from reconciler.domain.gate import Reason, ReasonCode
+from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
+from reconciler.domain.revision import ImageDigests, Revision
+
+JsonObject = dict[str, Any]
+
+
+def commit_to_text(commit: CommitSha | None) -> str | None:
+    """Return the column's value."""
+    return commit.text if commit else None
+
+
+def commit_from_text(text: str | None) -> CommitSha | None:
+    """Return what ``commit_to_text`` was given."""
+    return CommitSha(text) if text else None
+
+
+def digest_from_text(text: str | None) -> Digest | None:
+    """Return the digest of a column that may be NULL."""
+    return Digest(text) if text else None
+
+
+def digests_to_json(digests: ImageDigests) -> dict[str, str]:
+    """Return image → digest text."""
+    return {image: digest.text for image, digest in digests.items()}
+
+
+def digests_from_json(data: Mapping[str, str]) -> dict[str, Digest]:
+    """Return what ``digests_to_json`` was given."""
+    return {image: Digest(text) for image, text in data.items()}
+
+
+def revision_to_json(revision: Revision) -> JsonObject:
+    """Return the revision as an object."""
+    return {
+        "commit": commit_to_text(revision.commit),
+        "images": digests_to_json(revision.images),
+        "generation": revision.generation,
+    }
+
+
+def revision_from_json(data: JsonObject) -> Revision:
+    """Return what ``revision_to_json`` was given."""
+    return Revision(
+        commit_from_text(data["commit"]), digests_from_json(data["images"]), data["generation"]
+    )
+
+
+def cause_to_json(cause: Cause) -> JsonObject:
+    """Return the cause as an object."""
+    return {"trigger": str(cause.trigger), "actor": cause.actor, "detail": cause.detail}
+
+
+def cause_from_json(data: JsonObject) -> Cause:
+    """Return what ``cause_to_json`` was given."""
+    return Cause(Trigger(data["trigger"]), data["actor"], data["detail"])
+
+
+def failure_to_json(failure: Failure | None) -> JsonObject | None:
+    """Return the failure as an object."""
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "recovery": str(failure.recovery),
+        "remedy": failure.remedy,
+        "evidence": dict(failure.evidence),
+    }
+
+
+def failure_from_json(data: JsonObject | None) -> Failure | None:
+    """Return what ``failure_to_json`` was given."""
+    if data is None:
+        return None
+    return Failure(
+        data["code"], data["message"], Recovery(data["recovery"]), data["remedy"], data["evidence"]
+    )
+
+
+def reasons_to_json(reasons: Iterable[Reason]) -> list[list[str]]:
+    """Return (code, text) pairs."""
+    return [[str(reason.code), reason.text] for reason in reasons]
+
+
+def reasons_from_json(data: Iterable[tuple[str, str]]) -> tuple[Reason, ...]:
+    """Return what ``reasons_to_json`` was given."""
+    return tuple(Reason(ReasonCode(code), text) for code, text in data)
+
+
+def prepared_to_json(prepared: PreparedRevision) -> JsonObject:
+    """Return what applying needs as an object."""
+    return {
+        "revision": revision_to_json(prepared.revision),
+        "services": [_service_to_json(service) for service in prepared.services],
+        "compose_file": prepared.compose_file,
+        "override_file": prepared.override_file,
+        "rendered_sha256": prepared.rendered_sha256,
+    }
+
+
+def prepared_from_json(data: JsonObject | None) -> PreparedRevision | None:
+    """Return what ``prepared_to_json`` was given."""
+    if data is None:
+        return None
+    return PreparedRevision(
+        revision=revision_from_json(data["revision"]),
+        services=tuple(_service_from_json(service) for service in data["services"]),
+        compose_file=data["compose_file"],
+        override_file=data["override_file"],
+        rendered_sha256=data["rendered_sha256"],
+    )
+
+
+def _service_to_json(service: PlannedService) -> JsonObject:
+    pin = service.pin
+    return {
+        "name": service.name,
+        "pin": {"image": str(pin.image), "digest": pin.digest.text} if pin else None,
+        "replicas": service.replicas,
+        "may_finish": service.may_finish,
+    }
+
+
+def _service_from_json(data: JsonObject) -> PlannedService:
+    pin = data["pin"]
+    return PlannedService(
+        ServiceName(data["name"]),
+        Pin(ImageReference.parse(pin["image"]), Digest(pin["digest"])) if pin else None,
+        data["replicas"],
+        data["may_finish"],
+    )
+
+
+def sameness(*parts: object) -> str:
+    """Return a hash that equal parts share."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` as both databases take it: no NUL, nothing that UTF-8 can't write."""
+    return text.replace("\0", "␀").encode(errors="replace").decode()

@@ -1,0 +1,72 @@
+"""Deployments as rows and back, each with its stages."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, select
+
+from reconciler.domain.deployment import Deployment, DeploymentId, Stage, StageRecord, Status
+from reconciler.domain.references import ProjectName
+from reconciler.store.codec import (
+    cause_from_json,
+    failure_from_json,
+    prepared_from_json,
+    revision_from_json,
+)
+from reconciler.store.tables import DEPLOYMENT, STAGE
+
+#: SQLite takes at least so many parameters in one statement, and PostgreSQL many more.
+_MOST_PARAMETERS = 500
+
+
+def select_deployments(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
+) -> Sequence[Deployment]:
+    """Return those that meet every condition, newest first, in two statements."""
+    statement = select(DEPLOYMENT).where(*conditions).order_by(DEPLOYMENT.c.id.desc()).limit(limit)
+    rows = connection.execute(statement).all()
+    stages = _select_stages(connection, [row.id for row in rows])
+    return [_deployment(row, stages.get(row.id, [])) for row in rows]
+
+
+def find_deployment(connection: Connection, deployment: DeploymentId) -> Deployment | None:
+    """Return the one with this id."""
+    return next(iter(select_deployments(connection, DEPLOYMENT.c.id == deployment)), None)
+
+
+def _select_stages(connection: Connection, ids: Sequence[int]) -> dict[int, list[StageRecord]]:
+    found: dict[int, list[StageRecord]] = defaultdict(list)
+    for start in range(0, len(ids), _MOST_PARAMETERS):
+        some = ids[start : start + _MOST_PARAMETERS]
+        for row in connection.execute(
+            select(STAGE).where(STAGE.c.deployment.in_(some)).order_by(STAGE.c.id)
+        ):
+            found[row.deployment].append(
+                StageRecord(Stage(row.stage), row.started_at, row.finished_at, row.outcome)
+            )
+    return found
+
+
+def _deployment(row: Row[Any], stages: Sequence[StageRecord]) -> Deployment:
+    return Deployment(
+        id=DeploymentId(row.id),
+        project=ProjectName(row.project),
+        revision=revision_from_json(row.revision),
+        causes=tuple(cause_from_json(cause) for cause in row.causes),
+        status=Status(row.status),
+        created_at=row.created_at,
+        forced=row.forced,
+        stage=Stage(row.stage),
+        attempt=row.attempt,
+        fence=row.fence,
+        not_before=row.not_before,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        prepared=prepared_from_json(row.prepared),
+        restores=row.restores,
+        rolled_back_to=row.rolled_back_to,
+        superseded_by=row.superseded_by,
+        error=failure_from_json(row.error),
+        stages=tuple(stages),
+    )

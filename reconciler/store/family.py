@@ -1,0 +1,36 @@
+"""What every family of methods stands on."""
+
+from sqlalchemy import Connection, Row, select
+
+from reconciler.domain.errors import NotFound
+from reconciler.domain.references import ProjectName
+from reconciler.store.database import Database
+from reconciler.store.tables import PROJECT
+
+
+class Family:
+    """Some of the store's methods; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+
+def lock_project(connection: Connection, name: ProjectName) -> Row[tuple[object, ...]]:
+    """Return the project's row, locked: whoever changes anything of the project comes this way.
+
+    On SQLite the transaction itself is the lock. On PostgreSQL the lock lets foreign keys through,
+    so that output can be kept while a stage is recorded.
+
+    Raises:
+        NotFound: no such project.
+    """
+    statement = select(PROJECT).where(PROJECT.c.name == name).with_for_update(key_share=True)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise no_such_project(name)
+    return row
+
+
+def no_such_project(name: ProjectName) -> NotFound:
+    """Return the error that says so."""
+    return NotFound(f"there is no project {name!r}; `reconciler project list` shows all")

@@ -1,0 +1,95 @@
+"""What became of deployments and of calls of ``trigger_deployment``."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+
+from reconciler.domain.deployment import Deployment, DeploymentId, Status
+from reconciler.domain.errors import NotFound
+from reconciler.domain.references import ProjectName
+from reconciler.ports import TriggerRecord
+from reconciler.store.codec import cause_from_json, reasons_from_json, revision_from_json
+from reconciler.store.deployment_rows import find_deployment, select_deployments
+from reconciler.store.family import Family
+from reconciler.store.tables import DEPLOYMENT, TRIGGER
+
+
+class SqlHistory(Family):
+    """The part of ``DeploymentStore`` that needs no claim."""
+
+    def get_deployment(self, deployment: DeploymentId) -> Deployment:
+        """Return it with its stages. Raises ``NotFound``."""
+        with self._database.reading() as connection:
+            found = find_deployment(connection, deployment)
+        if found is None:
+            raise NotFound(f"there is no deployment {deployment}")
+        return found
+
+    def list_deployments(
+        self,
+        project: ProjectName | None = None,
+        *,
+        statuses: Sequence[Status] = (),
+        before: DeploymentId | None = None,
+        limit: int = 50,
+    ) -> Sequence[Deployment]:
+        """Return newest first, with their stages."""
+        conditions = []
+        if project is not None:
+            conditions.append(DEPLOYMENT.c.project == project)
+        if statuses:
+            conditions.append(DEPLOYMENT.c.status.in_(statuses))
+        if before is not None:
+            conditions.append(DEPLOYMENT.c.id < before)
+        with self._database.reading() as connection:
+            return select_deployments(connection, *conditions, limit=limit)
+
+    def list_restorable(self, project: ProjectName) -> Sequence[Deployment]:
+        """Return those that were verified and whose override is still kept, newest first."""
+        with self._database.reading() as connection:
+            return select_deployments(
+                connection,
+                DEPLOYMENT.c.project == project,
+                DEPLOYMENT.c.status == Status.DEPLOYED,
+                DEPLOYMENT.c.prepared_kept,
+            )
+
+    def find_queued(self, project: ProjectName) -> Deployment | None:
+        """Return the deployment of ``project`` that waits."""
+        with self._database.reading() as connection:
+            found = select_deployments(
+                connection, DEPLOYMENT.c.project == project, DEPLOYMENT.c.status == Status.QUEUED
+            )
+        return found[0] if found else None
+
+    def drop_prepared(self, deployment: DeploymentId) -> None:
+        """Note that its override is gone; what it was stays on record."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment).values(prepared_kept=False)
+            )
+
+    def list_triggers(self, project: ProjectName, *, limit: int = 50) -> Sequence[TriggerRecord]:
+        """Return newest first."""
+        statement = (
+            select(TRIGGER)
+            .where(TRIGGER.c.project == project)
+            .order_by(TRIGGER.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        return [
+            TriggerRecord(
+                project=ProjectName(row.project),
+                cause=cause_from_json(row.cause),
+                revision=revision_from_json(row.revision),
+                outcome=row.outcome,
+                reasons=reasons_from_json(row.reasons),
+                deployment=DeploymentId(row.deployment) if row.deployment else None,
+                at=row.at,
+                count=row.calls,
+                last_at=row.last_at,
+            )
+            for row in rows
+        ]

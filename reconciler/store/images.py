@@ -1,0 +1,150 @@
+"""The images that are watched."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from reconciler.domain.references import ProjectName
+from reconciler.domain.revision import ImageDigests
+from reconciler.domain.state import WatchedImage
+from reconciler.store.codec import digest_from_text, failure_from_json, failure_to_json
+from reconciler.store.family import Family, lock_project, no_such_project
+from reconciler.store.tables import PROJECT_STATE, WATCHED_IMAGE
+from reconciler.store.tracking import Tracked, get_tracked, put_tracked
+
+
+class SqlImages(Family):
+    """``WatchStore``."""
+
+    def get_images(self, name: ProjectName) -> Sequence[WatchedImage]:
+        """Return the project's images, in file order."""
+        with self._database.reading() as connection:
+            return _select_images(connection, name)
+
+    def list_images(self) -> Mapping[ProjectName, Sequence[WatchedImage]]:
+        """Return the images of all projects that have any."""
+        found: dict[ProjectName, list[WatchedImage]] = defaultdict(list)
+        with self._database.reading() as connection:
+            for row in connection.execute(select(WATCHED_IMAGE).order_by(WATCHED_IMAGE.c.position)):
+                found[row.project].append(_image(row))
+        return found
+
+    def images_read_at(self, name: ProjectName) -> str:
+        """Return the key given to ``put_images``; empty before the first."""
+        with self._database.reading() as connection:
+            read_at = connection.execute(
+                select(PROJECT_STATE.c.images_read_at).where(PROJECT_STATE.c.project == name)
+            ).scalar_one_or_none()
+        if read_at is None:
+            raise no_such_project(name)
+        return str(read_at)
+
+    def put_images(self, name: ProjectName, read_at: str, images: Sequence[WatchedImage]) -> None:
+        """Replace the project's images; digests already known are kept."""
+        with self._database.writing() as connection:
+            lock_project(connection, name)
+            known = {image.image: image for image in _select_images(connection, name)}
+            connection.execute(delete(WATCHED_IMAGE).where(WATCHED_IMAGE.c.project == name))
+            if images:
+                kept = [_keep_known(image, known.get(image.image)) for image in images]
+                connection.execute(insert(WATCHED_IMAGE), list(_rows(name, kept)))
+            connection.execute(
+                update(PROJECT_STATE)
+                .where(PROJECT_STATE.c.project == name)
+                .values(images_read_at=read_at)
+            )
+
+    def record_lookups(self, lookups: Mapping[ProjectName, Sequence[WatchedImage]]) -> None:
+        """Record what the look-ups of a tick gave, for images that are still in the file."""
+        rows = [
+            {"project_name": name, "looked_up": image.image, **_lookup(image)}
+            for name in sorted(lookups)  # in one order, so that two replicas never wait in a ring
+            for image in sorted(lookups[name], key=lambda image: image.image)
+        ]
+        if not rows:
+            return
+        statement = (
+            update(WATCHED_IMAGE)
+            .where(
+                WATCHED_IMAGE.c.project == bindparam("project_name"),
+                WATCHED_IMAGE.c.image == bindparam("looked_up"),
+            )
+            .values({column: bindparam(column) for column in _LOOKUP_COLUMNS})
+        )
+        with self._database.writing() as connection:
+            connection.execute(statement, rows)
+
+    def seed_images(self, name: ProjectName, digests: ImageDigests) -> None:
+        """Record digests as tracked without asking for a deployment; drop those not in the file."""
+        with self._database.writing() as connection:
+            lock_project(connection, name)
+            images = _select_images(connection, name)
+            watched = {image.image for image in images if not image.unwatched_because}
+            tracked = get_tracked(connection, name)
+            kept = {image: digest for image, digest in tracked.images.items() if image in watched}
+            put_tracked(connection, name, Tracked(tracked.commit, {**kept, **digests}))
+            connection.execute(
+                update(PROJECT_STATE)
+                .where(PROJECT_STATE.c.project == name)
+                .values(images_seeded=True)
+            )
+
+
+_LOOKUP_COLUMNS = ("digest", "first_seen_at", "looked_at", "error")
+
+
+def _keep_known(image: WatchedImage, known: WatchedImage | None) -> WatchedImage:
+    if known is None or image.digest is not None:
+        return image
+    return replace(
+        image,
+        digest=known.digest,
+        first_seen_at=known.first_seen_at,
+        looked_at=known.looked_at,
+        error=known.error,
+    )
+
+
+def _select_images(connection: Connection, name: ProjectName) -> list[WatchedImage]:
+    statement = (
+        select(WATCHED_IMAGE)
+        .where(WATCHED_IMAGE.c.project == name)
+        .order_by(WATCHED_IMAGE.c.position)
+    )
+    return [_image(row) for row in connection.execute(statement)]
+
+
+def _image(row: Row[Any]) -> WatchedImage:
+    return WatchedImage(
+        image=row.image,
+        services=tuple(row.services),
+        unwatched_because=row.unwatched_because,
+        digest=digest_from_text(row.digest),
+        first_seen_at=row.first_seen_at,
+        looked_at=row.looked_at,
+        error=failure_from_json(row.error),
+    )
+
+
+def _lookup(image: WatchedImage) -> dict[str, Any]:
+    return {
+        "digest": image.digest.text if image.digest else None,
+        "first_seen_at": image.first_seen_at,
+        "looked_at": image.looked_at,
+        "error": failure_to_json(image.error),
+    }
+
+
+def _rows(name: ProjectName, images: Iterable[WatchedImage]) -> Iterable[dict[str, Any]]:
+    for position, image in enumerate(images):
+        yield {
+            "project": name,
+            "image": image.image,
+            "position": position,
+            "services": list(image.services),
+            "unwatched_because": image.unwatched_because,
+            **_lookup(image),
+        }

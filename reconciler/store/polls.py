@@ -1,0 +1,114 @@
+"""When external sources are due, and what looking gave."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, bindparam, case, false, select, update
+
+from reconciler.domain.project import ExternalSource, ProjectKind
+from reconciler.domain.references import ProjectName
+from reconciler.ports import PollResult, PollTask
+from reconciler.store.codec import commit_from_text
+from reconciler.store.database import LONG_AGO
+from reconciler.store.family import Family, lock_project
+from reconciler.store.project_rows import health_columns, health_from_row, source_from_row
+from reconciler.store.tables import PROJECT, PROJECT_STATE, SOURCE_HEALTH
+
+
+class SqlPolls(Family):
+    """``PollStore``."""
+
+    def claim_due_polls(
+        self, now: datetime, *, hold_for: timedelta, limit: int
+    ) -> Sequence[PollTask]:
+        """Return sources that are due, oldest first; nobody else is given them for ``hold_for``."""
+        with self._database.writing() as connection:
+            rows = connection.execute(
+                select(
+                    PROJECT.c.name,
+                    PROJECT.c.source_url,
+                    PROJECT.c.source_repository,
+                    PROJECT.c.source_branch,
+                    PROJECT_STATE.c.tracked_commit,
+                    *_HEALTH,
+                )
+                .select_from(SOURCE_HEALTH)
+                .join(PROJECT, PROJECT.c.name == SOURCE_HEALTH.c.project)
+                .join(PROJECT_STATE, PROJECT_STATE.c.project == SOURCE_HEALTH.c.project)
+                .where(
+                    SOURCE_HEALTH.c.next_look_at <= now,
+                    PROJECT.c.kind == ProjectKind.COMPOSE,
+                    PROJECT.c.source_url.is_not(None),
+                    PROJECT.c.auto_deploy,
+                )
+                .order_by(SOURCE_HEALTH.c.next_look_at, SOURCE_HEALTH.c.project)
+                .limit(limit)
+                .with_for_update(of=SOURCE_HEALTH, skip_locked=True)
+            ).all()
+            if rows:
+                connection.execute(
+                    update(SOURCE_HEALTH)
+                    .where(SOURCE_HEALTH.c.project == bindparam("name"))
+                    .values(next_look_at=now + hold_for, being_looked_at=True),
+                    [{"name": row.name} for row in rows],
+                )
+        return [_task(row) for row in rows]
+
+    def record_polls(self, results: Iterable[PollResult]) -> None:
+        """Record what was seen, in one transaction.
+
+        A wish for another look that came while one was under way is kept, and a project that was
+        switched off meanwhile stays off.
+        """
+        values = [
+            {
+                "name": result.project,
+                "next_look": result.health.next_look_at,
+                **health_columns(result.health),
+            }
+            for result in sorted(results, key=lambda result: result.project)
+        ]
+        if not values:
+            return
+        wanted_again = SOURCE_HEALTH.c.being_looked_at & (SOURCE_HEALTH.c.next_look_at == LONG_AGO)
+        switched_off = SOURCE_HEALTH.c.next_look_at.is_(None)
+        next_look_at = case(
+            (wanted_again | switched_off, SOURCE_HEALTH.c.next_look_at),
+            else_=bindparam("next_look", type_=SOURCE_HEALTH.c.next_look_at.type),
+        )
+        statement = (
+            update(SOURCE_HEALTH)
+            .where(SOURCE_HEALTH.c.project == bindparam("name"))
+            .values(
+                next_look_at=next_look_at,
+                being_looked_at=false(),
+                **{column: bindparam(column) for column in values[0] if column in SOURCE_HEALTH.c},
+            )
+        )
+        with self._database.writing() as connection:
+            connection.execute(statement, values)
+
+    def poll_now(self, name: ProjectName) -> None:
+        """Make the project's source due at once; without effect where nothing is polled."""
+        with self._database.writing() as connection:
+            lock_project(connection, name)
+            connection.execute(
+                update(SOURCE_HEALTH)
+                .where(SOURCE_HEALTH.c.project == name, SOURCE_HEALTH.c.next_look_at.is_not(None))
+                .values(next_look_at=LONG_AGO)
+            )
+
+
+_HEALTH = [column for column in SOURCE_HEALTH.c if column.name != "project"]
+
+
+def _task(row: Row[*tuple[Any, ...]]) -> PollTask:
+    source = source_from_row(row)
+    assert isinstance(source, ExternalSource)  # noqa: S101  the query asks for its URL
+    return PollTask(
+        project=ProjectName(row.name),
+        source=source,
+        tracked=commit_from_text(row.tracked_commit),
+        health=health_from_row(row),
+    )

@@ -1,0 +1,175 @@
+"""Projects and what is known of them."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, delete, exists, insert, select, update
+
+from reconciler.domain.deployment import Status
+from reconciler.domain.errors import AlreadyExists, Conflict
+from reconciler.domain.project import ExternalSource, Project
+from reconciler.domain.references import ProjectName
+from reconciler.domain.state import ProjectState, Quarantine, SourceHealth
+from reconciler.store.database import LONG_AGO
+from reconciler.store.family import Family, lock_project, no_such_project
+from reconciler.store.project_rows import (
+    health_columns,
+    health_from_row,
+    is_polled,
+    project_columns,
+    project_from_row,
+)
+from reconciler.store.states import select_quarantines, select_states
+from reconciler.store.tables import (
+    DEPLOYMENT,
+    PROJECT,
+    PROJECT_STATE,
+    QUARANTINE,
+    SECRET,
+    SOURCE_HEALTH,
+)
+from reconciler.store.tracking import Tracked, get_tracked, put_tracked
+from reconciler.store.upsert import insert_if_absent
+
+
+class SqlProjects(Family):
+    """``ProjectStore``."""
+
+    def create_project(self, project: Project) -> None:
+        """Add it; an external source that deploys by itself is due at once."""
+        with self._database.writing() as connection:
+            columns = project_columns(project)
+            if not insert_if_absent(connection, PROJECT, {"name": columns.pop("name")}, columns):
+                raise AlreadyExists(f"there is a project {project.name!r} already")
+            connection.execute(
+                insert(PROJECT_STATE).values(project=project.name, tracked_images={})
+            )
+            connection.execute(
+                insert(SOURCE_HEALTH).values(
+                    project=project.name,
+                    next_look_at=LONG_AGO if is_polled(project) else None,
+                    **health_columns(SourceHealth()),
+                )
+            )
+
+    def update_project(self, project: Project) -> None:
+        """Replace the declaration.
+
+        A source that was edited is due at once; credentials that were bound to the origin it had
+        before are deleted, for they must not reach another host.
+        """
+        with self._database.writing() as connection:
+            before = project_from_row(lock_project(connection, project.name))
+            connection.execute(
+                update(PROJECT)
+                .where(PROJECT.c.name == project.name)
+                .values(project_columns(project))
+            )
+            _reschedule(connection, before, project)
+            _drop_foreign_credentials(connection, before, project)
+
+    def remove_project(self, name: ProjectName) -> None:
+        """Delete it with its state, secrets and history."""
+        with self._database.writing() as connection:
+            lock_project(connection, name)
+            running = select(
+                exists().where(DEPLOYMENT.c.project == name, DEPLOYMENT.c.status == Status.RUNNING)
+            )
+            if connection.execute(running).scalar_one():
+                raise Conflict(f"project {name!r} is being deployed; remove it once that has ended")
+            connection.execute(delete(PROJECT).where(PROJECT.c.name == name))
+
+    def get_project(self, name: ProjectName) -> Project:
+        """Return it. Raises ``NotFound``."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(PROJECT).where(PROJECT.c.name == name)).one_or_none()
+        if row is None:
+            raise no_such_project(name)
+        return project_from_row(row)
+
+    def list_projects(self) -> Sequence[Project]:
+        """Return all, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(PROJECT)).all()
+        # Sorted here: databases disagree on the order of '-' and letters.
+        return sorted((project_from_row(row) for row in rows), key=lambda project: project.name)
+
+    def get_state(self, name: ProjectName) -> ProjectState:
+        """Return the recorded facts. Raises ``NotFound``."""
+        with self._database.reading() as connection:
+            states = select_states(connection, name)
+        if name not in states:
+            raise no_such_project(name)
+        return states[name]
+
+    def list_states(self) -> Mapping[ProjectName, ProjectState]:
+        """Return the recorded facts of all projects, in few statements."""
+        with self._database.reading() as connection:
+            return select_states(connection)
+
+    def get_health(self, name: ProjectName) -> SourceHealth:
+        """Return how looking at its source has gone. Raises ``NotFound``."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(SOURCE_HEALTH).where(SOURCE_HEALTH.c.project == name)
+            ).one_or_none()
+        if row is None:
+            raise no_such_project(name)
+        return health_from_row(row)
+
+    def list_health(self) -> Mapping[ProjectName, SourceHealth]:
+        """Return the same for all projects."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(SOURCE_HEALTH)).all()
+        return {ProjectName(row.project): health_from_row(row) for row in rows}
+
+    def list_quarantined(self) -> Mapping[ProjectName, Sequence[Quarantine]]:
+        """Return every quarantine in force."""
+        with self._database.reading() as connection:
+            return select_quarantines(connection)
+
+    def lift_quarantine(self, name: ProjectName) -> int:
+        """Let the project's quarantined revisions deploy again; return how many there were.
+
+        What is tracked goes back to what is live, so that the next look finds the difference.
+        """
+        with self._database.writing() as connection:
+            lock_project(connection, name)
+            lifted = connection.execute(delete(QUARANTINE).where(QUARANTINE.c.project == name))
+            if lifted.rowcount:
+                _track_live(connection, name)
+            return lifted.rowcount
+
+
+def _track_live(connection: Connection, name: ProjectName) -> None:
+    live = select_states(connection, name)[name].live
+    commit = live.target_revision.commit if live else None
+    images = live.target_revision.images if live else {}
+    tracked = get_tracked(connection, name)
+    put_tracked(connection, name, Tracked(commit, {**tracked.images, **images}))
+
+
+def _reschedule(connection: Connection, before: Project, after: Project) -> None:
+    health = update(SOURCE_HEALTH).where(SOURCE_HEALTH.c.project == after.name)
+    if before.source != after.source:
+        # What was seen elsewhere says nothing about the new source.
+        connection.execute(health.values(**health_columns(SourceHealth())))
+    if not is_polled(after):
+        connection.execute(health.values(next_look_at=None))
+    elif before.source != after.source or not is_polled(before):
+        connection.execute(health.values(next_look_at=LONG_AGO))
+
+
+def _drop_foreign_credentials(connection: Connection, before: Project, after: Project) -> None:
+    origin = _origin(after)
+    if _origin(before) != origin:
+        connection.execute(
+            delete(SECRET).where(
+                SECRET.c.project == after.name,
+                SECRET.c.name.startswith("git-", autoescape=True),
+                SECRET.c.bound_to != origin,
+            )
+        )
+
+
+def _origin(project: Project) -> str:
+    return project.source.url.origin if isinstance(project.source, ExternalSource) else ""

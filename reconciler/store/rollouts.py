@@ -1,0 +1,235 @@
+"""What a claim's holder records: stages, what was prepared, and how it ended."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from reconciler.domain.deployment import (
+    TRANSITIONS,
+    DeploymentId,
+    Failure,
+    PreparedRevision,
+    Stage,
+    Status,
+)
+from reconciler.domain.errors import ClaimLost, Conflict, NotFound
+from reconciler.domain.references import ProjectName
+from reconciler.domain.revision import Revision
+from reconciler.ports import Claim
+from reconciler.store.claims import close_open_stages, find_waiting, write_claimed
+from reconciler.store.codec import clean_text, failure_to_json, prepared_to_json, revision_to_json
+from reconciler.store.deployment_rows import find_deployment
+from reconciler.store.family import Family, lock_project
+from reconciler.store.tables import DEPLOYMENT, PROJECT, PROJECT_STATE, QUARANTINE, STAGE
+from reconciler.store.tracking import Tracked, get_tracked, hand_over, put_tracked, take_back
+
+
+class SqlRollouts(Family):
+    """The part of ``DeploymentStore`` that needs a claim, and ``withdraw_queued``."""
+
+    def begin_stage(self, claim: Claim, stage: Stage, now: datetime) -> None:
+        """Record that a stage begins; one that begins again gets a record of its own."""
+        with self._database.writing() as connection:
+            write_claimed(connection, claim, stage=stage)
+            connection.execute(
+                insert(STAGE).values(
+                    deployment=claim.deployment.id, stage=stage, started_at=now, outcome=""
+                )
+            )
+
+    def end_stage(self, claim: Claim, stage: Stage, outcome: str, now: datetime) -> None:
+        """Record how it ended; without effect if it was ended before."""
+        with self._database.writing() as connection:
+            write_claimed(connection, claim, stage=stage)
+            connection.execute(
+                update(STAGE)
+                .where(
+                    STAGE.c.deployment == claim.deployment.id,
+                    STAGE.c.stage == stage,
+                    STAGE.c.finished_at.is_(None),
+                )
+                .values(finished_at=now, outcome=clean_text(outcome))
+            )
+
+    def record_prepared(self, claim: Claim, prepared: PreparedRevision) -> None:
+        """Keep what applying needs."""
+        with self._database.writing() as connection:
+            write_claimed(
+                connection, claim, prepared=prepared_to_json(prepared), prepared_kept=True
+            )
+
+    def finish(  # noqa: PLR0913  all of it is one transaction
+        self,
+        claim: Claim,
+        status: Status,
+        now: datetime,
+        *,
+        error: Failure | None = None,
+        rolled_back_to: DeploymentId | None = None,
+        quarantine: str = "",
+        superseded_by: DeploymentId | None = None,
+    ) -> None:
+        """End it, in one transaction with what follows from it."""
+        if not status.final or status not in TRANSITIONS[Status.RUNNING]:
+            raise Conflict(f"a running deployment can't end as {status}")
+        name, deployment = claim.deployment.project, claim.deployment.id
+        with self._database.writing() as connection:
+            _lock_project_of(connection, claim)
+            write_claimed(
+                connection,
+                claim,
+                status=status,
+                finished_at=now,
+                error=failure_to_json(error),
+                rolled_back_to=rolled_back_to,
+                superseded_by=superseded_by,
+                **_released(),
+            )
+            close_open_stages(connection, deployment, now)
+            if quarantine:
+                _quarantine(connection, name, deployment, now, quarantine)
+            if follow_up := _FOLLOW_UPS.get(status):
+                follow_up(connection, name, deployment)
+
+    def retry_later(self, claim: Claim, not_before: datetime, error: Failure) -> None:
+        """Put it back into the queue, or end it where a newer one waits already."""
+        deployment = claim.deployment.id
+        with self._database.writing() as connection:
+            _lock_project_of(connection, claim)
+            newer = find_waiting(connection, claim.deployment.project)
+            if newer is None:
+                write_claimed(
+                    connection,
+                    claim,
+                    status=Status.QUEUED,
+                    attempt=DEPLOYMENT.c.attempt + 1,
+                    not_before=not_before,
+                    error=failure_to_json(error),
+                    **_released(),
+                )
+            else:
+                write_claimed(
+                    connection,
+                    claim,
+                    status=Status.SUPERSEDED,
+                    superseded_by=newer,
+                    finished_at=self._database.now(),
+                    error=failure_to_json(error),
+                    **_released(),
+                )
+                hand_over(connection, older=deployment, newer=newer)
+            close_open_stages(connection, deployment, self._database.now())
+
+    def withdraw_queued(self, deployment: DeploymentId, reason: Failure, now: datetime) -> bool:
+        """End a queued one before it starts; False if it is no longer queued."""
+        with self._database.writing() as connection:
+            name = connection.execute(
+                select(DEPLOYMENT.c.project).where(DEPLOYMENT.c.id == deployment)
+            ).scalar_one_or_none()
+            if name is None:
+                return False
+            lock_project(connection, name)
+            changed = connection.execute(
+                update(DEPLOYMENT)
+                .where(DEPLOYMENT.c.id == deployment, DEPLOYMENT.c.status == Status.QUEUED)
+                .values(status=Status.WITHDRAWN, finished_at=now, error=failure_to_json(reason))
+            )
+            if changed.rowcount == 1:
+                take_back(connection, name, deployment)
+            return changed.rowcount == 1
+
+
+def _lock_project_of(connection: Connection, claim: Claim) -> None:
+    """Lock the project first, as everyone does; a claim on a removed project is lost."""
+    try:
+        lock_project(connection, claim.deployment.project)
+    except NotFound as error:
+        raise ClaimLost(f"deployment {claim.deployment.id} was removed with its project") from error
+
+
+def _released() -> dict[str, object]:
+    return {"owner": "", "lease_until": None}
+
+
+def _quarantine(
+    connection: Connection, name: ProjectName, deployment: DeploymentId, now: datetime, reason: str
+) -> None:
+    """Quarantine the deployment's revision, as completely as it is known."""
+    revision = _target_revision(connection, deployment)
+    connection.execute(
+        delete(QUARANTINE).where(
+            QUARANTINE.c.project == name, QUARANTINE.c.fingerprint == revision.fingerprint
+        )
+    )
+    connection.execute(
+        insert(QUARANTINE).values(
+            project=name,
+            fingerprint=revision.fingerprint,
+            revision=revision_to_json(revision),
+            deployment=deployment,
+            since=now,
+            reason=clean_text(reason),
+        )
+    )
+
+
+def _target_revision(connection: Connection, deployment: DeploymentId) -> Revision:
+    found = find_deployment(connection, deployment)
+    assert found is not None  # noqa: S101  the claim on it holds
+    return found.target_revision
+
+
+# ── What follows from an end ──────────────────────────────────────────────────────────────────
+
+
+def _after_deployed(connection: Connection, name: ProjectName, deployment: DeploymentId) -> None:
+    """Make it the live one; know its digests; give every other revision a new chance."""
+    _set_live(connection, name, deployment)
+    revision = _target_revision(connection, deployment)
+    tracked = get_tracked(connection, name)
+    put_tracked(connection, name, Tracked(tracked.commit, {**revision.images, **tracked.images}))
+    _seed_if_watched(connection, name)
+    # Its own quarantine goes as well: a revision that was forced, and verified, is good.
+    connection.execute(delete(QUARANTINE).where(QUARANTINE.c.project == name))
+
+
+def _seed_if_watched(connection: Connection, name: ProjectName) -> None:
+    """Let what was just resolved be the first look at the images, where they are watched."""
+    auto_deploy = select(PROJECT.c.auto_deploy).where(PROJECT.c.name == name).scalar_subquery()
+    connection.execute(
+        update(PROJECT_STATE)
+        .where(PROJECT_STATE.c.project == name, auto_deploy)
+        .values(images_seeded=True)
+    )
+
+
+def _after_rolled_back(connection: Connection, name: ProjectName, deployment: DeploymentId) -> None:
+    """Make the one that runs again the live one."""
+    target = connection.execute(
+        select(DEPLOYMENT.c.rolled_back_to).where(DEPLOYMENT.c.id == deployment)
+    ).scalar_one()
+    if target is not None:
+        _set_live(connection, name, target)
+
+
+def _after_superseded(connection: Connection, name: ProjectName, deployment: DeploymentId) -> None:
+    """Let the one that waits answer for what it made tracked."""
+    if newer := find_waiting(connection, name):
+        hand_over(connection, older=deployment, newer=newer)
+
+
+def _set_live(connection: Connection, name: ProjectName, deployment: DeploymentId) -> None:
+    connection.execute(
+        update(PROJECT_STATE)
+        .where(PROJECT_STATE.c.project == name)
+        .values(live_deployment_id=deployment)
+    )
+
+
+_FOLLOW_UPS: dict[Status, Callable[[Connection, ProjectName, DeploymentId], None]] = {
+    Status.DEPLOYED: _after_deployed,
+    Status.ROLLED_BACK: _after_rolled_back,
+    Status.SUPERSEDED: _after_superseded,
+    Status.WITHDRAWN: take_back,
+}

@@ -1,0 +1,198 @@
+"""Secrets, sealed at rest and bound to their row; host keys and access tokens beside them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+
+from reconciler.domain.errors import AlreadyExists, NotFound
+from reconciler.domain.project import ExternalSource, Source
+from reconciler.domain.references import ProjectName
+from reconciler.domain.secret import Secret
+from reconciler.ports import GitCredentials, RegistryCredentials, Sealer, SecretRecord
+from reconciler.store.database import Database
+from reconciler.store.family import Family, lock_project
+from reconciler.store.tables import HOST_KEY, SECRET, TOKEN
+from reconciler.store.upsert import insert_if_absent, upsert
+
+_GIT_TOKEN, _GIT_SSH_KEY = "git-token", "git-ssh-key"
+_REGISTRY, _VARIABLE = "registry:", "variable:"
+#: The user name under which Docker stores an identity token. Source: docker/cli, ``config/types``.
+_IDENTITY_TOKEN_USER = "<token>"  # noqa: S105  a marker, not a secret
+
+
+class SqlSecrets(Family):
+    """``SecretStore``."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        super().__init__(database)
+        self._sealer = sealer
+
+    def put_secret(
+        self,
+        project: ProjectName,
+        name: str,
+        secret: Secret,
+        *,
+        bound_to: str,
+        username: str,
+        now: datetime,
+    ) -> SecretRecord:
+        """Store or replace it. Raises ``NotFound`` for the project."""
+        record = SecretRecord(name, self._sealer.fingerprint(secret), bound_to, username, now)
+        sealed = self._sealer.seal(secret, _context(project, name))
+        with self._database.writing() as connection:
+            lock_project(connection, project)
+            upsert(
+                connection,
+                SECRET,
+                {"project": project, "name": name},
+                {
+                    "sealed": sealed,
+                    "fingerprint": record.fingerprint,
+                    "bound_to": bound_to,
+                    "username": username,
+                    "updated_at": now,
+                },
+            )
+        return record
+
+    def remove_secret(self, project: ProjectName, name: str) -> None:
+        """Delete it. Raises ``NotFound``."""
+        with self._database.writing() as connection:
+            removed = connection.execute(
+                delete(SECRET).where(SECRET.c.project == project, SECRET.c.name == name)
+            )
+        if removed.rowcount == 0:
+            raise NotFound(f"project {project!r} has no secret {name!r}")
+
+    def list_secrets(self, project: ProjectName) -> Sequence[SecretRecord]:
+        """Return what may be shown, by name."""
+        with self._database.reading() as connection:
+            rows = _select_secrets(connection, project)
+        return sorted(
+            (
+                SecretRecord(row.name, row.fingerprint, row.bound_to, row.username, row.updated_at)
+                for row in rows
+            ),
+            key=lambda record: record.name,
+        )
+
+    def git_credentials(self, project: ProjectName, source: Source | None) -> GitCredentials | None:
+        """Return those bound to the source's origin; None if there are none for it."""
+        if not isinstance(source, ExternalSource):
+            return None
+        origin = source.url.origin
+        with self._database.reading() as connection:
+            rows = {
+                row.name: row
+                for row in _select_secrets(connection, project)
+                if row.name in {_GIT_TOKEN, _GIT_SSH_KEY} and row.bound_to == origin
+            }
+            host_key = _select_host_key(connection, origin)
+        if not rows:
+            return None
+        token, ssh_key = rows.get(_GIT_TOKEN), rows.get(_GIT_SSH_KEY)
+        return GitCredentials(
+            origin=origin,
+            username=token.username if token else "",
+            token=self._unseal(token) if token else None,
+            ssh_key=self._unseal(ssh_key) if ssh_key else None,
+            known_host_key=host_key,
+        )
+
+    def variables(self, project: ProjectName) -> Mapping[str, Secret]:
+        """Return the project's own environment."""
+        with self._database.reading() as connection:
+            rows = _select_secrets(connection, project)
+        return {
+            row.name.removeprefix(_VARIABLE): self._unseal(row)
+            for row in rows
+            if row.name.startswith(_VARIABLE)
+        }
+
+    def registry_credentials(
+        self, host: str, project: ProjectName | None
+    ) -> RegistryCredentials | None:
+        """Return the project's for exactly this host; none of them serve without a project."""
+        if project is None:
+            return None
+        with self._database.reading() as connection:
+            row = _find_registry(connection, host, project)
+        if row is None:
+            return None
+        identity_token = row.username == _IDENTITY_TOKEN_USER
+        return RegistryCredentials(host, row.username, self._unseal(row), identity_token)
+
+    def has_registry_credentials(self, host: str, project: ProjectName) -> bool:
+        """Tell whether the project has its own for this host."""
+        with self._database.reading() as connection:
+            return _find_registry(connection, host, project) is not None
+
+    def pin_host_key(self, origin: str, key: str, now: datetime) -> None:
+        """Keep the key that an SSH server showed at first contact. Never replaces another."""
+        with self._database.writing() as connection:
+            insert_if_absent(
+                connection, HOST_KEY, {"origin": origin}, {"key": key, "pinned_at": now}
+            )
+
+    def get_host_key(self, origin: str) -> str:
+        """Return the pinned key; empty before first contact."""
+        with self._database.reading() as connection:
+            return _select_host_key(connection, origin)
+
+    def add_token(self, name: str, scope: str, digest: str, now: datetime) -> None:
+        """Keep the SHA-256 of an access token. Raises ``AlreadyExists`` for the name."""
+        values = {"scope": scope, "digest": digest, "created_at": now}
+        with self._database.writing() as connection:
+            if not insert_if_absent(connection, TOKEN, {"name": name}, values):
+                raise AlreadyExists(f"there is a token {name!r} already")
+
+    def find_token(self, digest: str) -> tuple[str, str] | None:
+        """Return (name, scope) of the token with this SHA-256."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(TOKEN.c.name, TOKEN.c.scope).where(TOKEN.c.digest == digest)
+            ).one_or_none()
+        return (row.name, row.scope) if row else None
+
+    def list_tokens(self) -> Sequence[tuple[str, str, datetime]]:
+        """Return (name, scope, created at) of all tokens, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(TOKEN)).all()
+        return sorted((row.name, row.scope, row.created_at) for row in rows)
+
+    def remove_token(self, name: str) -> None:
+        """Delete it. Raises ``NotFound``."""
+        with self._database.writing() as connection:
+            removed = connection.execute(delete(TOKEN).where(TOKEN.c.name == name))
+        if removed.rowcount == 0:
+            raise NotFound(f"there is no token {name!r}")
+
+    def _unseal(self, row: Row[Any]) -> Secret:
+        return self._sealer.unseal(row.sealed, _context(row.project, row.name))
+
+
+def _context(project: str, name: str) -> str:
+    """Return the place that a ciphertext belongs to: table, row and field."""
+    return f"secret|{project}/{name}|sealed"
+
+
+def _select_secrets(connection: Connection, project: ProjectName) -> Sequence[Row[Any]]:
+    return connection.execute(select(SECRET).where(SECRET.c.project == project)).all()
+
+
+def _find_registry(connection: Connection, host: str, project: ProjectName) -> Row[Any] | None:
+    return connection.execute(
+        select(SECRET).where(
+            SECRET.c.project == project,
+            SECRET.c.name == _REGISTRY + host,
+            SECRET.c.bound_to == host,
+        )
+    ).one_or_none()
+
+
+def _select_host_key(connection: Connection, origin: str) -> str:
+    statement = select(HOST_KEY.c.key).where(HOST_KEY.c.origin == origin)
+    return connection.execute(statement).scalar_one_or_none() or ""

@@ -1,0 +1,58 @@
+"""The settings that change without a restart, and the master switch among them."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, select
+
+from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.settings import MASTER_SWITCH, SETTINGS
+from reconciler.ports import SettingRecord
+from reconciler.store.codec import clean_text
+from reconciler.store.family import Family
+from reconciler.store.tables import SETTING
+from reconciler.store.upsert import upsert
+
+
+class SqlSettings(Family):
+    """``SettingStore``."""
+
+    def get_settings(self) -> Mapping[str, SettingRecord]:
+        """Return all, with their defaults where nobody changed them."""
+        with self._database.reading() as connection:
+            return _select_settings(connection)
+
+    def put_setting(self, record: SettingRecord) -> None:
+        """Record a change."""
+        with self._database.writing() as connection:
+            upsert(
+                connection,
+                SETTING,
+                {"key": record.key},
+                {
+                    "value": record.value,
+                    "changed_by": clean_text(record.changed_by),
+                    "changed_at": record.changed_at,
+                    "reason": clean_text(record.reason),
+                },
+            )
+
+    def get_switch(self) -> MasterSwitch:
+        """Return the master switch (without the emergency file)."""
+        with self._database.reading() as connection:
+            return select_switch(connection)
+
+
+def select_switch(connection: Connection) -> MasterSwitch:
+    """Return the master switch as it is recorded."""
+    record = _select_settings(connection)[MASTER_SWITCH]
+    return MasterSwitch(bool(record.value), record.changed_by, record.changed_at, record.reason)
+
+
+def _select_settings(connection: Connection) -> Mapping[str, SettingRecord]:
+    found = {key: SettingRecord(key, setting.default) for key, setting in SETTINGS.items()}
+    for row in connection.execute(select(SETTING)):
+        if row.key in found:
+            found[row.key] = SettingRecord(
+                row.key, row.value, row.changed_by, row.changed_at, row.reason
+            )
+    return found

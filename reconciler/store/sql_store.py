@@ -1,0 +1,71 @@
+"""All that we remember, on SQLite or PostgreSQL."""
+
+import secrets
+from pathlib import Path
+
+from sqlalchemy import select
+
+from reconciler.domain.errors import PreconditionFailed, StoreError
+from reconciler.ports import Sealer
+from reconciler.store.backup import write_backup
+from reconciler.store.claims import SqlClaims
+from reconciler.store.database import Database
+from reconciler.store.history import SqlHistory
+from reconciler.store.images import SqlImages
+from reconciler.store.logs import SqlLogs
+from reconciler.store.polls import SqlPolls
+from reconciler.store.projects import SqlProjects
+from reconciler.store.rollouts import SqlRollouts
+from reconciler.store.secrets import SqlSecrets
+from reconciler.store.settings import SqlSettings
+from reconciler.store.tables import FACT
+from reconciler.store.transaction import SqlTransactions
+from reconciler.store.upsert import upsert
+
+
+class SqlStore(
+    SqlSecrets,
+    SqlProjects,
+    SqlPolls,
+    SqlImages,
+    SqlTransactions,
+    SqlClaims,
+    SqlRollouts,
+    SqlHistory,
+    SqlLogs,
+    SqlSettings,
+):
+    """The protocol ``Store``: one family of methods per base class, one transaction per method."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        super().__init__(database, sealer)
+
+    def check(self) -> None:
+        """Write and read something. Raises ``StoreError``."""
+        nonce = secrets.token_hex(8)
+        with self._database.writing() as connection:
+            upsert(connection, FACT, {"key": "last_check"}, {"value": nonce})
+        with self._database.reading() as connection:
+            seen = connection.execute(
+                select(FACT.c.value).where(FACT.c.key == "last_check")
+            ).scalar_one()
+        # Another replica may have checked in between; nothing there at all is what matters.
+        if not seen:
+            raise StoreError("what was written could not be read back")
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy of the embedded database to ``target``, while work goes on.
+
+        Raises:
+            PreconditionFailed: the database is PostgreSQL, which has tools of its own.
+            StoreError: the copy could not be written; ``target`` is as it was.
+        """
+        if self._database.path is None:
+            raise PreconditionFailed(
+                "a PostgreSQL database is backed up with `pg_dump`, not from here"
+            )
+        write_backup(self._database.path, target)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
