@@ -1,0 +1,237 @@
+"""Git servers over SSH: dulwich's protocol through the system's ssh, with a host key we pinned."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from dulwich.client import SSHGitClient
+from dulwich.refs import Ref
+
+from reconciler.adapters.deadline import Deadline
+from reconciler.adapters.git_http_client import ADVERTISEMENT_LIMIT_BYTES
+from reconciler.adapters.git_refs import PROTOCOL_ERRORS, parse_tip
+from reconciler.adapters.git_ssh_errors import failure
+from reconciler.adapters.ssh_process import SshProcess, SshVendor, end_kept_connection
+from reconciler.domain.errors import (
+    HostKeyMismatch,
+    SourceDenied,
+    SourceError,
+    SourceProtocolError,
+    SourceUnreachable,
+)
+from reconciler.domain.references import BranchName, CommitSha, GitUrl
+from reconciler.domain.secret import Secret
+from reconciler.ports import GitCredentials
+
+#: A Unix socket's address is at most 107 bytes, and ssh adds 17 while it binds.
+_LONGEST_SOCKET_PATH = 88
+_KEPT_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeys:
+    """Where pinned host keys are remembered, each as ``ssh-ed25519 AAAA…`` by origin."""
+
+    find: Callable[[str], str]  #: empty before first contact
+    pin: Callable[[str, str], None]
+
+
+class GitOverSsh:
+    """Asks for tips, and makes the dulwich clients that fetch. Threads may share it.
+
+    Private keys lie in ``folder`` for the time of one call, readable by nobody else; what a
+    killed process left there goes when the next one begins.
+    """
+
+    def __init__(self, folder: Path, host_keys: HostKeys) -> None:
+        """Use ``folder`` alone, which is made private."""
+        self._folder = folder
+        self._host_keys = host_keys
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for leftover in folder.glob("call-*"):
+            shutil.rmtree(leftover)
+        self.close()
+
+    def tip(
+        self,
+        url: GitUrl,
+        branch: BranchName,
+        credentials: GitCredentials | None,
+        deadline: Deadline,
+    ) -> CommitSha | None:
+        """Return the branch's tip; see ``GitRemote.tip``."""
+        ref = Ref(branch.ref.encode())
+        with self.client(url, credentials, deadline, ADVERTISEMENT_LIMIT_BYTES) as client:
+            answer = client.get_refs(path_of(url).encode(), protocol_version=2, ref_prefix=[ref])
+        sha = answer.refs.get(ref)
+        return parse_tip(sha) if sha else None
+
+    @contextmanager
+    def client(
+        self,
+        url: GitUrl,
+        credentials: GitCredentials | None,
+        deadline: Deadline,
+        limit_bytes: int,
+    ) -> Iterator[SSHGitClient]:
+        """Lend a client for one conversation; what goes wrong in the block is named.
+
+        Raises:
+            SourceError: whatever dulwich or ssh said.
+        """
+        login = self._login(url, credentials)
+        call = Path(mkdtemp(prefix="call-", dir=self._folder))
+        try:
+            (call / "known_hosts").write_text(login.known_hosts)
+            _write_private(call / "key", login.private_key)
+            vendor = SshVendor(self._argv(login, call), call, deadline, limit_bytes)
+            client = SSHGitClient(url.host, vendor=vendor, thin_packs=False, quiet=True)
+            try:
+                yield client
+            except (SourceError, *PROTOCOL_ERRORS) as error:
+                named = _named(login, error, vendor.process)
+                if isinstance(named, SourceUnreachable | HostKeyMismatch):
+                    self._let_go(login)
+                raise named from error
+            finally:
+                vendor.end()
+                self._pin(login, call / "known_hosts")
+        finally:
+            shutil.rmtree(call, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let every kept connection go."""
+        for socket in self._folder.glob("kept-*"):
+            end_kept_connection(socket, at_once=True)
+
+    def _login(self, url: GitUrl, credentials: GitCredentials | None) -> "_Login":
+        if credentials is None or credentials.ssh_key is None:
+            message = f"{url}: SSH takes a private key, and there is none stored for {url.origin}"
+            raise SourceDenied(message)
+        if credentials.origin != url.origin:
+            message = f"the credentials belong to {credentials.origin}, not to {url.origin}"
+            raise SourceDenied(message)
+        pinned = credentials.known_host_key or self._host_keys.find(url.origin)
+        return _Login(url, credentials.ssh_key, pinned)
+
+    def _pin(self, login: "_Login", known_hosts: Path) -> None:
+        """Keep the key that the host showed at first contact."""
+        if not login.pinned and (shown := known_hosts.read_text().split()):
+            self._host_keys.pin(login.url.origin, " ".join(shown[1:3]))
+
+    def _argv(self, login: "_Login", call: Path) -> tuple[str, ...]:
+        options = {
+            **_FIXED_OPTIONS,
+            "IdentityFile": _quoted(call / "key"),
+            "UserKnownHostsFile": _quoted(call / "known_hosts"),
+            # Without a pinned key the first one shown is written to our empty file; never another.
+            "StrictHostKeyChecking": "yes" if login.pinned else "accept-new",
+            **self._kept_connection(login),
+        }
+        if login.pinned:
+            options["HostKeyAlgorithms"] = _algorithms(login.pinned)
+        return (
+            *("ssh", "-F", "/dev/null", "-x", "-T", "-a"),
+            *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
+            *("-p", str(login.url.port or 22), "-l", login.url.user or "git"),
+        )
+
+    def _kept_connection(self, login: "_Login") -> dict[str, str]:
+        socket = self._socket(login)
+        if not login.pinned or len(str(socket).encode()) > _LONGEST_SOCKET_PATH:
+            return {"ControlMaster": "no", "ControlPath": "none"}
+        return {
+            "ControlMaster": "auto",
+            "ControlPath": _quoted(socket),
+            "ControlPersist": str(_KEPT_SECONDS),
+        }
+
+    def _socket(self, login: "_Login") -> Path:
+        """Name the connection after all that it was opened with."""
+        with_all = "\0".join((str(login.url.user), login.url.origin, login.pinned))
+        digest = hashlib.sha256(f"{with_all}\0{login.private_key.reveal()}".encode())
+        return self._folder / f"kept-{digest.hexdigest()[:16]}"
+
+    def _let_go(self, login: "_Login") -> None:
+        """Don't use this connection again: it may be the reason. Others may still be in it."""
+        if (socket := self._socket(login)).exists():
+            end_kept_connection(socket, at_once=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """Whom we are to whom, for one call."""
+
+    url: GitUrl
+    private_key: Secret
+    pinned: str
+
+    @property
+    def known_hosts(self) -> str:
+        """The content of a known_hosts file that trusts the pinned key alone."""
+        port = self.url.port or 22
+        name = self.url.host if port == 22 else f"[{self.url.host}]:{port}"
+        return f"{name} {self.pinned}\n" if self.pinned else ""
+
+
+#: Nothing of the user's or the machine's configuration, no second channel, no agent, no questions.
+_FIXED_OPTIONS = {
+    "BatchMode": "yes",
+    "GlobalKnownHostsFile": "/dev/null",
+    "HashKnownHosts": "no",
+    "UpdateHostKeys": "no",
+    "CheckHostIP": "no",
+    "VerifyHostKeyDNS": "no",
+    "IdentitiesOnly": "yes",
+    "IdentityAgent": "none",
+    "PreferredAuthentications": "publickey",
+    "ForwardAgent": "no",
+    "ClearAllForwardings": "yes",
+    "PermitLocalCommand": "no",
+    "ProxyCommand": "none",
+    "ConnectTimeout": "10",
+    "ServerAliveInterval": "10",
+    "ServerAliveCountMax": "3",
+    "SetEnv": "GIT_PROTOCOL=version=2",
+    "LogLevel": "ERROR",
+}
+
+
+def path_of(url: GitUrl) -> str:
+    """Return what the server is asked for; ``~`` forms are the login's home there."""
+    return url.path if url.path.startswith("~") else f"/{url.path}"
+
+
+def _algorithms(pinned: str) -> str:
+    """Return the algorithms that prove possession of this very key."""
+    kind = pinned.split(maxsplit=1)[0]
+    # Source: RFC 8332: an ssh-rsa key signs with SHA-2 today.
+    return "rsa-sha2-512,rsa-sha2-256" if kind == "ssh-rsa" else kind
+
+
+def _named(login: _Login, error: Exception, process: SshProcess | None) -> SourceError:
+    """Prefer what ssh or the server said on stderr; it knows why the stream ended."""
+    timed_out = isinstance(error, SourceError) and not isinstance(error, SourceProtocolError)
+    if not timed_out and process and (said := process.said()):
+        return failure(login.url, said, login.pinned)
+    if isinstance(error, SourceError):
+        return error
+    return SourceProtocolError(f"{login.url}: the answer breaks off, or is none of git: {error}")
+
+
+def _write_private(path: Path, key: Secret) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        # ssh insists on the last line's end, and people paste without it.
+        file.write(key.reveal().rstrip() + "\n")
+
+
+def _quoted(path: Path) -> str:
+    """Return ``path`` as ssh's configuration takes it: ``%`` and spaces mean something there."""
+    return '"{}"'.format(str(path).replace("%", "%%"))
