@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.domain.errors import ClaimLost, Interrupted, ReconcilerError
+from reconciler.domain.references import ProjectName
 from reconciler.pipeline.journal import Journal
 from reconciler.pipeline.rollout import Rollout
 from reconciler.ports import Claim, Clock, Store
@@ -112,15 +113,14 @@ class Deployments:
         self,
         store: Store,
         rollout: Rollout,
-        clock: Clock,
         *,
         owner: str,
         at_once: int,
-        lease: timedelta,
+        lease: timedelta = timedelta(minutes=1),
     ) -> None:
         self._store = store
         self._rollout = rollout
-        self._clock = clock
+        self.clock = rollout.clock
         self._owner = owner
         self._at_once = at_once
         self._lease = lease
@@ -134,14 +134,14 @@ class Deployments:
     def claim(self) -> None:
         """Claim and start whatever there is room for."""
         while self._free():
-            claim = self._store.claim_next(self._owner, self._clock.now(), lease=self._lease)
+            claim = self._store.claim_next(self._owner, self.clock.now(), lease=self._lease)
             if claim is None:
                 return
             cancel = threading.Event()
             journal = self._rollout.journal(claim)
             with self._lock:
                 self._active[claim.deployment.id] = (claim, journal, cancel)
-                self._extended[claim.deployment.id] = self._clock.monotonic()
+                self._extended[claim.deployment.id] = self.clock.monotonic()
             self._pool.submit(self._carry_out, claim, journal, cancel)
 
     def keep_leases(self) -> None:
@@ -153,12 +153,12 @@ class Deployments:
             active = list(self._active.values())
         for claim, journal, cancel in active:
             journal.flush()
-            age = self._clock.monotonic() - self._extended.get(claim.deployment.id, 0.0)
+            age = self.clock.monotonic() - self._extended.get(claim.deployment.id, 0.0)
             if age < self._lease.total_seconds() / 4:
                 continue
             try:
                 self._store.extend(claim, lease=self._lease)
-                self._extended[claim.deployment.id] = self._clock.monotonic()
+                self._extended[claim.deployment.id] = self.clock.monotonic()
             except ClaimLost:
                 cancel.set()
             except ReconcilerError:
@@ -219,15 +219,18 @@ class Daemon:
     """All loops, their schedule, and the order in which they start and end."""
 
     def __init__(
-        self, store: Store, clock: Clock, deployments: Deployments, loops: Sequence[LoopSpec]
+        self, store: Store, deployments: Deployments, loops: Sequence[LoopSpec], *, grace: timedelta
     ) -> None:
         self._store = store
         self._deployments = deployments
+        self._grace = grace
         self._follows = {spec.name: spec.follows for spec in loops if spec.follows}
         self._scheduler: BackgroundScheduler | None = None
         #: Done before any loop runs, and after the last has ended.
         self.on_start: Callable[[], object] = lambda: None
         self.on_end: Callable[[], object] = lambda: None
+        #: Looks at one project's source and images.
+        self.look: Callable[[ProjectName], object] = lambda _: None
         self.state = "starting"
         every = (
             *loops,
@@ -235,7 +238,9 @@ class Daemon:
             LoopSpec("leases", deployments.keep_leases, timedelta(milliseconds=500)),
             LoopSpec("settings", self.follow_settings, timedelta(seconds=2)),
         )
-        self._loops = {spec.name: Loop(spec.name, spec.work, clock, spec.every) for spec in every}
+        self._loops = {
+            spec.name: Loop(spec.name, spec.work, deployments.clock, spec.every) for spec in every
+        }
         deployments.on_free = self._loops["deployments"].wake
 
     def start(self) -> None:
@@ -281,7 +286,11 @@ class Daemon:
         """Return how each loop is doing."""
         return [loop.health() for loop in self._loops.values()]
 
-    def drain(self, grace: timedelta) -> bool:
+    def look_now(self, name: ProjectName) -> None:
+        """Look at the project's source and images in the background, without awaiting its time."""
+        threading.Thread(target=self.look, args=(name,), name=f"look {name}", daemon=True).start()
+
+    def drain(self) -> bool:
         """Begin nothing new, let what runs come to an end, then stop. Safe to repeat.
 
         Returns whether everything ended by itself.
@@ -294,7 +303,7 @@ class Daemon:
         for name, loop in self._loops.items():
             if name != "leases":
                 loop.stop()
-        ended = self._deployments.drain(grace)
+        ended = self._deployments.drain(self._grace)
         self._loops["leases"].stop()
         late = [loop for loop in self._loops.values() if not loop.join(5)]
         ended = ended and not late

@@ -47,6 +47,10 @@ from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Claim, Clock, Store, Strategy, Work
 
 
+#: Stage outcomes that are not why a deployment failed; empty: its worker died in it.
+_NO_FAILURE = frozenset({"", "ok", "interrupted"})
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How patient a rollout is."""
@@ -294,8 +298,12 @@ class _Run:
         """Return what an earlier worker found before it died rolling back."""
         if self._deployment.error:
             return self._deployment.error
-        failed = [record for record in self._deployment.stages if record.outcome not in {"", "ok"}]
-        code = failed[-1].outcome if failed else VerificationFailed.code
+        codes = [
+            record.outcome
+            for record in self._deployment.stages
+            if record.stage is not Stage.ROLL_BACK and record.outcome not in _NO_FAILURE
+        ]
+        code = codes[-1] if codes else VerificationFailed.code
         return Failure(code, f"failed ({code}); see the log", Recovery.STALL)
 
     # ── The record ────────────────────────────────────────────────────────────────────────────

@@ -38,6 +38,8 @@ class ImageWatch:
     lanes: Lanes
     on_images: OnImages
     on_bug: OnBug
+    #: Registries that are known not to answer; asking them would only take time.
+    unreachable: Callable[[], Collection[str]] = set
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def tick(self, only: Collection[ProjectName] | None = None) -> int:
@@ -69,7 +71,7 @@ class ImageWatch:
         self.lanes.join(_LONGEST_TICK.total_seconds())
 
     def _wanted(self, projects: Sequence[Project]) -> _Wanted:
-        every = self.store.list_images()
+        every, silent = self.store.list_images(), self.unreachable()
         own: dict[tuple[ProjectName, str], bool] = {}
         wanted: dict[ProjectName, list[tuple[_Key, WatchedImage]]] = defaultdict(list)
         for project in projects:
@@ -77,6 +79,8 @@ class ImageWatch:
                 if image.unwatched_because:
                     continue
                 host = ImageReference.parse(image.image).registry
+                if host in silent:
+                    continue
                 if (project.name, host) not in own:
                     own[project.name, host] = self.store.has_registry_credentials(
                         host, project.name

@@ -1,54 +1,99 @@
 """Branch tips of hosted repositories, read from disk: at a push, at the start, and now and then."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from reconciler.domain.project import HostedSource, Project
-from reconciler.domain.references import BranchName, CommitSha, ProjectName
-from reconciler.ports import ProjectStore, Repositories
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.state import SourceHealth
+from reconciler.ports import Clock, PollResult, Repositories, Store
+
+#: Acts on a tip (project, tip, what was acted on before); returns in plain words what came of it.
+ActOnTip = Callable[[ProjectName, CommitSha, CommitSha | None], str]
 
 
-@dataclass(frozen=True, slots=True)
-class HostedTip:
-    """Where the branch that a project follows stands."""
+@dataclass(slots=True)
+class HostedPushes:
+    """The hosted repositories, as the projects follow them.
 
-    project: ProjectName
-    branch: BranchName
-    tip: CommitSha | None  #: None: there is no such branch
-    tracked: CommitSha | None
-    auto_deploy: bool
+    What a push says is not believed: the branch is read again, one reader per project at a time,
+    so that of two pushes in a row the later tip is always the last one acted on.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class HostedSources:
-    """The hosted repositories, as the projects follow them."""
-
-    store: ProjectStore
+    store: Store
     repositories: Repositories
+    clock: Clock
+    act: ActOnTip
+    _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _locks: dict[ProjectName, threading.Lock] = field(init=False)
 
-    def followers(self, repository: ProjectName) -> Sequence[Project]:
-        """Return the projects that follow a branch of ``repository``."""
-        return [
+    def __post_init__(self) -> None:
+        self._locks = defaultdict(threading.Lock)
+
+    def receive(self, repository: ProjectName, refs: Collection[str]) -> Sequence[str]:
+        """Act on an accepted push to ``repository``; return lines for whoever pushed.
+
+        Args:
+            repository: which one.
+            refs: in full; those that the push moved.
+        """
+        followers = [
             project
             for project in self.store.list_projects()
-            if isinstance(project.source, HostedSource) and project.source.repository == repository
+            if isinstance(project.source, HostedSource)
+            and project.source.repository == repository
+            and project.source.branch.ref in refs
         ]
+        if not followers:
+            moved = ", ".join(sorted(ref.removeprefix("refs/heads/") for ref in refs)) or "nothing"
+            return [f"no project follows {moved} of {repository}"]
+        return [f"{project.name}: {self._look(project)}" for project in followers]
 
-    def look(self, project: Project) -> HostedTip | None:
-        """Return where the project's branch stands; None if it does not follow a hosted one."""
-        if not isinstance(project.source, HostedSource):
-            return None
-        tip = self.repositories.tip(project.source.repository, project.source.branch)
-        tracked = self.store.get_state(project.name).tracked_commit
-        return HostedTip(project.name, project.source.branch, tip, tracked, project.auto_deploy)
+    def look_at(self, project: Project) -> str:
+        """Look at one project's branch now, and act on it."""
+        return self._look(project)
 
-    def moved(self) -> Iterable[HostedTip]:
-        """Yield the auto-deploying projects whose branch is not where it was last acted on."""
+    def look_at_all(self, interval: timedelta) -> None:
+        """Look at the branch of every auto-deploying project, and act on those that moved."""
         states = self.store.list_states()
+        looks = []
         for project in self.store.list_projects():
-            if not (isinstance(project.source, HostedSource) and project.auto_deploy):
+            if not isinstance(project.source, HostedSource) or not project.auto_deploy:
                 continue
             tip = self.repositories.tip(project.source.repository, project.source.branch)
-            tracked = states[project.name].tracked_commit if project.name in states else None
-            if tip is not None and tip != tracked:
-                yield HostedTip(project.name, project.source.branch, tip, tracked, auto_deploy=True)
+            looks.append(self._seen(project, tip, interval))
+            if project.name in states and tip not in {None, states[project.name].tracked_commit}:
+                self._look(project)
+        self.store.record_polls(looks)
+
+    def _look(self, project: Project) -> str:
+        assert isinstance(project.source, HostedSource)  # noqa: S101  all callers asked
+        with self._alone(project.name):
+            tip = self.repositories.tip(project.source.repository, project.source.branch)
+            self.store.record_polls([self._seen(project, tip, timedelta(minutes=1))])
+            if tip is None:
+                return f"branch {project.source.branch} is gone; what runs stays as it is"
+            tracked = self.store.get_state(project.name).tracked_commit
+            return self.act(project.name, tip, tracked)
+
+    def _seen(self, project: Project, tip: CommitSha | None, interval: timedelta) -> PollResult:
+        now = self.clock.now()
+        health = SourceHealth(
+            looked_at=now,
+            next_look_at=now + interval,
+            observed=tip,
+            observed_at=now if tip else None,
+            branch_gone=tip is None,
+        )
+        return PollResult(project.name, health)
+
+    @contextmanager
+    def _alone(self, name: ProjectName) -> Iterator[None]:
+        with self._guard:
+            lock = self._locks[name]
+        with lock:
+            yield

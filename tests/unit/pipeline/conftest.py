@@ -1,0 +1,132 @@
+"""A pipeline on a real store in a temporary file; time and target are doubles."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.adapters.vault import open_vault
+from reconciler.domain.admission import Request
+from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Trigger
+from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.project import ExternalSource, Project, ProjectKind
+from reconciler.domain.references import (
+    BranchName,
+    CommitSha,
+    GitUrl,
+    ProjectName,
+    ServiceName,
+)
+from reconciler.domain.revision import Revision
+from reconciler.log import Redactor
+from reconciler.pipeline.reconcile import Reconciler
+from reconciler.pipeline.rollout import Limits, Rollout
+from reconciler.pipeline.trigger import TriggerResult, trigger_deployment
+from reconciler.ports import Claim
+from reconciler.store.opening import open_store
+from reconciler.store.sql_store import SqlStore
+from reconciler.testing import ManualClock, RehearsedStrategy, digest_of
+
+WEB = ProjectName("web")
+IMAGE = "registry.example/team/app:main"
+A, B, C = (CommitSha(letter * 40) for letter in "abc")
+
+
+@dataclass
+class World:
+    """One project, its store, its target, and the workers' view of it."""
+
+    store: SqlStore
+    clock: ManualClock
+    strategy: RehearsedStrategy
+    stop_files: list[str] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def brakes(self, switch: MasterSwitch) -> MasterSwitch:
+        return replace(switch, emergency_file=self.stop_files[0] if self.stop_files else "")
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(self.store, self.clock, self.brakes)
+
+    def trigger(
+        self, commit: CommitSha, trigger: Trigger = Trigger.GIT_POLL, **changes: object
+    ) -> TriggerResult:
+        asked = Request(WEB, Revision(commit), Cause(trigger, "somebody", "moved"))
+        asked = replace(asked, **changes)  # type: ignore[arg-type]
+        return trigger_deployment(self.store, asked, brakes=self.brakes, now=self.clock.now())
+
+    def claim(self, owner: str = "me") -> Claim:
+        claim = self.store.claim_next(owner, self.clock.now(), lease=timedelta(minutes=1))
+        assert claim is not None
+        return claim
+
+    def roll_out(self, claim: Claim | None = None) -> Deployment:
+        claim = claim or self.claim()
+        rollout = Rollout(
+            self.store,
+            self.clock,
+            {ProjectKind.COMPOSE: self.strategy},
+            self.brakes,
+            Redactor(),
+            self.limits,
+            lambda: 0.5,
+        )
+        rollout.run(claim, rollout.journal(claim), self.cancel)
+        return self.store.get_deployment(claim.deployment.id)
+
+    def deploy(self, commit: CommitSha) -> Deployment:
+        assert self.trigger(commit).admitted
+        return self.roll_out()
+
+    def output(self, deployment: DeploymentId) -> str:
+        return "\n".join(line.text for line in self.store.read_log(deployment))
+
+    def switch(self, enabled: bool) -> None:
+        from reconciler.domain.settings import MASTER_SWITCH
+        from reconciler.ports import SettingRecord
+
+        self.store.put_setting(
+            SettingRecord(MASTER_SWITCH, enabled, "ann", self.clock.now(), "drill")
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    clock = ManualClock()
+    store = open_store(
+        tmp_path / "state.db",
+        lambda may_create: open_vault(tmp_path / "key", may_create=may_create),
+        clock,
+    )
+    strategy = RehearsedStrategy(digests={IMAGE: digest_of("first")})
+    now = clock.now()
+    source = ExternalSource(GitUrl.parse("https://git.example/web.git"), BranchName("main"))
+    store.create_project(
+        Project(
+            WEB,
+            ProjectKind.COMPOSE,
+            now,
+            now,
+            source=source,
+            auto_deploy=True,
+            expose_service=ServiceName("web"),
+            expose_port=80,
+        )
+    )
+    yield World(store, clock, strategy)
+    store.close()
+
+
+@pytest.fixture
+def failing(world: World) -> Callable[[str, Exception], None]:
+    """Return a function that makes the target fail once."""
+
+    def fail(method: str, error: Exception) -> None:
+        world.strategy.failures.setdefault(method, []).append(error)  # type: ignore[arg-type]
+
+    return fail

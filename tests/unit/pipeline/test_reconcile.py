@@ -1,0 +1,158 @@
+"""One pass over one project: what was seen against what was acted on."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from reconciler.domain.deployment import Status, Trigger
+from reconciler.domain.gate import ReasonCode
+from reconciler.domain.references import CommitSha
+from reconciler.pipeline.reconcile import InSync, Seeded
+from reconciler.pipeline.trigger import TriggerResult
+from reconciler.testing import digest_of
+from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
+
+SIDECAR = "registry.example/team/sidecar:1"
+
+
+def see(world: World, **digests: str) -> TriggerResult | InSync | Seeded:
+    names = {"app": IMAGE, "sidecar": SIDECAR}
+    seen = {names[name]: digest_of(seed) for name, seed in digests.items()}
+    followed = [IMAGE, SIDECAR]
+    return world.reconciler.reconcile_images(WEB, followed, seen, Trigger.IMAGE_WATCH)
+
+
+def test_the_first_look_deploys_once_to_align(world: World) -> None:
+    """Nothing is tracked yet, so the first tip is a move; the second look finds nothing."""
+    first = world.reconciler.reconcile_commit(WEB, A, None, Trigger.GIT_POLL)
+    assert isinstance(first, TriggerResult)
+    assert first.admitted
+    tracked = world.store.get_state(WEB).tracked_commit
+    assert world.reconciler.reconcile_commit(WEB, A, tracked, Trigger.GIT_POLL) == InSync()
+
+
+def test_the_first_look_at_images_only_records(world: World) -> None:
+    """Later looks compare with what the first one saw."""
+    assert see(world, app="one", sidecar="one") == Seeded((IMAGE, SIDECAR))
+    assert see(world, app="one", sidecar="one") == InSync()
+    moved = see(world, app="two", sidecar="one")
+    assert isinstance(moved, TriggerResult)
+    assert moved.admitted
+    assert world.store.get_state(WEB).tracked_images[IMAGE] == digest_of("two")
+
+
+def test_several_moved_digests_are_one_deployment(world: World) -> None:
+    """The new map is recorded whole."""
+    see(world, app="one", sidecar="one")
+    see(world, app="two", sidecar="two")
+    assert len(world.store.list_deployments(WEB)) == 1
+    assert see(world, app="two", sidecar="two") == InSync()
+
+
+def test_a_failed_lookup_is_unknown_not_new(world: World) -> None:
+    """An image that nobody could look up at the seed is compared with what runs."""
+    world.deploy(A)
+    world.store.seed_images(WEB, {})
+    assert see(world, sidecar="one") == Seeded((SIDECAR,))
+    moved = see(world, app="moved while unknown", sidecar="one")
+    assert isinstance(moved, TriggerResult)
+    assert moved.admitted
+
+
+def test_a_lookup_that_fails_later_keeps_what_was_known(world: World) -> None:
+    """A registry that hiccups causes no deployment, and hides no move."""
+    see(world, app="one", sidecar="one")
+    assert see(world, sidecar="one") == InSync()
+    moved = see(world, app="two", sidecar="one")
+    assert isinstance(moved, TriggerResult)
+
+
+def test_an_image_that_appeared_is_recorded_and_one_that_left_is_dropped(world: World) -> None:
+    """Neither triggers anything."""
+    see(world, app="one")
+    assert see(world, app="one", sidecar="one") == Seeded((SIDECAR,))
+    left = world.reconciler.reconcile_images(
+        WEB, [IMAGE], {IMAGE: digest_of("one")}, Trigger.IMAGE_WATCH
+    )
+    assert left == Seeded(())
+    assert world.store.get_state(WEB).tracked_images == {IMAGE: digest_of("one")}
+
+
+def test_a_look_at_images_keeps_the_newest_commit(world: World) -> None:
+    """A digest that moves does not push a commit that arrived meanwhile out of the queue."""
+    see(world, app="one")
+    world.trigger(B)
+    moved = see(world, app="two")
+    assert isinstance(moved, TriggerResult)
+    assert moved.deployment is not None
+    assert moved.deployment.revision.commit == B
+    assert [one.status for one in world.store.list_deployments(WEB)] == [
+        Status.QUEUED,
+        Status.SUPERSEDED,
+    ]
+
+
+def test_eleven_quick_pushes_are_at_most_two_deployments(world: World) -> None:
+    """What waits is replaced by what is newer; what runs is left to finish."""
+    world.trigger(A)
+    running = world.claim()
+    for number in range(11):
+        commit = CommitSha(f"{number:040d}")
+        world.trigger(commit, Trigger.PUSH)
+    world.roll_out(running)
+    world.roll_out()
+    done = [one for one in world.store.list_deployments(WEB) if one.status is Status.DEPLOYED]
+    assert [one.revision.commit for one in done] == [CommitSha(f"{10:040d}"), A]
+
+
+def test_back_and_forth_ends_where_the_branch_is(world: World) -> None:
+    """A, then B, then A again: each is compared with what is live, not with history."""
+    for commit in (A, B, A):
+        assert world.deploy(commit).status is Status.DEPLOYED
+    live = world.store.get_state(WEB).live
+    assert live is not None
+    assert live.revision.commit == A
+
+
+def test_moves_while_the_switch_is_off_deploy_once_when_it_is_on(world: World) -> None:
+    """Held requests are not forgotten, and not counted one by one."""
+    world.deploy(A)
+    world.switch(False)
+    for commit in (B, C):
+        tracked = world.store.get_state(WEB).tracked_commit
+        held = world.reconciler.reconcile_commit(WEB, commit, tracked, Trigger.GIT_POLL)
+        assert isinstance(held, TriggerResult)
+        assert held.reasons[0].code is ReasonCode.MASTER_SWITCH_OFF
+    world.switch(True)
+    tracked = world.store.get_state(WEB).tracked_commit
+    released = world.reconciler.reconcile_commit(WEB, C, tracked, Trigger.GIT_POLL)
+    assert isinstance(released, TriggerResult)
+    assert released.admitted
+    assert len(world.store.list_deployments(WEB)) == 2
+
+
+def test_equal_answers_in_a_row_are_one_record(world: World) -> None:
+    """A project that is held for a week leaves one line that counts."""
+    world.switch(False)
+    for _ in range(5):
+        world.trigger(A)
+    records = world.store.list_triggers(WEB)
+    assert [(record.outcome, record.count) for record in records] == [("held", 5)]
+
+
+@pytest.mark.parametrize("rounds", [25])
+def test_triggers_at_once_give_one_deployment(world: World, rounds: int) -> None:
+    """Poll, push and webhook in the same instant queue one deployment."""
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(rounds):
+            commit = CommitSha(f"{number:040d}")
+            barrier = threading.Barrier(8)
+
+            def ask(commit: CommitSha = commit, barrier: threading.Barrier = barrier) -> str:
+                barrier.wait()
+                return world.trigger(commit, Trigger.PUSH).outcome
+
+            outcomes = sorted(future.result() for future in [pool.submit(ask) for _ in range(8)])
+            assert outcomes == ["admitted"] + ["coalesced"] * 7
+    assert len(world.store.list_deployments(WEB, limit=100)) == rounds

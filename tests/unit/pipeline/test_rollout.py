@@ -1,0 +1,339 @@
+"""One deployment from its claim to its end, on a target that does as it is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from reconciler.domain.deployment import DeploymentId, Stage, Status, Trigger
+from reconciler.domain.errors import (
+    ClaimLost,
+    CommandFailed,
+    Interrupted,
+    InvalidComposeFile,
+    SourceUnreachable,
+    StoreError,
+    TargetUnreachable,
+)
+from reconciler.domain.verification import ContainerSample, ContainerState, Health
+from reconciler.testing import digest_of
+from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
+
+Fail = Callable[[str, Exception], None]
+
+
+def unhealthy(sample: ContainerSample) -> ContainerSample:
+    return replace(sample, health=Health.UNHEALTHY)
+
+
+def crashed(sample: ContainerSample) -> ContainerSample:
+    return replace(sample, state=ContainerState.EXITED, exit_status=1)
+
+
+def stages(world: World, deployment: int) -> list[tuple[str, str]]:
+    record = world.store.get_deployment(DeploymentId(deployment))
+    return [(stage.stage.value, stage.outcome) for stage in record.stages]
+
+
+def test_deploys_what_it_verified(world: World) -> None:
+    """Each stage is recorded, and deployed is what was seen to run."""
+    done = world.deploy(A)
+
+    assert done.status is Status.DEPLOYED
+    assert done.prepared is not None
+    assert done.prepared.revision.images == {IMAGE: digest_of("first")}
+    assert stages(world, done.id) == [
+        (name, "ok") for name in ("prepare", "gate", "apply", "verify")
+    ]
+    state = world.store.get_state(WEB)
+    assert state.live == done
+    assert state.tracked_commit == A
+    assert state.tracked_images == {IMAGE: digest_of("first")}
+    assert state.images_seeded
+
+
+def test_a_bad_revision_comes_back_as_the_last_good_one(world: World) -> None:
+    """What fails verification is rolled back, verified again, and quarantined."""
+    good = world.deploy(A)
+    world.strategy.digests[IMAGE] = digest_of("bad")
+    world.strategy.looks[digest_of("bad")] = unhealthy
+
+    bad = world.deploy(B)
+
+    assert bad.status is Status.ROLLED_BACK
+    assert bad.rolled_back_to == good.id
+    assert bad.error is not None
+    assert "unhealthy" in bad.error.message
+    assert [sample.digests for sample in world.strategy.running[WEB]] == [{digest_of("first")}]
+    assert stages(world, bad.id)[-2:] == [("verify", "verification-failed"), ("roll-back", "ok")]
+    assert world.store.get_state(WEB).live == good
+    assert world.trigger(B).outcome == "refused"
+    assert world.trigger(C).admitted
+
+
+def test_a_first_deployment_that_fails_says_that_there_is_no_way_back(world: World) -> None:
+    """Without a last good revision nothing is rolled back, and nothing is called a success."""
+    world.strategy.looks[digest_of("first")] = crashed
+    done = world.deploy(A)
+    assert done.status is Status.FAILED
+    assert world.store.get_state(WEB).live is None
+    assert "no earlier revision" in world.output(done.id)
+
+
+def test_a_rollback_that_fails_asks_for_a_person(world: World, failing: Fail) -> None:
+    """Both errors are told."""
+    world.deploy(A)
+    failing("apply", CommandFailed("up ended with exit status 1"))
+    failing("apply", CommandFailed("the port is taken"))
+
+    done = world.deploy(B)
+
+    assert done.status is Status.NEEDS_OPERATOR
+    assert done.error is not None
+    assert "exit status 1" in done.error.message
+    assert "the port is taken" in done.error.message
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "attempts"),
+    [
+        pytest.param(InvalidComposeFile("no services"), Status.FAILED, 1, id="stalls"),
+        pytest.param(SourceUnreachable("git.example: 503"), Status.QUEUED, 2, id="retries"),
+    ],
+)
+def test_a_failure_before_anything_changed_rolls_nothing_back(
+    world: World, failing: Fail, error: Exception, status: Status, attempts: int
+) -> None:
+    """The old revision was never touched; a passing failure is tried again later."""
+    world.deploy(A)
+    failing("prepare", error)
+    world.strategy.calls.clear()
+
+    done = world.deploy(B)
+
+    assert (done.status, done.attempt) == (status, attempts)
+    assert "apply" not in world.strategy.calls
+
+
+def test_retries_are_bounded(world: World, failing: Fail) -> None:
+    """After five attempts it has failed."""
+    for _ in range(5):
+        failing("prepare", SourceUnreachable("git.example: 503"))
+    world.trigger(A)
+    for attempt in range(1, 5):
+        done = world.roll_out()
+        assert (done.status, done.attempt) == (Status.QUEUED, attempt + 1)
+        assert world.store.claim_next("me", world.clock.now(), lease=timedelta(minutes=1)) is None
+        world.clock.advance(timedelta(minutes=15))
+    assert world.roll_out().status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param("prepare", id="prepare"), pytest.param("", id="before")]
+)
+def test_the_switch_holds_until_apply(world: World, method: str) -> None:
+    """Turned off before apply, an automatic deployment is withdrawn and asked for again later."""
+    world.deploy(A)
+    world.trigger(B)
+    if method:
+        world.strategy.on_call = lambda name: world.switch(False) if name == method else None
+    else:
+        world.switch(False)
+
+    withdrawn = world.roll_out()
+
+    assert withdrawn.status is Status.WITHDRAWN
+    assert withdrawn.error is not None
+    assert withdrawn.error.code == "master-switch-off"
+    assert world.strategy.calls.count("apply") == 1
+    state = world.store.get_state(WEB)
+    assert state.tracked_commit == A
+    world.strategy.on_call = lambda _: None
+    world.switch(True)
+    assert world.trigger(B).admitted
+
+
+def test_the_switch_does_not_tear_apart_what_has_begun(world: World) -> None:
+    """Turned off while containers change, the deployment is brought to its end."""
+    world.strategy.on_call = lambda name: world.switch(False) if name == "apply" else None
+    assert world.deploy(A).status is Status.DEPLOYED
+
+
+def test_the_switch_does_not_hold_a_person(world: World) -> None:
+    """What a person asks for runs with the switch off."""
+    world.switch(False)
+    assert world.trigger(A, Trigger.PERSON).admitted
+    assert world.roll_out().status is Status.DEPLOYED
+
+
+@pytest.mark.parametrize(
+    ("died_in", "applied"),
+    [
+        pytest.param("prepare", 1, id="prepare"),
+        pytest.param("apply", 1, id="before-apply"),
+        pytest.param("observe", 1, id="verify"),
+    ],
+)
+def test_a_dead_worker_is_succeeded(
+    world: World, failing: Fail, died_in: str, applied: int
+) -> None:
+    """Whoever claims it next goes on from the recorded stage, and applies no more than needed."""
+    failing(died_in, Interrupted("killed"))
+    world.trigger(A)
+    with pytest.raises(Interrupted):
+        world.roll_out()
+    world.strategy.calls.clear()
+    world.clock.advance(timedelta(minutes=2))
+
+    claim = world.claim("another")
+
+    assert claim.resumed
+    done = world.roll_out(claim)
+    assert done.status is Status.DEPLOYED
+    assert world.strategy.starts == applied
+    assert done.attempt == 1
+
+
+def test_a_worker_that_died_rolling_back_is_succeeded(world: World, failing: Fail) -> None:
+    """The next one rolls back, and the record keeps why."""
+    good = world.deploy(A)
+    failing("apply", CommandFailed("up ended with exit status 1"))
+    failing("apply", Interrupted("killed"))
+    world.trigger(B)
+    with pytest.raises(Interrupted):
+        world.roll_out()
+    world.clock.advance(timedelta(minutes=2))
+
+    done = world.roll_out(world.claim("another"))
+
+    assert (done.status, done.rolled_back_to) == (Status.ROLLED_BACK, good.id)
+    assert done.error is not None
+    assert done.error.code == "command-failed"
+
+
+def test_what_kills_the_daemon_again_and_again_ends_with_a_person(
+    world: World, failing: Fail
+) -> None:
+    """The fourth worker does not try."""
+    world.trigger(A)
+    for _ in range(4):
+        failing("apply", Interrupted("killed"))
+        with pytest.raises(Interrupted):
+            world.roll_out()
+        world.clock.advance(timedelta(minutes=2))
+    done = world.roll_out()
+    assert done.status is Status.NEEDS_OPERATOR
+    assert done.stage is Stage.APPLY
+
+
+def test_a_stale_worker_writes_nothing(world: World) -> None:
+    """One that comes back after its lease is over is refused at its next write."""
+    world.trigger(A)
+    stale = world.claim("slow")
+    world.clock.advance(timedelta(minutes=2))
+    world.strategy.on_call = lambda name: world.claim("quick") if name == "prepare" else None
+    with pytest.raises(ClaimLost):
+        world.roll_out(stale)
+    assert "apply" not in world.strategy.calls
+
+
+def test_an_engine_that_is_silent_for_a_moment_decides_nothing(world: World, failing: Fail) -> None:
+    """Looks that fail are no samples."""
+    for _ in range(10):
+        failing("observe", TargetUnreachable("the engine does not answer"))
+    assert world.deploy(A).status is Status.DEPLOYED
+
+
+def test_an_engine_that_stays_silent_is_no_success(world: World, failing: Fail) -> None:
+    """What can't be seen is not verified."""
+    world.deploy(A)
+    for _ in range(32):
+        failing("observe", TargetUnreachable("the engine does not answer"))
+    assert world.deploy(B).status is Status.ROLLED_BACK
+
+
+def test_a_quarantined_resolution_is_withdrawn_at_the_gate(world: World) -> None:
+    """The same commit that resolves to the same bad digest is not applied a second time."""
+    world.deploy(A)
+    world.strategy.digests[IMAGE] = digest_of("bad")
+    world.strategy.looks[digest_of("bad")] = unhealthy
+    world.deploy(B)
+    world.store.seed_images(WEB, {IMAGE: digest_of("other")})
+    moved = world.reconciler.reconcile_images(
+        WEB, [IMAGE], {IMAGE: digest_of("bad")}, Trigger.IMAGE_WATCH
+    )
+    assert getattr(moved, "outcome", "") == "refused"
+
+
+def test_rolls_back_to_an_earlier_revision_on_request(world: World) -> None:
+    """A rollback applies what is kept: nothing is prepared, nothing looked up."""
+    first = world.deploy(A)
+    world.strategy.digests[IMAGE] = digest_of("second")
+    world.deploy(B)
+    world.strategy.calls.clear()
+
+    world.trigger(A, Trigger.ROLLBACK, revision=first.target_revision, restores=first.id)
+    done = world.roll_out()
+
+    assert done.status is Status.DEPLOYED
+    assert "prepare" not in world.strategy.calls
+    assert world.store.get_state(WEB).live == done
+    assert world.trigger(B).outcome == "admitted"
+
+
+def test_only_the_newest_revisions_are_kept(world: World) -> None:
+    """Five can be restored; older ones are dropped, the live one never."""
+    for number in range(7):
+        world.strategy.digests[IMAGE] = digest_of(f"build {number}")
+        world.trigger(A if number % 2 else B)
+        world.roll_out()
+    kept = [deployment.id for deployment in world.store.list_restorable(WEB)]
+    assert kept == [7, 6, 5, 4, 3]
+    assert [call for call in world.strategy.calls if call.startswith("forget")] == [
+        "forget web 1",
+        "forget web 2",
+    ]
+
+
+def test_output_is_kept_by_stage_and_without_secrets(world: World) -> None:
+    """What stages say can be read afterwards; a secret of the project can't."""
+    from reconciler.domain.secret import Secret
+
+    world.store.put_secret(
+        WEB,
+        "variable:TOKEN",
+        Secret.of("s3cret-value"),
+        bound_to="",
+        username="",
+        now=world.clock.now(),
+    )
+    world.strategy.failures["prepare"] = [SourceUnreachable("said s3cret-value")]
+    world.trigger(A)
+    done = world.roll_out()
+    assert "failed: said" in world.output(done.id)
+    assert "s3cret-value" not in world.output(done.id)
+
+
+def test_an_outcome_is_written_when_the_store_is_back(world: World) -> None:
+    """A store that is out of reach for a moment costs no outcome."""
+    refused: list[str] = []
+
+    class Flaky:
+        """The store, whose `finish` fails twice."""
+
+        def __getattr__(self, name: str) -> object:
+            real = getattr(world.store, name)
+            if name != "finish" or len(refused) == 2:
+                return real
+
+            def out_of_reach(*_: object, **__: object) -> None:
+                refused.append(name)
+                raise StoreError("disk full")
+
+            return out_of_reach
+
+    flaky = replace(world, store=Flaky())  # type: ignore[arg-type]
+    world.trigger(A)
+    assert flaky.roll_out(world.claim()).status is Status.DEPLOYED
+    assert refused == ["finish", "finish"]
