@@ -1,0 +1,97 @@
+"""The daemon as the web sees it."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.adapters.engine import DockerEngine
+from reconciler.adapters.registry import OrasRegistry
+from reconciler.config import Config
+from reconciler.domain.deployment import DeploymentId
+from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.log import Redactor
+from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
+from reconciler.pipeline.requests import Requests
+from reconciler.pipeline.trigger import Brakes, TriggerResult
+from reconciler.ports import Clock, RegistryStatus, Repositories, Store
+from reconciler.scheduling import Daemon
+from reconciler.triggers.push import HostedPushes
+from reconciler.triggers.registry_probe import RegistryProbe
+
+
+class RefUpdate(Protocol):
+    """One line of a push."""
+
+    @property
+    def ref(self) -> str:
+        """The ref in full, e.g. ``refs/heads/main``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The wired daemon. Every method may be called from any thread."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    repositories: Repositories
+    redactor: Redactor
+    daemon: Daemon
+    engine: DockerEngine
+    started_at: datetime
+    requests: Requests
+    explainer: Explainer
+    pushes: HostedPushes
+    registry: OrasRegistry
+    probe: RegistryProbe
+    brakes: Brakes
+    resources: ExitStack
+
+    def deploy(
+        self, name: ProjectName, *, commit: CommitSha | None, force: bool, actor: str, reason: str
+    ) -> TriggerResult:
+        """Ask for a deployment in a person's name; see ``Requests.deploy``."""
+        return self._started(
+            self.requests.deploy(name, commit=commit, force=force, actor=actor, reason=reason)
+        )
+
+    def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
+        """Ask for an earlier revision in a person's name; see ``Requests.roll_back``."""
+        return self._started(self.requests.roll_back(name, to=to, actor=actor))
+
+    def received(self, repository: ProjectName, updates: Sequence[RefUpdate]) -> Sequence[str]:
+        """Act on an accepted push; return lines for the pusher's terminal."""
+        return self.pushes.receive(repository, {update.ref for update in updates})
+
+    def why(self, name: ProjectName) -> Explanation:
+        """Return why the project stands where it does."""
+        return self.explainer.why(name)
+
+    def summaries(self) -> Sequence[ProjectSummary]:
+        """Return all projects, by name."""
+        return self.explainer.summaries()
+
+    def summary(self, name: ProjectName) -> ProjectSummary:
+        """Return one project."""
+        return self.explainer.summary(name)
+
+    def switch(self) -> MasterSwitch:
+        """Return the master switch, the emergency file included."""
+        return self.brakes(self.store.get_switch())
+
+    def registries(self) -> Sequence[RegistryStatus]:
+        """Return how each registry in use answered last."""
+        return self.registry.status()
+
+    def close(self) -> None:
+        """Let go of the database, the lock and the connections."""
+        self.resources.close()
+
+    def _started(self, result: TriggerResult) -> TriggerResult:
+        if result.admitted:
+            self.daemon.wake("deployments")
+        return result

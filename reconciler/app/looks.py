@@ -1,0 +1,160 @@
+"""The loops that look at the world, and what they pass on."""
+
+import logging
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from reconciler.config import Config
+from reconciler.domain.deployment import Trigger
+from reconciler.domain.errors import ReconcilerError
+from reconciler.domain.project import ExternalSource, HostedSource
+from reconciler.domain.references import CommitSha, Digest, ProjectName
+from reconciler.domain.settings import IMAGE_WATCH_INTERVAL, POLL_INTERVAL
+from reconciler.log import fields
+from reconciler.pipeline.reconcile import InSync, Reconciler, Seeded
+from reconciler.pipeline.trigger import TriggerResult
+from reconciler.ports import Clock, ComposeReader, GitRemote, ImageRegistry, Repositories, Store
+from reconciler.scheduling import LoopSpec
+from reconciler.triggers.compose_images import ComposeImages
+from reconciler.triggers.git_poll import GitPoll
+from reconciler.triggers.image_watch import ImageWatch
+from reconciler.triggers.lanes import Lanes
+from reconciler.triggers.push import HostedPushes
+from reconciler.triggers.registry_probe import RegistryProbe
+
+_log = logging.getLogger(__name__)
+
+
+class Reports:
+    """Passes on what the triggers saw, and wakes the workers where something was admitted."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+        self.on_admitted: Callable[[], object] = lambda: None
+
+    def acting(self, trigger: Trigger) -> Callable[[ProjectName, CommitSha, CommitSha | None], str]:
+        """Return what acts on a tip that ``trigger`` saw, and tells what came of it."""
+
+        def act(name: ProjectName, tip: CommitSha, tracked: CommitSha | None) -> str:
+            return self._told(self._reconciler.reconcile_commit(name, tip, tracked, trigger))
+
+        return act
+
+    def images(
+        self, name: ProjectName, followed: Collection[str], seen: Mapping[str, Digest]
+    ) -> str:
+        """Act on the digests that a look at the registries gave."""
+        result = self._reconciler.reconcile_images(name, followed, seen, Trigger.IMAGE_WATCH)
+        return self._told(result)
+
+    def _told(self, result: TriggerResult | InSync | Seeded) -> str:
+        match result:
+            case InSync():
+                return "nothing moved"
+            case Seeded(images):
+                return f"recorded {len(images)} images to compare with"
+        if result.admitted:
+            self.on_admitted()
+        return f"{result.outcome}: " + "; ".join(reason.text for reason in result.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the looks are made of."""
+
+    config: Config
+    store: Store
+    clock: Clock
+    remote: GitRemote
+    registry: ImageRegistry
+    repositories: Repositories
+    reader: ComposeReader
+    probe: RegistryProbe
+
+
+class Looks:
+    """The loops that look at the world, each with threads of its own."""
+
+    def __init__(self, parts: Parts, reports: Reports, pushes: HostedPushes) -> None:
+        config, store, clock = parts.config, parts.store, parts.clock
+        self._store = store
+        self._pushes = pushes
+        self._probe = parts.probe
+        self._poll_lanes = Lanes(
+            "poll",
+            at_once=config.polls_at_once,
+            per_host=config.polls_at_once_per_host,
+            suspects_at_once=max(8, config.polls_at_once // 2),
+        )
+        at_once = config.lookups_at_once
+        self._watch_lanes = Lanes(
+            "watch", at_once=at_once, per_host=at_once, suspects_at_once=at_once
+        )
+        self._polls = GitPoll(
+            store,
+            parts.remote,
+            clock,
+            self._poll_lanes,
+            reports.acting(Trigger.GIT_POLL),
+            _say_bug,
+            random.random,
+        )
+        self._images = ImageWatch(
+            store,
+            parts.registry,
+            ComposeImages(store, parts.remote, parts.repositories, parts.reader),
+            clock,
+            self._watch_lanes,
+            reports.images,
+            _say_bug,
+            parts.probe.unreachable,
+        )
+
+    def loops(self) -> Sequence[LoopSpec]:
+        """Return the loops to schedule."""
+        return (
+            LoopSpec("polls", self._poll, timedelta(seconds=1)),
+            LoopSpec("hosted", self._look_at_hosted, follows=POLL_INTERVAL),
+            LoopSpec("images", self._look_at_images, follows=IMAGE_WATCH_INTERVAL),
+        )
+
+    def look_at(self, name: ProjectName) -> None:
+        """Look at one project's source and images now."""
+        try:
+            project = self._store.get_project(name)
+            if isinstance(project.source, HostedSource):
+                self._pushes.look_at(project)
+            if isinstance(project.source, ExternalSource):
+                self._store.poll_now(name)
+                self._poll()
+            self._images.tick({name})
+        except ReconcilerError as error:
+            _say_bug(f"looking at {name}", error)
+
+    def close(self) -> None:
+        """Start no further look, and record what the last ones gave."""
+        self._poll_lanes.close()
+        self._watch_lanes.close()
+        self._polls.record()
+
+    def _poll(self) -> None:
+        self._polls.tick(self._interval())
+
+    def _look_at_hosted(self) -> None:
+        self._pushes.look_at_all(self._interval())
+
+    def _look_at_images(self) -> None:
+        self._probe.look()
+        self._images.tick()
+
+    def _interval(self) -> timedelta:
+        return timedelta(seconds=int(self._store.get_settings()[POLL_INTERVAL].value))
+
+
+def _say_bug(what: str, error: Exception) -> None:
+    if isinstance(error, ReconcilerError):
+        _log.warning("%s: %s", what, error.message, extra=fields(code=error.code))
+    else:
+        _log.error("%s failed unexpectedly", what, exc_info=error)
