@@ -13,6 +13,7 @@ _LIMIT_BYTES = 1 << 20
 _MOST_VARIABLES = 2000
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\s*[=:][ \t]*")
 _BARE_NAME = re.compile(r"\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*")
+_MOUNT_SOURCE = re.compile(r"(?:\$\{[^}]*\}|[^:])*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -158,9 +159,9 @@ def _mounts(node: Node, where: str) -> Iterator[Reach]:
         source: Node = None
         if isinstance(entry, dict):
             source = entry.get("source") if entry.get("type") == "bind" else None
-        elif isinstance(entry, str) and entry.startswith((".", "~")):
+        elif isinstance(entry, str) and entry.startswith((".", "~", "$")):
             # Compose's short syntax; anything else is an absolute path, or names a volume.
-            source = entry.split(":", 1)[0]
+            source = _MOUNT_SOURCE.match(entry)[0]  # type: ignore[index]  # it matches anything
         yield from _reach(ReachKind.MOUNT, source, where)
 
 

@@ -1,0 +1,240 @@
+"""One compose project on the real engine, with its repository, its registry and its strategy."""
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from reconciler.adapters.compose_file import RuamelComposeReader
+from reconciler.adapters.engine import DockerEngine as EngineSocket
+from reconciler.adapters.process import LocalRunner
+from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.system_clock import SystemClock
+from reconciler.domain.deployment import DeploymentId, PreparedRevision
+from reconciler.domain.project import HostedSource, Project, ProjectKind, Source
+from reconciler.domain.references import (
+    BranchName,
+    CommitSha,
+    Digest,
+    ProjectName,
+    RepositoryPath,
+    ServiceName,
+)
+from reconciler.domain.revision import Revision
+from reconciler.domain.secret import Secret
+from reconciler.domain.verification import Judgement, Observation, Verdict, Window, judge
+from reconciler.ports import Checkouts, GitCredentials, RegistryCredentials, Work
+from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
+from tests.parts.docker_engine import RUN_LABEL, DockerEngine
+from tests.parts.git_repository import Repository
+from tests.parts.registry import Registry
+from tests.parts.waiting import eventually
+
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+#: Ends at once when it is told to; PID 1 of a container ignores TERM unless it says otherwise.
+POLITE = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
+#: Short, because the tests' services are up at once; longer windows are the unit tests' business.
+WINDOW = Window(healthy=timedelta(seconds=0.5), unchecked=timedelta(seconds=1.5))
+
+
+class PlainCheckouts:
+    """``Checkouts`` of one local repository, just enough for a strategy."""
+
+    def __init__(self, repository: Repository, folder: Path) -> None:
+        self._repository = repository
+        self._folder = folder
+
+    def fetch(
+        self,
+        project: ProjectName,
+        source: Source,
+        commit: CommitSha,
+        credentials: GitCredentials | None,
+    ) -> None:
+        """Do nothing: the commit is there."""
+
+    def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
+        archive = subprocess.run(
+            ["git", "--git-dir", self._repository.path, "archive", str(commit)],
+            capture_output=True,
+            check=True,
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", into], input=archive, check=True)
+
+    def tree(self, project: ProjectName) -> Path:
+        return self._folder / "projects" / project / "tree"
+
+    def switch(self, project: ProjectName, commit: CommitSha) -> None:
+        tree = self.tree(project)
+        tree.mkdir(parents=True, exist_ok=True)
+        self.export(project, commit, tree)
+
+    def keep(self, project: ProjectName, commits: object) -> None:
+        """Keep everything."""
+
+    def remove(self, project: ProjectName) -> None:
+        """Keep everything."""
+
+
+@dataclass
+class ComposeRig:
+    """A project with an empty repository, and deployments of it, numbered from 1."""
+
+    engine: DockerEngine
+    registry: Registry
+    folder: Path
+    strategy: ComposeStrategy
+    checkouts: Checkouts
+    repository: Repository
+    project: Project
+    log: list[str] = field(default_factory=list)
+    deployments: int = 0
+
+    @property
+    def name(self) -> ProjectName:
+        """The project's name, which is its compose project's too."""
+        return self.project.name
+
+    @property
+    def tree(self) -> Path:
+        """The work tree that compose runs in."""
+        return self.checkouts.tree(self.name)
+
+    def image(self, tag: str = "app:1", *, version: str = "one") -> str:
+        """Push an image that holds ``version`` as ``tag``; return its reference."""
+        local = f"{self.engine.run_id}/{tag}"
+        self.engine.build_image(local, cmd=POLITE, files={"version": version})
+        self.engine.push(local, self.registry.host, repository=tag)
+        return f"{self.registry.host}/{tag}"
+
+    def digest(self, reference: str) -> Digest:
+        """Return what the registry has behind ``reference`` now."""
+        repository, _, tag = reference.partition("/")[2].partition(":")
+        return Digest(self.registry.digest(repository, tag))
+
+    def commit(self, compose: str, files: Mapping[str, str | bytes | None] | None = None) -> str:
+        """Commit a compose file, its services labelled with the test run."""
+        return self.repository.commit({"compose.yaml": compose, **(files or {})})
+
+    def work(
+        self,
+        commit: str | None = None,
+        *,
+        variables: Mapping[str, str] | None = None,
+        images: Mapping[str, Digest] | None = None,
+    ) -> Work:
+        """Return the next deployment's work: of ``commit``, by default the branch's tip."""
+        self.deployments += 1
+        is_image = self.project.kind is ProjectKind.IMAGE
+        sha = None if is_image else CommitSha(commit or self.repository.tip())
+        return Work(
+            deployment=DeploymentId(self.deployments),
+            project=self.project,
+            revision=Revision(sha, images or {}),
+            variables={name: Secret.of(value) for name, value in (variables or {}).items()},
+            credentials=None,
+            log=self.log.append,
+            cancel=threading.Event(),
+        )
+
+    def deploy(self, work: Work | None = None) -> PreparedRevision:
+        """Prepare and apply; whether it runs well is `judged`'s to say."""
+        work = work or self.work()
+        prepared = self.strategy.prepare(work)
+        self.strategy.apply(work, prepared)
+        return prepared
+
+    def judged(self, prepared: PreparedRevision, window: Window = WINDOW) -> Judgement:
+        """Watch what runs until there is a verdict, as the pipeline does."""
+        clock = SystemClock()
+        began = clock.monotonic()
+        seen: list[Observation] = []
+
+        def decided() -> Judgement | None:
+            at = timedelta(seconds=clock.monotonic() - began)
+            seen.append(Observation(at, tuple(self.strategy.observe(self.name))))
+            judgement = judge(prepared, seen, window)
+            return judgement if judgement.verdict is not Verdict.UNDECIDED else None
+
+        judgement = eventually(decided, within=30, what=f"a verdict on {self.name}")
+        assert judgement is not None
+        return judgement
+
+    def running(self, service: str) -> dict[str, str]:
+        """Return the id, image id and image name of the service's one container."""
+        (container,) = (
+            one
+            for one in self.engine.containers(self.name)
+            if one["Config"]["Labels"]["com.docker.compose.service"] == service
+        )
+        return {
+            "id": container["Id"],
+            "image": container["Image"],
+            "name": container["Config"]["Image"],
+        }
+
+    def compose(self, *arguments: str) -> str:
+        """Run compose in the work tree as a person would, without our override."""
+        return self.engine.docker(
+            "compose", "--project-name", self.name, "--project-directory", self.tree, *arguments
+        )
+
+
+@contextmanager
+def open_rig(
+    engine: DockerEngine,
+    registry: Registry,
+    folder: Path,
+    *,
+    checkouts: Callable[[Repository, Path], Checkouts] = PlainCheckouts,
+    credentials: RegistryCredentials | None = None,
+    **declared: object,
+) -> Iterator[ComposeRig]:
+    """Give a project on the engine until the block ends; ``declared`` are fields of ``Project``."""
+    name = ProjectName(engine.unique("app"))
+    repository = Repository(folder / "repository.git")
+    fields: dict[str, object] = {
+        "kind": ProjectKind.COMPOSE,
+        "source": HostedSource(name, BranchName("main")),
+        "compose_path": RepositoryPath("compose.yaml"),
+        "expose_service": ServiceName("web"),
+        "expose_port": 80,
+        **declared,
+    }
+    project = Project(
+        name=name,
+        created_at=CREATED_AT,
+        updated_at=CREATED_AT,
+        **fields,  # type: ignore[arg-type]
+    )
+    made = checkouts(repository, folder / "data")
+    docker_host = f"unix://{engine.socket}"
+    socket = EngineSocket(docker_host)
+    strategy = ComposeStrategy(
+        runner=LocalRunner(f"test-{engine.run_id}"),
+        checkouts=made,
+        registry=OrasRegistry(SystemClock(), lambda host, project: credentials),
+        reader=RuamelComposeReader(),
+        engine=socket,
+        options=ComposeOptions(folder / "data", docker_host=docker_host),
+        credentials_for=lambda host, project: credentials,
+    )
+    try:
+        yield ComposeRig(engine, registry, folder, strategy, made, repository, project)
+    finally:
+        engine.remove_project(name)
+        socket.close()
+
+
+def compose_file(engine: DockerEngine, **services: str) -> str:
+    """Return a compose file: service → the rest of its lines, indented by four, after its image."""
+    lines = ["services:"]
+    for name, text in services.items():
+        image, _, rest = text.partition("\n")
+        lines += [f"  {name}:", f"    image: {image}", "    stop_signal: KILL"]
+        lines += [f"    labels: {{{RUN_LABEL}: {engine.run_id}}}"] if "labels:" not in rest else []
+        lines += [f"    {line}" for line in rest.splitlines()]
+    return "\n".join(lines) + "\n"
