@@ -196,6 +196,10 @@ class Repositories(Protocol):
         """Return the branch's tip, read from disk; None if there is no such branch."""
         ...
 
+    def branches(self, name: ProjectName) -> Mapping[BranchName, CommitSha]:
+        """Return branch → tip, by name, of the branches whose name we accept. Raises ``NotFound``."""
+        ...
+
     def read_files(
         self, name: ProjectName, commit: CommitSha, paths: Sequence[RepositoryPath]
     ) -> Mapping[RepositoryPath, bytes]:

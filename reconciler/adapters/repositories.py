@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -141,6 +142,20 @@ class BareRepositories:
             NotFound: there is no such repository.
         """
         return _read_ref(self.path(name), branch.ref)
+
+    def branches(self, name: ProjectName) -> Mapping[BranchName, CommitSha]:
+        """Return branch → tip, by name, of the branches whose name we accept.
+
+        Raises:
+            NotFound: there is no such repository.
+        """
+        git = Git(self._runner, self.path(name))
+        listing = git.output("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+        found: dict[BranchName, CommitSha] = {}
+        for commit, _, ref in (line.partition(" ") for line in listing.splitlines()):
+            with suppress(InvalidReference):
+                found[BranchName.parse(ref.removeprefix("refs/heads/"))] = CommitSha.parse(commit)
+        return found
 
     def read_files(
         self, name: ProjectName, commit: CommitSha, paths: Sequence[RepositoryPath]

@@ -34,14 +34,14 @@ class Setting:
             raise InvalidInput(self.key, value, "must be whole seconds")
         if self.minimum is not None and value < self.minimum:
             raise InvalidInput(self.key, value, f"is below the minimum of {self.minimum} seconds")
-        if value > _LONGEST_SECONDS:
+        if value > LONGEST_SECONDS:
             raise InvalidInput(
-                self.key, value, f"is above the maximum of {_LONGEST_SECONDS} seconds"
+                self.key, value, f"is above the maximum of {LONGEST_SECONDS} seconds"
             )
         return value
 
 
-_LONGEST_SECONDS = 7 * 24 * 3600
+LONGEST_SECONDS = 7 * 24 * 3600
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {

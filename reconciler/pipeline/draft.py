@@ -181,7 +181,7 @@ def _with_image(project: Project, draft: ProjectDraft, problems: _Problems) -> P
         volumes=problems.collect(lambda: parse_volumes(draft.volumes)) or (),
     )
     if draft.image is None:
-        problems.found.append(InvalidInput("image", None, "is needed by an image project"))
+        problems.found.append(InvalidInput("image", None, "is none, and it is all there is to run"))
         return project
     text = draft.image
     return replace(
@@ -194,9 +194,8 @@ def _parse_source(draft: ProjectDraft, problems: _Problems) -> Source | None:
     branch = problems.collect(lambda: BranchName.parse(branch_text))
     repository, url = draft.repository, draft.url
     if (repository is None) == (url is None):
-        problem = (
-            "is needed, or `repository`" if url is None else "and `repository` exclude each other"
-        )
+        missing = "is no source: give `url` or `repository`"
+        problem = missing if url is None else "and `repository` exclude each other"
         problems.found.append(InvalidInput("url", url, problem))
         return None
     if url is not None:

@@ -1,0 +1,1 @@
+"""How people see it: REST, server-sent events, git over HTTP."""

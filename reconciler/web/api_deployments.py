@@ -1,0 +1,225 @@
+"""Deployments: ask for one, go back to one, follow one."""
+
+from typing import Annotated
+
+from fastapi import Header, Path, Query, Request, Response
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+
+from reconciler.domain.deployment import DeploymentId, Status
+from reconciler.domain.errors import InvalidInput
+from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
+from reconciler.pipeline.declare import parse_remark
+from reconciler.pipeline.trigger import TriggerResult
+from reconciler.web.auth import Policy, actor_of
+from reconciler.web.events import MOST_FOLLOWERS, Followers, look, read_whole_log
+from reconciler.web.facade import Application
+from reconciler.web.problems import make_problem, refusal, respond
+from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
+from reconciler.web.schemas.body import DeploymentNumber
+from reconciler.web.schemas.deployments import (
+    DeploymentBody,
+    DeploymentPage,
+    LogBody,
+    LogLineBody,
+    NewDeployment,
+    Rollback,
+)
+
+reading = router_for(Policy.READ, "deployments")
+changing = router_for(Policy.ADMIN, "deployments")
+
+Number = Annotated[DeploymentNumber, Path(description="Number of a deployment.", examples=[42])]
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.", examples=[50])]
+Cursor = Annotated[
+    str | None,
+    Query(
+        pattern="^[1-9][0-9]{0,17}$",
+        description="`next` of the page before; the first page has none.",
+        examples=["41"],
+    ),
+]
+_COALESCED = {
+    "model": DeploymentBody,
+    "description": "The same revision is under way: this deployment serves the request too.",
+    "headers": {
+        "Reconciler-Outcome": {
+            "description": "admitted or coalesced.",
+            "schema": {"type": "string", "examples": ["coalesced"]},
+        }
+    },
+}
+
+
+@changing.post(
+    "/projects/{name}/deployments",
+    status_code=202,
+    response_model=DeploymentBody,
+    summary="Deploy a project",
+    responses={200: _COALESCED, **errors(404, 409, 502, *WITH_BODY)},
+)
+def deploy(
+    application: App, name: Name, request: Request, body: NewDeployment | None = None
+) -> Response:
+    """Deploys the branch's tip, or the commit named. A person's request: no switch holds it.
+
+    409 where it may not start; `reasons` has all of them.
+    """
+    wanted = body or NewDeployment()
+    commit = CommitSha.parse(wanted.commit) if wanted.commit is not None else None
+    result = application.deploy(
+        name,
+        commit=commit,
+        force=wanted.force,
+        actor=actor_of(request),
+        reason=parse_remark(wanted.reason, "reason"),
+    )
+    return _outcome(result)
+
+
+@changing.post(
+    "/projects/{name}/rollback",
+    status_code=202,
+    response_model=DeploymentBody,
+    summary="Go back to an earlier verified revision",
+    responses={200: _COALESCED, **errors(404, 409, *WITH_BODY)},
+)
+def roll_back(
+    application: App, name: Name, request: Request, body: Rollback | None = None
+) -> Response:
+    """Needs neither network nor build while its images are still there."""
+    to = DeploymentId(body.to) if body and body.to is not None else None
+    return _outcome(application.roll_back(name, to=to, actor=actor_of(request)))
+
+
+@reading.get(
+    "/projects/{name}/deployments",
+    summary="List a project's deployments, newest first",
+    responses=errors(404, 422),
+)
+def list_of_project(
+    application: App, name: Name, limit: Limit = 50, cursor: Cursor = None
+) -> DeploymentPage:
+    """In pages; `next` leads to the older ones."""
+    application.store.get_project(name)
+    return _page(application, name, (), limit, cursor)
+
+
+@reading.get("/deployments", summary="List deployments, newest first", responses=errors(422))
+def list_deployments(
+    application: App,
+    project: Annotated[
+        str | None, Query(description="Only of this project.", examples=["shop"])
+    ] = None,
+    status: Annotated[
+        list[Status] | None, Query(description="Only those that stand so.", examples=[["failed"]])
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> DeploymentPage:
+    """In pages; `next` leads to the older ones."""
+    name = parse_project_name(project, "project") if project is not None else None
+    return _page(application, name, tuple(status or ()), limit, cursor)
+
+
+@reading.get("/deployments/{id}", summary="Show a deployment", responses=errors(404, 422))
+def show_deployment(application: App, id: Number) -> DeploymentBody:  # noqa: A002  the path's word
+    """Its stages so far, what was pinned, and what went wrong."""
+    return DeploymentBody.of(application.store.get_deployment(DeploymentId(id)))
+
+
+_LOG_FORMS = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'id: 7\nevent: line\ndata: {"number":7,"text":"…"}\n\n'
+        'event: end\ndata: {"status":"deployed"}\n\n',
+    },
+    "text/plain": {"schema": {"type": "string"}, "example": "Container shop-web-1  Started\n"},
+}
+
+
+@reading.get(
+    "/deployments/{id}/log",
+    response_model=LogBody,
+    summary="Read or follow a deployment's log",
+    responses={
+        200: {"description": "Lines, in the form that Accept asks for.", "content": _LOG_FORMS},
+        **errors(404, 422),
+    },
+)
+def read_log(
+    application: App,
+    request: Request,
+    id: Number,  # noqa: A002  the path's word
+    after: Annotated[
+        int, Query(ge=0, le=2**63 - 1, description="Only lines after this number.", examples=[0])
+    ] = 0,
+    last_event_id: Annotated[
+        str | None, Header(description="Where a broken stream goes on.", examples=["7"])
+    ] = None,
+) -> Response:
+    """JSON has at most 1,000 lines; ask again with the last number until `finished`.
+
+    With `Accept: text/event-stream` lines are sent as they come, as events `line` with their
+    number as id, and `end` with the status when there are no more.
+    """
+    deployment = DeploymentId(id)
+    accepted = request.headers.get("accept", "")
+    status, lines = look(application.store, deployment, after)
+    if "text/event-stream" in accepted:
+        start = max(after, _event_number(last_event_id))
+        return _follow(application, request.app.state.followers, deployment, start)
+    if "text/plain" in accepted:
+        return PlainTextResponse(read_whole_log(application.store, deployment, after))
+    finished = status.final and not (
+        lines and application.store.read_log(deployment, after=lines[-1].number, limit=1)
+    )
+    body = LogBody(items=[LogLineBody.of(line) for line in lines], finished=finished)
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+def _follow(
+    application: Application, followers: Followers, deployment: DeploymentId, after: int
+) -> Response:
+    if followers.full:
+        return respond(make_problem(503, f"{MOST_FOLLOWERS} logs are being followed already"))
+    stream = followers.follow(application.store, deployment, after)
+    return StreamingResponse(
+        stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+    )
+
+
+def _event_number(text: str | None) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise InvalidInput("last-event-id", text, "is not the number of a line")
+    return int(text)
+
+
+def _outcome(result: TriggerResult) -> Response:
+    if result.deployment is None:
+        return respond(refusal(result.reasons))
+    body = DeploymentBody.of(result.deployment).model_dump(mode="json")
+    status = 202 if result.outcome == "admitted" else 200
+    headers = {
+        "location": f"/api/v1/deployments/{result.deployment.id}",
+        "reconciler-outcome": result.outcome,
+    }
+    return JSONResponse(body, status, headers)
+
+
+def _page(
+    application: Application,
+    project: ProjectName | None,
+    statuses: tuple[Status, ...],
+    limit: int,
+    cursor: str | None,
+) -> DeploymentPage:
+    found = application.store.list_deployments(
+        project,
+        statuses=statuses,
+        before=DeploymentId(int(cursor)) if cursor else None,
+        limit=limit + 1,
+    )
+    items = [DeploymentBody.of(deployment) for deployment in found[:limit]]
+    return DeploymentPage(items=items, next=str(items[-1].id) if len(found) > limit else None)

@@ -1,0 +1,169 @@
+"""Projects: declare, change, look at, ask why."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from reconciler.domain.errors import InvalidInput
+from reconciler.domain.references import ProjectName
+from reconciler.pipeline.declare import change_project, declare_project, remove_project
+from reconciler.web.auth import Policy
+from reconciler.web.facade import Application
+from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
+from reconciler.web.schemas.deployments import ImageBody, ImageList, TriggerBody, TriggerList
+from reconciler.web.schemas.projects import (
+    LiftedBody,
+    LookingBody,
+    NewProject,
+    ProjectBody,
+    ProjectList,
+    ProjectPatch,
+    SummaryBody,
+    WhyBody,
+)
+
+reading = router_for(Policy.READ, "projects")
+changing = router_for(Policy.ADMIN, "projects")
+
+
+@reading.get("/projects", summary="List all projects, by name")
+def list_projects(application: App) -> ProjectList:
+    """Where each stands, without its history."""
+    return ProjectList(items=[SummaryBody.of(summary) for summary in application.summaries()])
+
+
+@changing.post(
+    "/projects", status_code=201, summary="Declare a project", responses=errors(409, *WITH_BODY)
+)
+def create_project(application: App, body: NewProject) -> ProjectBody:
+    """A field that does not belong to the kind is refused.
+
+    `compose` takes `repository` or `url`, `branch`, `compose_path`, `expose_service`,
+    `expose_port` and `stateful_services`; `image` takes `image`, `ports` and `volumes`; `tunnel`
+    and `domain_only` take neither.
+    """
+    declared = declare_project(
+        application.store,
+        application.repositories,
+        body.draft(),
+        application.clock.now(),
+        create_repository=body.create_repository,
+    )
+    return _changed(application, declared.project.name, declared.notes)
+
+
+@reading.get("/projects/{name}", summary="Show a project", responses=errors(404, 422))
+def show_project(application: App, name: Name) -> ProjectBody:
+    """Its declaration, and what is known of it."""
+    return _in_full(application, name)
+
+
+@changing.patch(
+    "/projects/{name}", summary="Change a project", responses=errors(404, 409, *WITH_BODY)
+)
+def patch_project(application: App, name: Name, body: ProjectPatch) -> ProjectBody:
+    """Fields that are left out stay; null clears one. `notes` says what else it did."""
+    declared = change_project(
+        application.store, application.repositories, name, body.change(), application.clock.now()
+    )
+    return _changed(application, name, declared.notes)
+
+
+@changing.delete(
+    "/projects/{name}",
+    status_code=204,
+    summary="Remove a project",
+    responses=errors(404, 409, 422),
+)
+def delete_project(
+    application: App,
+    name: Name,
+    keep_containers: Annotated[
+        bool,
+        Query(description="Only true is possible: what runs is left running.", examples=[True]),
+    ] = True,
+) -> Response:
+    """Forgets the project with its history and its secrets.
+
+    Its containers, volumes, work tree and hosted repository stay as they are.
+    """
+    if not keep_containers:
+        problem = "is not possible: stop the containers with `docker compose down` yourself"
+        raise InvalidInput("keep_containers", keep_containers, problem)
+    remove_project(application.store, name)
+    return Response(status_code=204)
+
+
+@reading.get(
+    "/projects/{name}/why", summary="Why it did or did not deploy", responses=errors(404, 422)
+)
+def explain_project(application: App, name: Name) -> WhyBody:
+    """The answer from what was recorded, with times and evidence."""
+    return WhyBody.of(application.why(name))
+
+
+@changing.delete(
+    "/projects/{name}/quarantine",
+    summary="Lift a project's quarantine",
+    responses=errors(404, 422),
+)
+def lift_quarantine(application: App, name: Name) -> LiftedBody:
+    """What was rolled back may be deployed again."""
+    application.store.get_project(name)
+    lifted = application.store.lift_quarantine(name)
+    application.daemon.look_now(name)
+    return LiftedBody(lifted=lifted)
+
+
+@changing.post(
+    "/projects/{name}/look",
+    status_code=202,
+    summary="Look at its source and images now",
+    responses=errors(404, 422),
+)
+def look_now(application: App, name: Name) -> LookingBody:
+    """As if its interval were over."""
+    application.store.get_project(name)
+    application.daemon.look_now(name)
+    return LookingBody(looking=True)
+
+
+@reading.get(
+    "/projects/{name}/triggers",
+    summary="What was asked for it, and what became of it",
+    responses=errors(404, 422),
+)
+def list_triggers(
+    application: App,
+    name: Name,
+    limit: Annotated[int, Query(ge=1, le=500, description="How many.", examples=[50])] = 50,
+) -> TriggerList:
+    """Newest first; equal requests in a row are one record."""
+    application.store.get_project(name)
+    records = application.store.list_triggers(name, limit=limit)
+    return TriggerList(items=[TriggerBody.of(record) for record in records])
+
+
+@reading.get(
+    "/projects/{name}/images", summary="The images that it follows", responses=errors(404, 422)
+)
+def list_images(application: App, name: Name) -> ImageList:
+    """As its compose file names them, with why one is not watched."""
+    application.store.get_project(name)
+    return ImageList(items=[ImageBody.of(image) for image in application.store.get_images(name)])
+
+
+def _changed(application: Application, name: ProjectName, notes: tuple[str, ...]) -> ProjectBody:
+    """Have a changed project looked at, and return it."""
+    summary = application.summary(name)
+    if summary.project.auto_deploy:
+        application.daemon.look_now(name)
+    return _in_full(application, name, notes)
+
+
+def _in_full(
+    application: Application, name: ProjectName, notes: tuple[str, ...] | None = None
+) -> ProjectBody:
+    summary = application.summary(name)
+    restorable = [deployment.id for deployment in application.store.list_restorable(name)]
+    return ProjectBody.in_full(summary, restorable, notes)

@@ -1,0 +1,158 @@
+"""Repositories that this daemon keeps, their tokens, and what is pushed to them."""
+
+import re
+from typing import Annotated
+
+from fastapi import Body, Request, Response
+from starlette.responses import PlainTextResponse
+
+from reconciler.domain.errors import AlreadyExists, Conflict, InvalidInput
+from reconciler.domain.project import HostedSource
+from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
+from reconciler.web.auth import Policy, make_token
+from reconciler.web.facade import Application, RefUpdate
+from reconciler.web.git_http import Receipts
+from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
+from reconciler.web.schemas.daemon import (
+    NewRepository,
+    NewRepositoryToken,
+    RepositoryBody,
+    RepositoryList,
+    TokenMade,
+)
+
+reading = router_for(Policy.READ, "repositories")
+changing = router_for(Policy.ADMIN, "repositories")
+pushing = router_for(Policy.REPOSITORY, "repositories")
+
+_MOST_UPDATES = 1000
+_REF = re.compile(r"refs/[\x21-\x7e]{1,250}")
+
+
+@reading.get("/repositories", summary="List the repositories kept here, by name")
+def list_repositories(application: App) -> RepositoryList:
+    """With the branches that are in them."""
+    names = application.repositories.names()
+    return RepositoryList(items=[_body(application, name) for name in names])
+
+
+@changing.post(
+    "/repositories",
+    status_code=201,
+    summary="Make a repository",
+    responses=errors(409, *WITH_BODY),
+)
+def create_repository(application: App, body: NewRepository) -> RepositoryBody:
+    """Empty, and ready to be pushed to."""
+    name = parse_project_name(body.name)
+    if name in application.repositories.names():
+        raise AlreadyExists(f"there is a repository {name} already")
+    application.repositories.create(name)
+    return _body(application, name)
+
+
+@changing.delete(
+    "/repositories/{name}",
+    status_code=204,
+    summary="Delete a repository with all it holds",
+    responses=errors(404, 409, 422),
+)
+def delete_repository(application: App, name: Name) -> Response:
+    """Not while a project follows it."""
+    application.repositories.path(name)
+    followers = [
+        project.name
+        for project in application.store.list_projects()
+        if isinstance(project.source, HostedSource) and project.source.repository == name
+    ]
+    if followers:
+        raise Conflict(f"repository {name} is followed by {', '.join(followers)}")
+    application.repositories.remove(name)
+    return Response(status_code=204)
+
+
+@changing.post(
+    "/repositories/{name}/tokens",
+    status_code=201,
+    summary="Make a token that may push to and fetch from a repository",
+    responses=errors(404, 409, *WITH_BODY),
+)
+def create_repository_token(application: App, name: Name, body: NewRepositoryToken) -> TokenMade:
+    """Git takes it as the password, with any user name. This is the one time that it is shown."""
+    application.repositories.path(name)
+    token = make_token(application.store, body.name, f"repository:{name}", application.clock.now())
+    return TokenMade(name=body.name, token=token)
+
+
+@pushing.post(
+    "/repositories/{name}/received",
+    response_class=PlainTextResponse,
+    summary="Say that a push was accepted",
+    responses={
+        200: {
+            "description": "Lines for the pusher's terminal.",
+            "content": {"text/plain": {"example": "shop: deployment 42 is queued\n"}},
+        },
+        **errors(404, 408, 413, 422),
+    },
+)
+def received(
+    application: App,
+    request: Request,
+    name: Name,
+    body: Annotated[
+        bytes,
+        Body(
+            media_type="text/plain",
+            description="What a post-receive hook reads: a line `old new ref` for each ref.",
+            examples=[f"{'0' * 40} {'9a' * 20} refs/heads/main\n"],
+        ),
+    ],
+) -> PlainTextResponse:
+    """For post-receive hooks. What it says is looked up again; safe to repeat."""
+    application.repositories.path(name)
+    updates = parse_updates(body)
+    lines = application.received(name, updates)
+    receipts: Receipts = request.app.state.receipts
+    for update in updates:
+        receipts.add(name, update)
+    return PlainTextResponse("".join(f"{line}\n" for line in lines))
+
+
+def parse_updates(body: bytes) -> list[RefUpdate]:
+    """Return the updates that a post-receive hook reads from its standard input.
+
+    Source: githooks(5), "post-receive".
+
+    Raises:
+        InvalidInput: naming the line that is none.
+    """
+    lines = body.decode("ascii", "replace").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not 1 <= len(lines) <= _MOST_UPDATES:
+        raise InvalidInput("body", len(lines), f"lines are not 1 to {_MOST_UPDATES}")
+    return [_parse_update(line, f"line {number}") for number, line in enumerate(lines, 1)]
+
+
+def _parse_update(line: str, field: str) -> RefUpdate:
+    parts = line.split(" ")
+    if len(parts) != 3 or not _REF.fullmatch(parts[2]):
+        raise InvalidInput(field, line, "is not `old new ref`")
+    old, new, ref = parts
+    return RefUpdate(_parse_object(old, field), _parse_object(new, field), ref)
+
+
+def _parse_object(text: str, field: str) -> CommitSha | None:
+    """Return the commit; None for git's all-zero 'nothing'."""
+    commit = CommitSha.parse(text, field)
+    return commit if text.strip("0") else None
+
+
+def _body(application: Application, name: ProjectName) -> RepositoryBody:
+    branches = application.repositories.branches(name)
+    return RepositoryBody(
+        name=name,
+        url_path=f"/git/{name}.git",
+        branches={str(branch): commit.text for branch, commit in branches.items()},
+    )

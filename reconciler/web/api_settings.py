@@ -1,0 +1,83 @@
+"""Live settings, and tokens of the API."""
+
+from typing import Annotated
+
+from fastapi import Path, Request, Response
+
+from reconciler.domain.errors import InvalidInput
+from reconciler.domain.settings import SETTINGS
+from reconciler.pipeline.declare import change_settings
+from reconciler.web.auth import Policy, actor_of, make_token
+from reconciler.web.facade import Application
+from reconciler.web.routing import WITH_BODY, App, errors, router_for
+from reconciler.web.schemas.daemon import (
+    NewToken,
+    SettingBody,
+    SettingList,
+    SettingsPatch,
+    TokenBody,
+    TokenList,
+    TokenMade,
+)
+
+reading = router_for(Policy.READ, "settings")
+changing = router_for(Policy.ADMIN, "settings")
+admitting = router_for(Policy.ADMIN, "tokens")
+
+_SCOPES = ("admin", "read")
+
+
+@reading.get("/settings", summary="List the live settings")
+def list_settings(application: App) -> SettingList:
+    """With who changed each last, and why."""
+    return _settings(application)
+
+
+@changing.patch("/settings", summary="Change live settings", responses=errors(*WITH_BODY))
+def patch_settings(application: App, request: Request, body: SettingsPatch) -> SettingList:
+    """All of them or none; they hold from the next tick on, without a restart."""
+    change_settings(
+        application.store,
+        body.values(),
+        reason=body.reason,
+        actor=actor_of(request),
+        now=application.clock.now(),
+    )
+    return _settings(application)
+
+
+@admitting.get("/tokens", summary="List the tokens, by name")
+def list_tokens(application: App) -> TokenList:
+    """Names and scopes; never the tokens."""
+    tokens = sorted(application.store.list_tokens())
+    return TokenList(
+        items=[TokenBody(name=name, scope=scope, created_at=at) for name, scope, at in tokens]
+    )
+
+
+@admitting.post(
+    "/tokens", status_code=201, summary="Make a token", responses=errors(409, *WITH_BODY)
+)
+def create_token(application: App, body: NewToken) -> TokenMade:
+    """This is the one time that it is shown. Those of a repository are made at the repository."""
+    if body.scope not in _SCOPES:
+        raise InvalidInput("scope", body.scope, f"is not one of {', '.join(_SCOPES)}")
+    token = make_token(application.store, body.name, body.scope, application.clock.now())
+    return TokenMade(name=body.name, token=token)
+
+
+@admitting.delete(
+    "/tokens/{token}", status_code=204, summary="Withdraw a token", responses=errors(404, 422)
+)
+def delete_token(
+    application: App,
+    token: Annotated[str, Path(description="The token's name.", examples=["dashboard"])],
+) -> Response:
+    """It stops working at once."""
+    application.store.remove_token(token)
+    return Response(status_code=204)
+
+
+def _settings(application: Application) -> SettingList:
+    records = application.store.get_settings()
+    return SettingList(items=[SettingBody.of(records[key]) for key in SETTINGS])

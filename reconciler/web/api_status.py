@@ -1,0 +1,180 @@
+"""The daemon at a glance, and what load balancers ask."""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+from fastapi import Request
+from starlette.responses import JSONResponse
+
+from reconciler import __version__
+from reconciler.domain.deployment import Failure
+from reconciler.domain.errors import StoreError
+from reconciler.pipeline.explain import ProjectSummary, StandingCode
+from reconciler.web.auth import Policy
+from reconciler.web.facade import Application, LoopHealth
+from reconciler.web.routing import App, router_for
+from reconciler.web.schemas.daemon import (
+    CountsBody,
+    EngineBody,
+    HealthBody,
+    LoopBody,
+    ReadyBody,
+    RegistryBody,
+    StatusBody,
+    SwitchBody,
+    VersionBody,
+)
+from reconciler.web.schemas.projects import SummaryBody
+
+open_to_all = router_for(Policy.OPEN, "daemon")
+reading = router_for(Policy.READ, "daemon")
+
+#: Where a build notes its commit.
+_COMMIT = "RECONCILER_BUILD_COMMIT"
+_CHECK_EVERY_SECONDS = 5.0
+
+_COUNTED = {
+    StandingCode.IN_SYNC: "in_sync",
+    StandingCode.DEPLOYING: "deploying",
+    StandingCode.QUEUED: "deploying",
+    StandingCode.HELD: "held",
+    StandingCode.FAILED: "failed",
+    StandingCode.QUARANTINED: "failed",
+    StandingCode.BRANCH_GONE: "failed",
+    StandingCode.OFF: "off",
+    StandingCode.NOTHING_TO_DEPLOY: "off",
+}
+
+
+class StoreCheck:
+    """Whether the store works, asked of it now and then only: anybody may ask us."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._lock = threading.Lock()
+        self._checked_at: float | None = None
+        self._problem = ""
+
+    def problem(self) -> str:
+        """Return what is wrong; empty if nothing is. Raises nothing."""
+        with self._lock:
+            now = self._application.clock.monotonic()
+            if self._checked_at is None or now - self._checked_at >= _CHECK_EVERY_SECONDS:
+                self._problem = self._check()
+                self._checked_at = now
+            return self._problem
+
+    def _check(self) -> str:
+        try:
+            self._application.store.check()
+        except StoreError as error:
+            return f"the store: {error.message}"
+        return ""
+
+
+@open_to_all.get(
+    "/api/healthz",
+    response_model=HealthBody,
+    summary="Whether it does its work",
+    responses={503: {"model": HealthBody, "description": "It does not, or it is shutting down."}},
+)
+def healthz(application: App, request: Request) -> JSONResponse:
+    """503 when a loop makes no progress, when the store fails, and while shutting down."""
+    loops = application.daemon.loops()
+    check: StoreCheck = request.app.state.store_check
+    problems = [_stuck(loop) for loop in loops if not loop.ok]
+    problems += [text] if (text := check.problem()) else []
+    draining = application.daemon.state == "draining"
+    status = "draining" if draining else "failing" if problems else "ok"
+    body = HealthBody(status=status, loops=[_loop(loop) for loop in loops], problems=problems)
+    return JSONResponse(body.model_dump(mode="json"), 200 if status == "ok" else 503)
+
+
+@open_to_all.get(
+    "/api/ready",
+    response_model=ReadyBody,
+    summary="Whether it takes requests",
+    responses={503: {"model": ReadyBody, "description": "It is starting or shutting down."}},
+)
+def ready(application: App) -> JSONResponse:
+    """503 until it has started, and from the moment it is told to stop."""
+    state = application.daemon.state
+    return JSONResponse({"status": state}, 200 if state == "ready" else 503)
+
+
+@open_to_all.get("/api/version", summary="What runs here")
+def version(application: App) -> VersionBody:
+    """Its version, and the commit that it was built of."""
+    return VersionBody(
+        version=__version__,
+        commit=os.environ.get(_COMMIT) or None,
+        started_at=application.started_at,
+    )
+
+
+@reading.get("/status", summary="The daemon at a glance")
+def status(application: App) -> StatusBody:
+    """Switch, engine, registries, loops, and where every project stands."""
+    summaries = application.summaries()
+    return StatusBody(
+        version=__version__,
+        started_at=application.started_at,
+        state=application.daemon.state,
+        master_switch=_switch(application),
+        engine=_engine(application.engine.ping()),
+        registries=_registries(application),
+        loops=[_loop(loop) for loop in application.daemon.loops()],
+        counts=_counts(summaries),
+        projects=[SummaryBody.of(summary) for summary in summaries],
+    )
+
+
+def _counts(summaries: Sequence[ProjectSummary]) -> CountsBody:
+    found = Counter(_COUNTED.get(summary.standing, "") for summary in summaries)
+    names = set(_COUNTED.values())
+    return CountsBody(projects=len(summaries), **{name: found[name] for name in names})
+
+
+def _switch(application: Application) -> SwitchBody:
+    switch = application.switch()
+    return SwitchBody(
+        enabled=switch.enabled,
+        changed_by=switch.changed_by or None,
+        changed_at=switch.changed_at,
+        reason=switch.reason or None,
+        emergency_file=switch.emergency_file or None,
+    )
+
+
+def _engine(answer: str | Failure) -> EngineBody:
+    if isinstance(answer, Failure):
+        return EngineBody(ok=False, version=None, error=answer.message)
+    return EngineBody(ok=True, version=answer, error=None)
+
+
+def _registries(application: Application) -> list[RegistryBody]:
+    return [
+        RegistryBody(
+            host=one.host,
+            reachable=one.reachable,
+            error=one.error.message if isinstance(one.error, Failure) else one.error or None,
+            cooling_until=one.cooling_until,
+            limit_remaining=one.limit_remaining,
+        )
+        for one in application.registries()
+    ]
+
+
+def _loop(loop: LoopHealth) -> LoopBody:
+    return LoopBody(
+        name=loop.name,
+        last_progress_at=loop.last_progress_at,
+        late_seconds=loop.late.total_seconds(),
+        ok=loop.ok,
+    )
+
+
+def _stuck(loop: LoopHealth) -> str:
+    return f"{loop.name} is {loop.late.total_seconds():.0f} s late"

@@ -1,0 +1,125 @@
+"""The web application: routes, guards and errors put together."""
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount
+
+from reconciler import __version__
+from reconciler.config.values import Listen
+from reconciler.domain.errors import ReconcilerError
+from reconciler.web import (
+    api_deployments,
+    api_projects,
+    api_repositories,
+    api_secrets,
+    api_settings,
+    api_status,
+    pages,
+    problems,
+)
+from reconciler.web.auth import Authentication, Policy
+from reconciler.web.events import Followers
+from reconciler.web.facade import Application
+from reconciler.web.git_http import GitHttp, Receipts
+from reconciler.web.limits import Limits
+from reconciler.web.routing import GuardedRoute
+from reconciler.web.schemas.problem import Problem
+
+_DESCRIPTION = """\
+Deploys what a git branch and its image tags say, verified, or keeps the last good version running.
+
+Over TCP every route but health, readiness, version and this description takes
+`Authorization: Bearer <token>`; over the unix socket the operator needs none. Errors are
+`application/problem+json` (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Hosted
+repositories are at `/git/NAME.git` for git itself, with a token as the password."""
+
+_OPEN_ROUTERS = (api_status.open_to_all, pages.open_to_all)
+_V1_ROUTERS: tuple[APIRouter, ...] = (
+    api_projects.reading,
+    api_projects.changing,
+    api_secrets.reading,
+    api_secrets.changing,
+    api_deployments.reading,
+    api_deployments.changing,
+    api_repositories.reading,
+    api_repositories.changing,
+    api_repositories.pushing,
+    api_settings.reading,
+    api_settings.changing,
+    api_settings.admitting,
+    api_status.reading,
+)
+_ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
+
+
+def create_web(application: Application) -> FastAPI:
+    """Return the web application for ``application``.
+
+    Raises:
+        UnguardedRoute: a route does not say what it asks of its caller.
+    """
+    app = FastAPI(
+        title="reconciler",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.application = application
+    app.state.followers = Followers()
+    app.state.receipts = Receipts()
+    app.state.store_check = api_status.StoreCheck(application)
+    for router in _OPEN_ROUTERS:
+        app.include_router(router)
+    for router in _V1_ROUTERS:
+        app.include_router(router, prefix="/api/v1")
+    app.router.routes.append(Mount("/git", GitHttp(application, app.state.receipts)))
+    _add_layers(app, application)
+    return app
+
+
+def _add_layers(app: FastAPI, application: Application) -> None:
+    """Put the layers around the routes; the one added last is asked first."""
+    app.add_exception_handler(ReconcilerError, problems.on_error)
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid_request)
+    app.add_middleware(
+        Authentication, store=application.store, open_paths=open_paths(app.router.routes)
+    )
+    listen = application.config.listen or Listen("localhost", 0)
+    app.add_middleware(
+        Limits,
+        host_names=(listen.host, *application.config.host_names),
+        any_address=listen.host in _ANYWHERE,
+    )
+
+
+class UnguardedRoute(Exception):
+    """A route that everybody could call, because nobody said who may."""
+
+
+def open_paths(routes: list[BaseRoute]) -> frozenset[str]:
+    """Return the paths that need no credential; all others do.
+
+    Raises:
+        UnguardedRoute: a route that is neither guarded nor git's, which guards itself.
+    """
+    found = set()
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        if isinstance(route, Mount) and isinstance(route.app, GitHttp):
+            continue
+        if not isinstance(route, GuardedRoute):
+            raise UnguardedRoute(f"{context.path} does not say what it asks of its caller")
+        if route.policy is Policy.OPEN and context.path:
+            found.add(context.path)
+    return frozenset(found)
+
+
+#: The schema that every documented error refers to.
+PROBLEM = Problem

@@ -1,0 +1,232 @@
+"""Who asks, and what they may do."""
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from fastapi import Request
+from starlette.datastructures import Headers
+
+from reconciler.domain.errors import AccessDenied, AlreadyExists, InvalidInput, ReconcilerError
+from reconciler.ports import SecretStore
+from reconciler.web.problems import make_problem, problem_of, respond
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+#: Set by the server on what comes over the unix socket; no header can set it.
+PEER = "reconciler.peer"
+PRINCIPAL = "reconciler.principal"
+GIT_PREFIX = "/git/"
+
+_FIRST_NAME = "admin"
+_TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TOKEN = re.compile(r"[\x21-\x7e]{16,256}")
+
+
+class Policy(StrEnum):
+    """What a route asks of its caller."""
+
+    OPEN = "open"  #: nothing
+    READ = "read"  #: a token of scope read or admin, or the unix socket
+    ADMIN = "admin"  #: a token of scope admin, or the unix socket
+    REPOSITORY = "repository"  #: as ADMIN, or a token of the repository that the path names
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks."""
+
+    name: str  #: as records show it: ``local:1000``, or a token's name
+    scope: str  #: ``admin``, ``read``, ``repository:NAME``, or empty for nobody
+
+    @property
+    def known(self) -> bool:
+        """Whether it showed a credential."""
+        return bool(self.scope)
+
+    def may(self, policy: Policy, repository: str = "") -> bool:
+        """Tell whether this is enough for ``policy``."""
+        match policy:
+            case Policy.OPEN:
+                return True
+            case Policy.READ:
+                return self.scope in {"admin", "read"}
+            case Policy.ADMIN:
+                return self.scope == "admin"
+            case Policy.REPOSITORY:
+                return self.scope in {"admin", f"repository:{repository}"}
+
+
+NOBODY = Principal("nobody", "")
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who asks."""
+    found = request.scope.get(PRINCIPAL, NOBODY)
+    assert isinstance(found, Principal)  # noqa: S101  set by Authentication alone
+    return found
+
+
+def actor_of(request: Request) -> str:
+    """Return who asks, as records name them."""
+    return principal_of(request).name
+
+
+def find_principal(store: SecretStore, token: str) -> Principal | None:
+    """Return whose token this is.
+
+    Looked up by its SHA-256, so that the time it takes tells nothing about the token.
+    """
+    if not _TOKEN.fullmatch(token):
+        return None
+    found = store.find_token(_digest(token))
+    return Principal(*found) if found else None
+
+
+def make_token(store: SecretStore, name: str, scope: str, now: datetime) -> str:
+    """Make a token and return its text, which is not kept.
+
+    Raises:
+        InvalidInput: not a name for a token.
+        AlreadyExists: there is one of this name.
+    """
+    if not _TOKEN_NAME.fullmatch(name):
+        raise InvalidInput("name", name, "must be 1 to 64 letters, digits, '.', '_' and '-'")
+    token = f"rcl_{secrets.token_urlsafe(32)}"
+    store.add_token(name, scope, _digest(token), now)
+    return token
+
+
+def keep_admin_token(store: SecretStore, file: Path, now: datetime) -> bool:
+    """Make the administrator's token where nobody has one; return whether it was made now.
+
+    The file is written first: a kill before the store knows of it is mended by the next start.
+    """
+    if store.list_tokens():
+        return False
+    token = file.read_text(errors="replace").strip() if file.exists() else ""
+    if not _TOKEN.fullmatch(token):
+        token = _write_token(file)
+    try:
+        store.add_token(_FIRST_NAME, "admin", _digest(token), now)
+    except AlreadyExists:  # a replica was faster
+        return False
+    return True
+
+
+def _write_token(file: Path) -> str:
+    token = f"rcl_{secrets.token_urlsafe(32)}"
+    unfinished = file.with_name(f"{file.name}.new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(f"{token}\n")
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
+    return token
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def bearer_token(headers: Headers) -> str:
+    """Return the bearer token; empty if there is none, or more than one header."""
+    given = headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def basic_password(headers: Headers) -> str:
+    """Return the password of basic authentication; empty if there is none."""
+    given = headers.getlist("authorization")
+    scheme, _, encoded = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return text.partition(":")[2]
+
+
+def local_principal(scope: "Scope") -> Principal | None:
+    """Return the operator at the other end of the unix socket; None for what came another way."""
+    peer = scope.get(PEER)
+    return Principal(peer, "admin") if isinstance(peer, str) else None
+
+
+class Authentication:
+    """Finds out who asks, before anything else of the request is looked at.
+
+    Whatever is not declared open needs a credential, also what does not exist.
+    """
+
+    def __init__(self, app: "ASGIApp", *, store: SecretStore, open_paths: frozenset[str]) -> None:
+        self._app = app
+        self._store = store
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Pass on what is from somebody, or open to all."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        # git asks with basic authentication, and shows its user our answer: it does this itself.
+        if path in self._open_paths or path.startswith(GIT_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        try:
+            principal = local_principal(scope) or await self._look_up(Headers(scope=scope))
+        except ReconcilerError as error:
+            await respond(problem_of(error), scope.get("reconciler.request_id"))(
+                scope, receive, send
+            )
+            return
+        if principal is None:
+            await _unauthorized(scope, receive, send)
+            return
+        scope[PRINCIPAL] = principal
+        await self._app(scope, receive, send)
+
+    async def _look_up(self, headers: Headers) -> Principal | None:
+        token = bearer_token(headers)
+        if not token:
+            return None
+        return await to_thread.run_sync(find_principal, self._store, token)
+
+
+async def _unauthorized(scope: "Scope", receive: "Receive", send: "Send") -> None:
+    problem = make_problem(
+        401,
+        "this needs the header `Authorization: Bearer <token>` with a token that is known here",
+        remedy="the first start writes a token into the file admin-token of the data folder",
+    )
+    await respond(problem, **{"www-authenticate": 'Bearer realm="reconciler"'})(
+        scope, receive, send
+    )
+
+
+def authorize(principal: Principal, policy: Policy, repository: str = "") -> None:
+    """Let pass who may.
+
+    Raises:
+        AccessDenied: saying which scope would be enough.
+    """
+    if not principal.may(policy, repository):
+        needed = f"repository:{repository}" if policy is Policy.REPOSITORY else policy
+        raise AccessDenied(
+            f"{principal.name} has scope {principal.scope or 'none'}; this needs {needed}"
+        )

@@ -1,0 +1,278 @@
+"""Hosted repositories over git's smart HTTP.
+
+Who asks is settled before anything else; then `git http-backend` answers, streamed both ways.
+Source: gitprotocol-http(5).
+"""
+
+import asyncio
+import logging
+import re
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+
+from reconciler.adapters.http_backend import HttpBackend
+from reconciler.domain.errors import NotFound, ReconcilerError
+from reconciler.domain.project import HostedSource
+from reconciler.domain.references import BranchName, CommitSha, ProjectName
+from reconciler.web.auth import (
+    Policy,
+    Principal,
+    basic_password,
+    bearer_token,
+    find_principal,
+    local_principal,
+)
+from reconciler.web.facade import Application, RefUpdate
+from reconciler.web.problems import problem_of
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger("reconciler.web.git")
+
+_AT_ONCE = 16
+_IDLE_SECONDS = 300.0
+_LONGEST_SECONDS = 3600.0
+#: A push whose client went away after sending all of it is still carried out.
+_FINISH_SECONDS = 60.0
+
+_PATH = re.compile(
+    r"/git/(?P<name>[a-z0-9][a-z0-9-]{0,62})\.git"
+    r"(?P<rest>/info/refs|/git-upload-pack|/git-receive-pack)"
+)
+_SERVICES = ("git-upload-pack", "git-receive-pack")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,256}")
+_ENCODINGS = frozenset({"", "gzip", "x-gzip"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A request as its address says it."""
+
+    name: ProjectName
+    rest: str
+    service: str
+
+    @property
+    def pushes(self) -> bool:
+        return self.rest == "/git-receive-pack"
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, text: str, **headers: str) -> None:
+        super().__init__(text)
+        self.status, self.text, self.headers = status, text, headers
+
+
+class Receipts:
+    """Updates that a post-receive hook reported, so that the same push is not acted on twice."""
+
+    def __init__(self) -> None:
+        self._newest: deque[tuple[ProjectName, RefUpdate]] = deque(maxlen=1024)
+
+    def add(self, repository: ProjectName, update: RefUpdate) -> None:
+        """Note that ``update`` was acted on."""
+        self._newest.append((repository, update))
+
+    def has(self, repository: ProjectName, update: RefUpdate) -> bool:
+        """Tell whether it was."""
+        return (repository, update) in self._newest
+
+
+class GitHttp:
+    """An ASGI application for ``/git/NAME.git/…``."""
+
+    def __init__(self, application: Application, receipts: Receipts) -> None:
+        self._application = application
+        self._receipts = receipts
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer one request."""
+        try:
+            principal = await self._authenticate(scope)
+            wanted = _parse(scope)
+            _authorize(principal, wanted)
+            variables = _variables(scope, wanted, principal)
+            folder = await to_thread.run_sync(self._application.repositories.path, wanted.name)
+            async with self._places, asyncio.timeout(_LONGEST_SECONDS):
+                backend = await HttpBackend.start(folder, variables)
+                if wanted.pushes:
+                    await self._push(_Exchange(backend, receive, send, finish=True), wanted.name)
+                else:
+                    await _Exchange(backend, receive, send, finish=False).run()
+        except _Refused as refused:
+            await _say(refused, scope, receive, send)
+        except NotFound:
+            await _say(_Refused(404, "there is no such repository here"), scope, receive, send)
+        except ReconcilerError as error:
+            problem = problem_of(error)
+            await _say(_Refused(problem.status, problem.detail), scope, receive, send)
+
+    async def _authenticate(self, scope: "Scope") -> Principal:
+        if local := local_principal(scope):
+            return local
+        headers = Headers(scope=scope)
+        token = basic_password(headers) or bearer_token(headers)
+        found = await to_thread.run_sync(find_principal, self._application.store, token)
+        if found is None:
+            asked = {"www-authenticate": 'Basic realm="reconciler", charset="UTF-8"'}
+            raise _Refused(
+                401, "any user name, and a token of this repository as the password", **asked
+            )
+        return found
+
+    async def _push(self, exchange: "_Exchange", name: ProjectName) -> None:
+        """Run a push, and see to it that it is acted on even if no hook reported it."""
+        before = await to_thread.run_sync(self._followed_tips, name)
+        try:
+            await exchange.run()
+        finally:
+            await asyncio.shield(to_thread.run_sync(self._act_on_push, name, before))
+
+    def _followed_tips(self, name: ProjectName) -> Mapping[BranchName, CommitSha | None]:
+        """Return branch → tip, of the branches of this repository that a project follows."""
+        branches = {
+            project.source.branch
+            for project in self._application.store.list_projects()
+            if isinstance(project.source, HostedSource) and project.source.repository == name
+        }
+        return {branch: self._application.repositories.tip(name, branch) for branch in branches}
+
+    def _act_on_push(
+        self, name: ProjectName, before: Mapping[BranchName, CommitSha | None]
+    ) -> None:
+        try:
+            after = self._followed_tips(name)
+            updates = [
+                RefUpdate(before.get(branch), tip, branch.ref)
+                for branch, tip in after.items()
+                if tip != before.get(branch)
+            ]
+            missed = [update for update in updates if not self._receipts.has(name, update)]
+            if missed:
+                self._application.received(name, missed)
+        except ReconcilerError as error:
+            # The push stands; the daemon's own look at hosted branches finds it.
+            log.warning("a push to %s could not be acted on: %s", name, error.message)
+
+
+class _Exchange:
+    """One request and its answer, on their way between client and git."""
+
+    def __init__(
+        self, backend: HttpBackend, receive: "Receive", send: "Send", *, finish: bool
+    ) -> None:
+        """Take both ends; ``finish`` lets git end its work after the client went away."""
+        self._backend = backend
+        self._receive = receive
+        self._send = send
+        self._finish = finish
+        self._complete = False
+
+    async def run(self) -> None:
+        """Carry both ways until git has answered, or the client is gone."""
+        answer = asyncio.create_task(self._answer())
+        feed = asyncio.create_task(self._feed())
+        patience = 0.0
+        try:
+            await asyncio.wait({answer, feed}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and self._complete and self._finish:
+                await asyncio.wait({answer}, timeout=_FINISH_SECONDS)
+            if answer.done():
+                patience = _FINISH_SECONDS
+                await answer
+        finally:
+            for task in (feed, answer):
+                task.cancel()
+                with suppress(asyncio.CancelledError, TimeoutError, OSError):
+                    await task
+            await asyncio.shield(self._backend.end(wait_seconds=patience))
+
+    async def _feed(self) -> None:
+        """Carry the body to git; ends when the client is gone."""
+        while True:
+            async with asyncio.timeout(None if self._complete else _IDLE_SECONDS):
+                message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+            if self._complete:
+                continue
+            if chunk := message.get("body", b""):
+                await self._backend.write(chunk)
+            if not message.get("more_body", False):
+                self._complete = True
+                self._backend.end_body()
+
+    async def _answer(self) -> None:
+        """Carry git's answer to the client."""
+        status, headers = await self._backend.head()
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        async for chunk in self._backend.body():
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def _parse(scope: "Scope") -> _Wanted:
+    match = _PATH.fullmatch(scope["path"])
+    if match is None:
+        raise _Refused(404, "repositories are at /git/NAME.git")
+    name, rest = ProjectName(match["name"]), match["rest"]
+    if rest != "/info/refs":
+        if scope["method"] != "POST":
+            raise _Refused(405, "this takes a POST", allow="POST")
+        return _Wanted(name, rest, rest[1:])
+    if scope["method"] != "GET":
+        raise _Refused(405, "this takes a GET", allow="GET")
+    query = scope["query_string"].decode("ascii", "replace")
+    service = query.removeprefix("service=")
+    if not query.startswith("service=") or service not in _SERVICES:
+        raise _Refused(403, "only git's smart protocol is spoken here; use a newer git")
+    return _Wanted(name, rest, service)
+
+
+def _authorize(principal: Principal, wanted: _Wanted) -> None:
+    if not principal.may(Policy.REPOSITORY, wanted.name):
+        raise _Refused(403, f"{principal.name} may not use repository {wanted.name}")
+
+
+def _variables(scope: "Scope", wanted: _Wanted, principal: Principal) -> dict[str, str]:
+    """Return the CGI variables. Only what was checked goes into a child's environment."""
+    headers = Headers(scope=scope)
+    client = scope.get("client")
+    encoding = headers.get("content-encoding", "")
+    length = headers.get("content-length", "")
+    protocol = headers.get("git-protocol", "")
+    content_type = headers.get("content-type", "")
+    if encoding not in _ENCODINGS:
+        raise _Refused(415, "a body may be compressed with gzip only")
+    if not (_HEADER_VALUE.fullmatch(protocol) and _HEADER_VALUE.fullmatch(content_type)):
+        raise _Refused(422, "a header is not plain text")
+    variables = {
+        "REQUEST_METHOD": scope["method"],
+        "PATH_INFO": wanted.rest,
+        "QUERY_STRING": f"service={wanted.service}" if wanted.rest == "/info/refs" else "",
+        "CONTENT_TYPE": content_type,
+        "REMOTE_USER": principal.name,
+        "REMOTE_ADDR": client[0] if client else "local",
+        "GIT_PROTOCOL": protocol,
+    }
+    if encoding:
+        variables["HTTP_CONTENT_ENCODING"] = encoding
+    if length.isascii() and length.isdecimal():
+        variables["CONTENT_LENGTH"] = length
+    return variables
+
+
+async def _say(refused: _Refused, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    """Answer in plain text, which git shows to its user."""
+    headers = {**refused.headers, "connection": "close"}
+    await PlainTextResponse(f"{refused.text}\n", refused.status, headers)(scope, receive, send)

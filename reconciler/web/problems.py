@@ -1,0 +1,173 @@
+"""Errors → RFC 9457 problems, in one table."""
+
+import http
+from collections.abc import Sequence
+from datetime import timedelta
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from reconciler.domain import errors
+from reconciler.domain.gate import Reason, ReasonCode
+from reconciler.web.schemas.problem import FieldProblem, Problem, ReasonBody
+
+MEDIA_TYPE = "application/problem+json"
+
+#: Most particular first: the first that fits counts.
+_STATUS: tuple[tuple[type[errors.ReconcilerError], int], ...] = (
+    (errors.InvalidInput, 422),
+    (errors.SeveralInvalid, 422),
+    (errors.InvalidComposeFile, 422),
+    (errors.NotFound, 404),
+    (errors.AlreadyExists, 409),
+    (errors.Conflict, 409),
+    (errors.Refused, 409),
+    (errors.AccessDenied, 403),
+    (errors.RevisionNotFound, 409),  # the request is fine; what it names is not there now
+    (errors.SourceError, 502),
+    (errors.StoreError, 503),
+    (errors.PreconditionFailed, 503),
+    (errors.TargetUnreachable, 503),
+    (errors.Interrupted, 503),
+)
+#: Status of an error that no handler raised → its code.
+_CODES = {
+    400: "invalid-input",
+    401: "access-denied",
+    403: "access-denied",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "too-slow",
+    413: "too-large",
+    415: "unsupported-media-type",
+    421: "unknown-host",
+    422: "invalid-input",
+    500: "internal-error",
+    503: "unavailable",
+}
+_RETRY_AFTER_SECONDS = 1
+_LONGEST_FIELD = 200
+
+
+def problem_of(error: errors.ReconcilerError) -> Problem:
+    """Return what ``error`` says, as clients see it."""
+    code = error.reason_code if isinstance(error, errors.Refused) else error.code
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if code == ReasonCode.DRAINING:
+        status = 503
+    evidence = {key: value for key, value in error.evidence.items() if key != "field"}
+    problems = None
+    if isinstance(error, errors.SeveralInvalid):
+        problems = [FieldProblem(field=one.field, detail=one.message) for one in error.problems]
+    return make_problem(
+        status,
+        error.message,
+        code=str(code),
+        field=error.evidence.get("field"),
+        remedy=error.remedy or None,
+        evidence=evidence or None,
+        problems=problems,
+    )
+
+
+def make_problem(status: int, detail: str, *, code: str = "", **more: object) -> Problem:
+    """Return a problem; its code is the status's own unless one is given."""
+    return Problem(
+        title=http.HTTPStatus(status).phrase,
+        status=status,
+        code=code or _CODES.get(status, "internal-error"),
+        detail=detail,
+        **more,  # type: ignore[arg-type]  # the model checks them
+    )
+
+
+def refusal(reasons: Sequence[Reason]) -> Problem:
+    """Return the answer to a deployment that may not start."""
+    first = reasons[0]
+    status = 503 if first.code is ReasonCode.DRAINING else 409
+    bodies = [ReasonBody(code=reason.code, text=reason.text) for reason in reasons]
+    text = "; ".join(reason.text for reason in reasons)
+    return make_problem(status, text, code=first.code, reasons=bodies)
+
+
+def respond(problem: Problem, request_id: str | None = None, **headers: str) -> Response:
+    """Return the response that says ``problem``."""
+    if problem.status == 503:
+        headers = {"retry-after": str(_RETRY_AFTER_SECONDS), **headers}
+    shown = problem.model_copy(update={"request": request_id}) if problem.status >= 500 else problem
+    text = shown.model_dump_json(exclude_none=True)
+    return Response(text, problem.status, headers, MEDIA_TYPE)
+
+
+def request_id_of(request: Request) -> str | None:
+    """Return what names this request in the log."""
+    found = request.scope.get("reconciler.request_id")
+    return found if isinstance(found, str) else None
+
+
+def on_error(request: Request, error: Exception) -> Response:
+    """Answer an expected failure."""
+    assert isinstance(error, errors.ReconcilerError)  # noqa: S101  registered for this class
+    headers = {}
+    if isinstance(error, errors.SourceThrottled):
+        headers["retry-after"] = str(_whole_seconds(error.retry_after))
+    return respond(problem_of(error), request_id_of(request), **headers)
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what routing and body reading raise."""
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for this class
+    # A body that is no JSON and one that does not fit are the same mistake to a client.
+    status = 422 if error.status_code == 400 else error.status_code
+    detail = {
+        404: f"there is nothing at {_printable(request.url.path)}",
+        405: f"{request.method} is not possible here",
+    }.get(status, str(error.detail))
+    return respond(
+        make_problem(status, detail), request_id_of(request), **dict(error.headers or {})
+    )
+
+
+def on_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer a request that does not fit its schema; never shows the values, they may be secret."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this class
+    wrong_type = next((one for one in error.errors() if one["loc"] == ("body",)), None)
+    if wrong_type and wrong_type["type"] == "model_attributes_type" and not _is_json(request):
+        return respond(make_problem(415, "the body must be application/json"))
+    found = [FieldProblem(field=_path(one["loc"]), detail=_detail(one)) for one in error.errors()]
+    if len(found) == 1:
+        return respond(make_problem(422, found[0].detail, field=found[0].field))
+    text = "; ".join(one.detail for one in found)
+    return respond(make_problem(422, text, problems=found))
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+
+
+def _path(location: Sequence[int | str]) -> str:
+    inner = location[1:] if len(location) > 1 and location[0] != "cookie" else location
+    return _printable(".".join(str(part) for part in inner))
+
+
+def _detail(problem: dict[str, object]) -> str:
+    location = problem["loc"]
+    assert isinstance(location, tuple)  # noqa: S101  pydantic's own
+    message = str(problem["msg"])
+    if problem["type"] == "extra_forbidden":
+        message = "is not a field of this request"
+    return f"{_path(location)}: {_printable(message[0].lower() + message[1:])}"
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` cut, and without what can't be written as UTF-8 or harms a terminal."""
+    shown = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+    return shown[:_LONGEST_FIELD]
+
+
+def _whole_seconds(duration: timedelta) -> int:
+    return max(int(duration.total_seconds()), 1)

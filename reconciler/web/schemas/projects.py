@@ -1,0 +1,317 @@
+"""Bodies of projects."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from reconciler.domain.deployment import Deployment, DeploymentId
+from reconciler.domain.project import ExternalSource, HostedSource, ProjectKind, Source
+from reconciler.domain.state import Quarantine
+from reconciler.pipeline.draft import ProjectDraft
+from reconciler.pipeline.explain import Explanation, ProjectSummary, StandingCode
+from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, said
+
+IMAGE = "registry.example/team/app:1.2"
+
+
+class NewProject(Asked):
+    """A project to declare. Which fields belong to which kind: see the kind."""
+
+    name: str = said("1 to 63 of a-z, 0-9 and '-'; also the compose project's name.", "shop")
+    kind: str = said("compose, image, tunnel or domain_only.", "compose")
+    repository: str | None = said(
+        "compose: a repository kept here; or `url`.", "shop", default=None
+    )
+    create_repository: bool = said("Make `repository` if it is not there.", True, default=False)
+    url: str | None = said(
+        "compose: https:// or ssh:// URL of a repository elsewhere; or `repository`.",
+        "https://git.example/team/shop.git",
+        default=None,
+    )
+    branch: str | None = said(
+        "compose: the branch that is followed; null: main.", "main", default=None
+    )
+    compose_path: str | None = said(
+        "compose: path of the compose file in the repository; null: compose.yaml.",
+        "deploy/compose.yaml",
+        default=None,
+    )
+    image: str | None = said("image: the image that is followed.", IMAGE, default=None)
+    ports: list[str] = said("image: ports in compose's short syntax.", ["8080:80"], default=[])
+    volumes: list[str] = said("image: named volumes.", ["data:/var/lib/app"], default=[])
+    expose_service: str | None = said(
+        "compose: the service that is reached from outside; needed before it deploys.",
+        "web",
+        default=None,
+    )
+    expose_port: int | None = said(
+        "compose: its port, 1 to 65535; needed before it deploys.", 8080, default=None
+    )
+    stateful_services: list[str] = said(
+        "compose: services that keep data and are never pinned.", ["db"], default=[]
+    )
+    auto_deploy: bool = said("Whether triggers deploy it by themselves.", True, default=False)
+
+    def draft(self) -> ProjectDraft:
+        """Return what was asked for."""
+        values: dict[str, Any] = self.model_dump(exclude={"create_repository"})
+        for field in ("ports", "volumes", "stateful_services"):
+            values[field] = tuple(values[field])
+        return ProjectDraft(**values)
+
+
+class ProjectPatch(Asked):
+    """Fields to change; a field that is left out stays, null clears it."""
+
+    repository: str | None = said("compose: a repository kept here.", "shop", default=None)
+    url: str | None = said(
+        "compose: URL of a repository elsewhere. Another host drops the old one's credential.",
+        "https://git.example/team/shop.git",
+        default=None,
+    )
+    branch: str | None = said("compose: the branch that is followed.", "release/2", default=None)
+    compose_path: str | None = said(
+        "compose: path of the compose file.", "compose.yaml", default=None
+    )
+    image: str | None = said("image: the image that is followed.", IMAGE, default=None)
+    ports: list[str] | None = said("image: ports.", ["8080:80"], default=None)
+    volumes: list[str] | None = said("image: named volumes.", ["data:/var/lib/app"], default=None)
+    expose_service: str | None = said("compose: service reached from outside.", "web", default=None)
+    expose_port: int | None = said("compose: its port.", 8080, default=None)
+    stateful_services: list[str] | None = said("compose: never pinned.", ["db"], default=None)
+    auto_deploy: bool | None = said(
+        "Whether triggers deploy it by themselves.", False, default=None
+    )
+
+    def change(self) -> dict[str, str | int | bool | tuple[str, ...] | None]:
+        """Return the fields that were given."""
+        given = {field: getattr(self, field) for field in self.model_fields_set}
+        return {
+            field: tuple(value) if isinstance(value, list) else value
+            for field, value in given.items()
+        }
+
+
+class LiveBody(Answer):
+    """What was verified last."""
+
+    deployment: int = said("Its deployment.", 42)
+    commit: str | None = said("Its commit; null without a repository.", SHA)
+    images: dict[str, str] = said("Image as followed, and the digest behind it.", {IMAGE: DIGEST})
+    since: datetime | None = said("Since when it is live.", AT)
+
+    @classmethod
+    def of(cls, live: Deployment | None) -> Self | None:
+        """Return the body of ``live``."""
+        if live is None:
+            return None
+        revision = live.target_revision
+        return cls(
+            deployment=live.id,
+            commit=revision.commit.text if revision.commit else None,
+            images={image: digest.text for image, digest in revision.images.items()},
+            since=live.finished_at,
+        )
+
+
+class SourceBody(Answer):
+    """Where the revisions of a compose project come from."""
+
+    kind: str = said("hosted or external.", "external")
+    url: str | None = said(
+        "external: the URL, without credentials.", "https://git.example/team/shop.git"
+    )
+    repository: str | None = said("hosted: the repository kept here.", "shop")
+    branch: str = said("The branch that is followed.", "main")
+
+    @classmethod
+    def of(cls, source: Source | None) -> Self | None:
+        """Return the body of ``source``."""
+        match source:
+            case HostedSource(repository, branch):
+                return cls(kind="hosted", url=None, repository=repository, branch=str(branch))
+            case ExternalSource(url, branch):
+                return cls(kind="external", url=str(url), repository=None, branch=str(branch))
+            case None:
+                return None
+
+
+class SourceErrorBody(Answer):
+    """Why the last look at the source failed."""
+
+    code: str = said("Stable code.", "source-denied")
+    message: str = said("The same in a sentence.", "git.example refused our credentials (401)")
+
+
+class SummaryBody(Answer):
+    """A project and where it stands."""
+
+    name: str = said("Its name.", "shop")
+    kind: ProjectKind = said("What it is made of.", "compose")
+    auto_deploy: bool = said("Whether triggers deploy it by themselves.", True)
+    state: StandingCode = said("Where it stands, in one word.", "in-sync")
+    state_text: str = said("The same in a sentence.", "deployment 42 runs, and nothing moved since")
+    live: LiveBody | None = said("What was verified last; null before the first.", None)
+    tracked_commit: str | None = said("Commit that was last acted on.", SHA)
+    source: SourceBody | None = said(
+        "Where its revisions come from; null without a repository.", None
+    )
+    image: str | None = said("The image that an image project follows.", IMAGE)
+    looked_at: datetime | None = said("When the source was last looked at.", AT)
+    next_look_at: datetime | None = said("When it is looked at again.", AT)
+    source_error: SourceErrorBody | None = said(
+        "Why the last look failed; null if it did not.", None
+    )
+
+    @classmethod
+    def of(cls, summary: ProjectSummary) -> "SummaryBody":
+        """Return the body of ``summary``."""
+        return SummaryBody(**_summary_values(summary))
+
+
+def _summary_values(summary: ProjectSummary) -> dict[str, Any]:
+    project, state, health = summary.project, summary.state, summary.health
+    error = health.error
+    return {
+        "name": project.name,
+        "kind": project.kind,
+        "auto_deploy": project.auto_deploy,
+        "state": summary.standing,
+        "state_text": summary.text,
+        "live": LiveBody.of(state.live),
+        "tracked_commit": state.tracked_commit.text if state.tracked_commit else None,
+        "source": SourceBody.of(project.source),
+        "image": str(project.image) if project.image else None,
+        "looked_at": health.looked_at,
+        "next_look_at": health.next_look_at,
+        "source_error": SourceErrorBody(code=error.code, message=error.message) if error else None,
+    }
+
+
+class QuarantineBody(Answer):
+    """A revision that was rolled back, and is not tried again by itself."""
+
+    commit: str | None = said("Its commit.", SHA)
+    images: dict[str, str] = said("Its images.", {IMAGE: DIGEST})
+    deployment: int = said("The deployment that was rolled back.", 43)
+    since: datetime = said("Since when.", AT)
+    reason: str = said("Why.", "web: container 3f2a ended (exit status 1)")
+
+    @classmethod
+    def of(cls, quarantine: Quarantine) -> Self:
+        """Return the body of ``quarantine``."""
+        revision = quarantine.revision
+        return cls(
+            commit=revision.commit.text if revision.commit else None,
+            images={image: digest.text for image, digest in revision.images.items()},
+            deployment=quarantine.deployment,
+            since=quarantine.since,
+            reason=quarantine.reason,
+        )
+
+
+class ProjectBody(SummaryBody):
+    """A project in full: its declaration and what is known of it."""
+
+    compose_path: str | None = said("compose: path of the compose file.", "compose.yaml")
+    ports: list[str] = said("image: its ports.", ["8080:80"])
+    volumes: list[str] = said("image: its named volumes.", ["data:/var/lib/app"])
+    expose_service: str | None = said("compose: service reached from outside.", "web")
+    expose_port: int | None = said("compose: its port.", 8080)
+    stateful_services: list[str] = said("compose: services that are never pinned.", ["db"])
+    generation: int = said("Grows with each edit of what would run.", 3)
+    created_at: datetime = said("When it was declared.", AT)
+    updated_at: datetime = said("When its declaration changed last.", AT)
+    queued: int | None = said("The deployment that waits.", 44)
+    running: int | None = said("The deployment that is under way.", 43)
+    quarantined: list[QuarantineBody] = said("Revisions that were rolled back.", [])
+    auto_deploy_refused: str | None = said(
+        "Why auto-deploy can't be switched on.", "a domain_only project has nothing to deploy"
+    )
+    restorable: list[int] = said("Deployments that can be gone back to, newest first.", [42, 40])
+    notes: list[str] | None = said(
+        "What a change did besides, or what still stands in the way.",
+        ["the credential bound to https://old.example was dropped"],
+        default=None,
+    )
+
+    @classmethod
+    def in_full(
+        cls,
+        summary: ProjectSummary,
+        restorable: list[DeploymentId],
+        notes: tuple[str, ...] | None = None,
+    ) -> Self:
+        """Return the body of ``summary`` with the declaration."""
+        project, state = summary.project, summary.state
+        refused = project.kind is ProjectKind.DOMAIN_ONLY
+        return cls(
+            **_summary_values(summary),
+            compose_path=project.compose_path if project.kind is ProjectKind.COMPOSE else None,
+            ports=list(project.container.ports),
+            volumes=list(project.container.volumes),
+            expose_service=project.expose_service,
+            expose_port=project.expose_port,
+            stateful_services=list(project.stateful_services),
+            generation=project.generation,
+            created_at=project.created_at,
+            updated_at=project.updated_at,
+            queued=state.queued.id if state.queued else None,
+            running=state.running.id if state.running else None,
+            quarantined=[QuarantineBody.of(one) for one in state.quarantined],
+            auto_deploy_refused="a domain_only project has nothing to deploy" if refused else None,
+            restorable=list(restorable),
+            notes=None if notes is None else list(notes),
+        )
+
+
+class ProjectList(Answer):
+    """All projects, by name."""
+
+    items: list[SummaryBody] = said("The projects.", [])
+
+
+class ExplainedReasonBody(Answer):
+    """One fact that explains."""
+
+    code: str = said("Stable code.", "master-switch-off")
+    text: str = said(
+        "The same in a sentence.", "the master switch was turned off by alice (incident)"
+    )
+    at: datetime | None = said("When it was so.", AT)
+    evidence: dict[str, str] = said("What was seen.", {"host": "git.example"})
+
+
+class WhyBody(Answer):
+    """Why a project did or did not deploy."""
+
+    project: str = said("The project.", "shop")
+    verdict: str = said(
+        "The answer in a sentence.", "the source moved, but the master switch is off"
+    )
+    reasons: list[ExplainedReasonBody] = said("What the answer rests on.", [])
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> Self:
+        """Return the body of ``explanation``."""
+        return cls(
+            project=explanation.project,
+            verdict=explanation.verdict,
+            reasons=[
+                ExplainedReasonBody(
+                    code=reason.code, text=reason.text, at=reason.at, evidence=dict(reason.evidence)
+                )
+                for reason in explanation.reasons
+            ],
+        )
+
+
+class LiftedBody(Answer):
+    """How many quarantines were lifted."""
+
+    lifted: int = said("How many there were.", 1)
+
+
+class LookingBody(Answer):
+    """The project is being looked at."""
+
+    looking: bool = said("Always true.", True)

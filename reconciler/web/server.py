@@ -1,0 +1,207 @@
+"""Serving: one process, one loop, two listeners, and an orderly end."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from anyio import to_thread
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from reconciler.adapters.listeners import Listener, listen_tcp, listen_unix, peer_uid
+from reconciler.web.asgi import create_web
+from reconciler.web.auth import PEER, keep_admin_token
+from reconciler.web.facade import Application
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = logging.getLogger("reconciler.web")
+
+_THREADS = 24
+_CONNECTIONS = 512
+_KEEP_ALIVE_SECONDS = 30
+_LAST_ANSWERS_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the daemon listens."""
+
+    url: str  #: ``http://host:port``; empty without a TCP listener
+    socket: Path
+    new_token_file: Path | None  #: where the administrator's token was written just now
+
+
+def serve(application: Application, *, on_listening: Callable[[Addresses], None]) -> int:
+    """Run the daemon until a signal ends it; return the exit status.
+
+    The first SIGTERM or SIGINT drains: health and readiness answer 503 from that moment, running
+    deployments get their grace, then the listeners close. The second ends the process at once,
+    which loses nothing: the next start goes on from what is recorded.
+
+    Args:
+        application: the wired daemon, not yet started.
+        on_listening: called once, when requests are answered.
+
+    Raises:
+        PreconditionFailed: an address is taken.
+        ReconcilerError: the daemon could not start.
+    """
+    import uvloop  # the tests of other modules need not load it
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Serving(application, on_listening).run())
+
+
+class _Serving:
+    """One life of the listeners."""
+
+    def __init__(self, application: Application, on_listening: Callable[[Addresses], None]) -> None:
+        self._application = application
+        self._on_listening = on_listening
+        self._servers: list[_Server] = []
+        self._draining = False
+        self._failure: Exception | None = None
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        app = create_web(self._application)
+        socket_path = self._application.config.socket
+        tasks, url = self._listen(app)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number, loop, app)
+        try:
+            await self._announce(url, socket_path)
+            threading.Thread(
+                target=self._start_daemon, args=(loop, app), name="start", daemon=True
+            ).start()
+            await asyncio.gather(*tasks)
+        finally:
+            socket_path.unlink(missing_ok=True)
+        if self._failure:
+            raise self._failure
+        return 0
+
+    def _listen(self, app: "FastAPI") -> tuple[list[asyncio.Task[None]], str]:
+        config = self._application.config
+        sockets: list[tuple[Listener, type[HttpToolsProtocol]]]
+        sockets = [(listen_unix(config.socket), UnixProtocol)]
+        url = ""
+        if config.listen is not None:
+            listener = listen_tcp(config.listen.host, config.listen.port)
+            host, port = listener.getsockname()[:2]
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            sockets.append((listener, HttpToolsProtocol))
+        tasks = []
+        for listener, protocol in sockets:
+            server = _Server(_uvicorn_config(app, protocol))
+            self._servers.append(server)
+            tasks.append(asyncio.create_task(server.serve(sockets=[listener])))
+        return tasks, url
+
+    async def _announce(self, url: str, socket_path: Path) -> None:
+        application = self._application
+        token_file = application.config.token_file
+        made = await to_thread.run_sync(
+            keep_admin_token, application.store, token_file, application.clock.now()
+        )
+        for server in self._servers:
+            await server.listening.wait()
+        self._on_listening(Addresses(url, socket_path, token_file if made else None))
+
+    def _start_daemon(self, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
+        """Start the loops and workers while requests are answered already."""
+        try:
+            self._application.daemon.start()
+        except Exception as error:  # noqa: BLE001  raised again where the process ends
+            self._failure = error
+            loop.call_soon_threadsafe(self._close, app)
+
+    def _on_signal(self, number: int, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
+        if self._draining:
+            log.warning("stopping at once: a second signal came")
+            logging.shutdown()
+            os._exit(128 + number)
+        self._draining = True
+        log.info("shutting down: %s came", signal.Signals(number).name)
+        threading.Thread(target=self._drain, args=(loop, app), name="drain", daemon=True).start()
+
+    def _drain(self, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
+        try:
+            self._application.daemon.drain()
+        except Exception:
+            log.exception("draining failed")
+        finally:
+            loop.call_soon_threadsafe(self._close, app)
+
+    def _close(self, app: "FastAPI") -> None:
+        """End the streams, then the listeners, each after the answers that it owes."""
+        app.state.followers.stop()
+        for server in self._servers:
+            server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: there are two of it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[Listener] | None = None) -> None:
+        """Begin to accept connections, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class UnixProtocol(HttpToolsProtocol):
+    """HTTP over the unix socket: every request carries who opened the connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn
+        """Ask the kernel who is at the other end."""
+        super().connection_made(transport)
+        uid = peer_uid(transport.get_extra_info("socket").fileno())
+        self.app: Any = _From(self.app, f"local:{uid}")
+
+
+class _From:
+    """Stamps who is at the other end. No header can: it is not one."""
+
+    def __init__(self, app: "ASGIApp", peer: str) -> None:
+        self._app = app
+        self._peer = peer
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        scope[PEER] = self._peer
+        await self._app(scope, receive, send)
+
+
+def _uvicorn_config(app: "FastAPI", protocol: type[HttpToolsProtocol]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )
