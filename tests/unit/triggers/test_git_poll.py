@@ -1,0 +1,137 @@
+"""Looks at external sources: when they are due, and what becomes of the answers."""
+
+from datetime import timedelta
+
+import pytest
+
+from reconciler.domain.errors import SourceThrottled, SourceUnreachable
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.store.sql_store import SqlStore
+from reconciler.testing import ManualClock
+from reconciler.triggers.git_poll import GitPoll
+from reconciler.triggers.lanes import Lanes
+from tests.unit.triggers.conftest import A, Sources, add_project, external
+
+MINUTE = timedelta(minutes=1)
+
+
+class Poller:
+    """A poller whose looks are waited for."""
+
+    def __init__(self, store: SqlStore, clock: ManualClock, sources: Sources) -> None:
+        self.tips: list[tuple[str, CommitSha, CommitSha | None]] = []
+        self.bugs: list[str] = []
+        self.lanes = Lanes("test", at_once=4, per_host=2, suspects_at_once=2)
+        self.store = store
+        self.poll = GitPoll(
+            store,
+            sources,  # type: ignore[arg-type]
+            clock,
+            self.lanes,
+            lambda name, tip, tracked: self.tips.append((name, tip, tracked)),
+            lambda what, _: self.bugs.append(what),
+            lambda: 0.5,
+        )
+
+    def tick(self) -> int:
+        started = self.poll.tick(MINUTE)
+        assert self.lanes.join(5)
+        self.poll.record()
+        return started
+
+
+@pytest.fixture
+def poller(store: SqlStore, clock: ManualClock, sources: Sources) -> Poller:
+    return Poller(store, clock, sources)
+
+
+def test_each_source_is_asked_once_an_interval(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """A new project is due at once, and then a minute later."""
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = A
+    assert poller.tick() == 1
+    assert poller.tips == [("web", A, None)]
+    assert poller.tick() == 0
+    clock.advance(MINUTE)
+    assert poller.tick() == 1
+    health = poller.store.get_health(ProjectName("web"))
+    assert (health.observed, health.failures, health.branch_gone) == (A, 0, False)
+    assert health.looked_at == clock.now()
+
+
+def test_a_failing_source_backs_off_and_keeps_what_was_seen(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """The last good look stays known; a good answer ends the trouble."""
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = A
+    poller.tick()
+    sources.tips["git.example"] = SourceUnreachable("git.example: 503")
+    waits = []
+    for _ in range(3):
+        clock.advance(timedelta(hours=1))
+        assert poller.tick() == 1
+        health = poller.store.get_health(ProjectName("web"))
+        assert health.next_look_at is not None
+        waits.append(health.next_look_at - clock.now())
+    assert waits == [2 * MINUTE, 4 * MINUTE, 8 * MINUTE]
+    health = poller.store.get_health(ProjectName("web"))
+    assert health.observed == A
+    assert health.error is not None
+    assert health.error.code == "source-unreachable"
+    sources.tips["git.example"] = A
+    clock.advance(timedelta(hours=1))
+    poller.tick()
+    assert poller.store.get_health(ProjectName("web")).failures == 0
+
+
+def test_a_server_that_asks_for_peace_gets_it(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """Retry-After wins over a shorter backoff."""
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = SourceThrottled("slow down", timedelta(minutes=30))
+    poller.tick()
+    health = poller.store.get_health(ProjectName("web"))
+    assert health.next_look_at == clock.now() + timedelta(minutes=30)
+
+
+def test_a_branch_that_is_gone_is_no_deployment(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """It is a state of its own, which ends when the branch is back."""
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = None
+    poller.tick()
+    assert poller.tips == []
+    assert poller.store.get_health(ProjectName("web")).branch_gone
+    sources.tips["git.example"] = A
+    clock.advance(MINUTE)
+    poller.tick()
+    assert not poller.store.get_health(ProjectName("web")).branch_gone
+    assert poller.tips == [("web", A, None)]
+
+
+def test_a_bug_in_one_look_stops_no_other(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """It is told, and the project is due again when its claim runs out."""
+    add_project(poller.store, clock, "bad", external("bad.example"))
+    add_project(poller.store, clock, "good", external("good.example"))
+    sources.tips |= {"bad.example": ZeroDivisionError(), "good.example": A}
+    assert poller.tick() == 2
+    assert poller.tips == [("good", A, None)]
+    assert poller.bugs == ["looking at the source of bad"]
+    clock.advance(3 * MINUTE)
+    assert poller.tick() == 2
+
+
+def test_a_project_that_is_off_is_not_asked_about(poller: Poller, clock: ManualClock) -> None:
+    """Its server is left alone."""
+    project = add_project(poller.store, clock, "web", external("git.example"))
+    from dataclasses import replace
+
+    poller.store.update_project(replace(project, auto_deploy=False))
+    assert poller.tick() == 0

@@ -1,0 +1,173 @@
+"""Looks at registries: one per distinct image, and what is compared with what."""
+
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from reconciler.adapters.compose_file import RuamelComposeReader
+from reconciler.domain.errors import InvalidComposeFile, SourceUnreachable
+from reconciler.domain.project import ProjectKind
+from reconciler.domain.references import Digest, ImageReference, ProjectName
+from reconciler.domain.revision import Revision
+from reconciler.domain.secret import Secret
+from reconciler.store.sql_store import SqlStore
+from reconciler.testing import ManualClock, digest_of
+from reconciler.triggers.compose_images import ComposeImages
+from reconciler.triggers.image_watch import ImageWatch
+from reconciler.triggers.lanes import Lanes
+from tests.unit.triggers.conftest import A, B, Sources, add_project, external, hosted
+
+SHARED = "registry.example/team/shared:1"
+FILE = b"services:\n  web:\n    image: registry.example/team/shared:1\n"
+
+
+class Watcher:
+    """A watcher whose results are collected."""
+
+    def __init__(self, store: SqlStore, clock: ManualClock, sources: Sources) -> None:
+        self.store = store
+        self.clock = clock
+        self.seen: dict[str, Mapping[str, Digest]] = {}
+        self.followed: dict[str, Collection[str]] = {}
+        self.troubles: list[tuple[str, Exception]] = []
+        self.silent: set[str] = set()
+        self.watch = ImageWatch(
+            store,
+            sources,  # type: ignore[arg-type]
+            ComposeImages(store, sources, sources, RuamelComposeReader()),  # type: ignore[arg-type]
+            clock,
+            Lanes("test", at_once=4, per_host=4, suspects_at_once=1),
+            self._see,
+            lambda what, error: self.troubles.append((what, error)),
+            lambda: self.silent,
+        )
+
+    def _see(
+        self, name: ProjectName, followed: Collection[str], seen: Mapping[str, Digest]
+    ) -> None:
+        self.followed[name] = followed
+        self.seen[name] = seen
+
+    def track(self, name: str, commit: object) -> None:
+        with self.store.transaction() as transaction:
+            transaction.track(ProjectName(name), Revision(commit))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def watcher(store: SqlStore, clock: ManualClock, sources: Sources) -> Watcher:
+    return Watcher(store, clock, sources)
+
+
+def test_an_image_of_many_projects_is_asked_for_once(watcher: Watcher, sources: Sources) -> None:
+    """Ten projects, one image: one look-up a tick, and ten comparisons."""
+    sources.files[A] = {"compose.yaml": FILE}
+    sources.digests[SHARED] = digest_of("one")
+    for number in range(10):
+        add_project(watcher.store, watcher.clock, f"web-{number}", hosted(f"web-{number}"))
+        watcher.track(f"web-{number}", A)
+    assert watcher.watch.tick() == 1
+    assert sources.asked.count(SHARED) == 1
+    assert watcher.seen == {f"web-{n}": {SHARED: digest_of("one")} for n in range(10)}
+
+
+def test_a_compose_file_is_read_once_per_commit(watcher: Watcher, sources: Sources) -> None:
+    """Not once per tick; a new commit is read again."""
+    sources.files |= {A: {"compose.yaml": FILE}, B: {"compose.yaml": FILE}}
+    sources.digests[SHARED] = digest_of("one")
+    add_project(watcher.store, watcher.clock, "web", external("git.example"))
+    watcher.track("web", A)
+    for _ in range(3):
+        watcher.watch.tick()
+    reads = [asked for asked in sources.asked if "git.example" in asked]
+    assert len(reads) == 1
+    watcher.track("web", B)
+    watcher.watch.tick()
+    assert len([asked for asked in sources.asked if "git.example" in asked]) == 2
+
+
+def test_variables_come_from_the_project_and_its_dotenv_file(
+    watcher: Watcher, sources: Sources
+) -> None:
+    """The project's own win; what nobody sets is shown as unwatched."""
+    sources.files[A] = {
+        "compose.yaml": (
+            b"services:\n"
+            b"  a: {image: 'registry.example/${NAME}:${TAG:-1}'}\n"
+            b"  b: {image: 'registry.example/${OTHER}:1'}\n"
+            b"  c: {image: 'registry.example/${MISSING}:1'}\n"
+        ),
+        ".env": b"NAME=from-file\nOTHER=from-file\n",
+    }
+    for image in ("registry.example/from-project:1", "registry.example/from-file:1"):
+        sources.digests[image] = digest_of(image)
+    add_project(watcher.store, watcher.clock, "web", hosted("web"))
+    watcher.track("web", A)
+    watcher.store.put_secret(
+        ProjectName("web"),
+        "variable:NAME",
+        Secret.of("from-project"),
+        bound_to="",
+        username="",
+        now=watcher.clock.now(),
+    )
+    watcher.watch.tick()
+    assert list(watcher.followed["web"]) == [
+        "registry.example/from-project:1",
+        "registry.example/from-file:1",
+    ]
+    unwatched = [one for one in watcher.store.get_images(ProjectName("web")) if one.digest is None]
+    assert [(one.image, one.unwatched_because) for one in unwatched] == [
+        ("registry.example/${MISSING}:1", "variable MISSING is not set")
+    ]
+
+
+def test_a_failed_look_up_keeps_the_digest_and_says_so(watcher: Watcher, sources: Sources) -> None:
+    """It is not among what was seen, so it can't count as a change."""
+    sources.files[A] = {"compose.yaml": FILE}
+    sources.digests[SHARED] = digest_of("one")
+    add_project(watcher.store, watcher.clock, "web", hosted("web"))
+    watcher.track("web", A)
+    watcher.watch.tick()
+    sources.digests[SHARED] = SourceUnreachable("registry.example: 500")
+    watcher.watch.tick()
+    assert watcher.seen["web"] == {}
+    image = watcher.store.get_images(ProjectName("web"))[0]
+    assert image.digest == digest_of("one")
+    assert image.error is not None
+
+
+def test_a_silent_registry_is_not_asked(watcher: Watcher, sources: Sources) -> None:
+    """Its images are left as they are until it answers the probe."""
+    sources.files[A] = {"compose.yaml": FILE}
+    add_project(watcher.store, watcher.clock, "web", hosted("web"))
+    watcher.track("web", A)
+    watcher.silent.add("registry.example")
+    assert watcher.watch.tick() == 0
+    assert SHARED not in sources.asked
+
+
+def test_a_broken_compose_file_is_its_own_projects_trouble(
+    watcher: Watcher, sources: Sources
+) -> None:
+    """The others are watched all the same."""
+    sources.files |= {A: {"compose.yaml": b"services: {}\n"}, B: {"compose.yaml": FILE}}
+    sources.digests[SHARED] = digest_of("one")
+    for name, commit in (("bad", A), ("good", B)):
+        add_project(watcher.store, watcher.clock, name, hosted(name))
+        watcher.track(name, commit)
+    watcher.watch.tick()
+    assert watcher.seen["good"] == {SHARED: digest_of("one")}
+    assert [type(error) for _, error in watcher.troubles] == [InvalidComposeFile]
+
+
+def test_an_image_project_has_no_file_to_read(watcher: Watcher, sources: Sources) -> None:
+    """Its one image is watched by its declaration."""
+    from dataclasses import replace
+
+    sources.digests[SHARED] = digest_of("one")
+    project = add_project(watcher.store, watcher.clock, "web", None)
+    image = replace(project, kind=ProjectKind.IMAGE, image=ImageReference.parse(SHARED))
+    watcher.store.remove_project(project.name)
+    watcher.store.create_project(image)
+    watcher.watch.tick()
+    assert watcher.seen["web"] == {SHARED: digest_of("one")}

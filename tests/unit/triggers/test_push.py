@@ -1,0 +1,99 @@
+"""Pushes to hosted repositories: the branch is read again, whatever the push says."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from reconciler.domain.references import BranchName, CommitSha, ProjectName
+from reconciler.store.sql_store import SqlStore
+from reconciler.testing import ManualClock
+from reconciler.triggers.push import HostedPushes
+from tests.unit.triggers.conftest import A, B, add_project, hosted
+
+APP = ProjectName("app")
+
+
+@dataclass
+class Tips:
+    """Where branches stand."""
+
+    at: CommitSha | None = None
+    acted: list[tuple[str, CommitSha]] = field(default_factory=list)
+
+    def tip(self, name: ProjectName, branch: BranchName) -> CommitSha | None:
+        return self.at
+
+    def act(self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None) -> str:
+        self.acted.append((name, tip))
+        return f"admitted: {tip.short}"
+
+
+@pytest.fixture
+def tips() -> Tips:
+    return Tips(A)
+
+
+@pytest.fixture
+def pushes(store: SqlStore, clock: ManualClock, tips: Tips) -> HostedPushes:
+    return HostedPushes(store, tips, clock, tips.act)  # type: ignore[arg-type]
+
+
+def test_every_follower_of_the_branch_is_told(
+    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """Two projects on one repository both look; the pusher reads what came of it."""
+    for name in ("one", "two"):
+        add_project(store, clock, name, hosted("app"))
+    assert pushes.receive(APP, {"refs/heads/main"}) == [
+        "one: admitted: aaaaaaaa",
+        "two: admitted: aaaaaaaa",
+    ]
+    assert store.get_health(ProjectName("one")).observed == A
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        pytest.param("refs/heads/other", id="another-branch"),
+        pytest.param("refs/tags/main", id="a-tag-of-that-name"),
+        pytest.param("refs/heads/main-2", id="a-longer-name"),
+        pytest.param("refs/heads/a/refs/heads/main", id="a-nested-name"),
+    ],
+)
+def test_what_nobody_follows_moves_nothing(
+    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips, ref: str
+) -> None:
+    """Refs are compared whole, and the pusher is told why nothing happens."""
+    add_project(store, clock, "web", hosted("app"))
+    assert pushes.receive(APP, {ref})[0].startswith("no project follows")
+    assert tips.acted == []
+
+
+def test_a_deleted_branch_deploys_nothing(
+    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """It is shown as gone; what runs stays."""
+    add_project(store, clock, "web", hosted("app"))
+    tips.at = None
+    assert "is gone" in pushes.receive(APP, {"refs/heads/main"})[0]
+    assert tips.acted == []
+    assert store.get_health(ProjectName("web")).branch_gone
+
+
+def test_pushes_that_nobody_announced_are_found(
+    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """At the start and every interval all branches are compared; only what moved is acted on."""
+    add_project(store, clock, "web", hosted("app"))
+    pushes.look_at_all(timedelta(minutes=1))
+    assert tips.acted == [("web", A)]
+    with store.transaction() as transaction:
+        from reconciler.domain.revision import Revision
+
+        transaction.track(ProjectName("web"), Revision(A))
+    pushes.look_at_all(timedelta(minutes=1))
+    assert len(tips.acted) == 1
+    tips.at = B
+    pushes.look_at_all(timedelta(minutes=1))
+    assert tips.acted[-1] == ("web", B)
