@@ -72,7 +72,8 @@ class Loop:
 
     def join(self, seconds: float) -> bool:
         """Wait for the pass that runs; False if it takes longer."""
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def health(self) -> LoopHealth:
