@@ -40,7 +40,8 @@ MANIFEST_TYPES = (
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 #: Answers to a HEAD that say nothing about the image, but about HEAD.
 _HEAD_UNKNOWN = frozenset({400, 405, 501})
-_SCHEMA_1 = "manifest.v1+"
+#: Old registries convert to it what they don't know; its digest is not the image's.
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
 #: Docker Hub's API lives under another name than its images' (distribution/reference).
 _HUB_API = "registry-1.docker.io"
 _MOST_CLIENTS = 4096
@@ -138,7 +139,7 @@ class OrasRegistry:
         head = self._ask_manifest(client, image, "HEAD", deadline)
         if head.status_code == 200:
             digest = _digest_in(head)
-            if digest is not None and _SCHEMA_1 not in head.headers.get("Content-Type", ""):
+            if digest is not None and not _is_schema_1(head):
                 return digest
         elif head.status_code not in _HEAD_UNKNOWN:
             raise self._refusal(str(image), head)
@@ -216,6 +217,10 @@ def _digest_in(answer: "requests.Response") -> Digest | None:
         return Digest.parse(answer.headers.get("Docker-Content-Digest", ""))
     except InvalidReference:
         return None
+
+
+def _is_schema_1(answer: "requests.Response") -> bool:
+    return answer.headers.get("Content-Type", "").lower().startswith(_SCHEMA_1)
 
 
 def _digest_of(image: ImageReference, answer: "requests.Response") -> Digest:

@@ -83,7 +83,9 @@ def error_of(host: str, error: Exception) -> SourceError:
         return SourceProtocolError(
             f"{host}: its answer is not HTTP: {_innermost(chain)}", host=host
         )
-    if any(isinstance(cause, _TOO_LATE) for cause in chain):
+    # urllib3 counts every connection that can't be made among its time-outs.
+    late = [cause for cause in chain if not isinstance(cause, NewConnectionError)]
+    if any(isinstance(cause, _TOO_LATE) for cause in late):
         return SourceUnreachable(f"{host} did not answer in time", host=host)
     return SourceUnreachable(f"{host} can't be reached: {_innermost(chain)}", host=host)
 

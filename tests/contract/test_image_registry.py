@@ -26,6 +26,7 @@ from tests.parts.registry import (
     USERNAME,
     Registry,
 )
+from tests.parts.waiting import eventually
 
 pytestmark = pytest.mark.needs_registry
 
@@ -83,6 +84,20 @@ def test_the_digest_of_many_architectures_is_the_indexs(
         assert str(digest) not in images.values()
         seen.add(digest)
     assert len(seen) == 2
+
+
+def test_a_look_up_is_no_pull(server: Registry, registry: ImageRegistry) -> None:
+    """Docker Hub counts each GET of a manifest: where HEAD says it all, there is none."""
+    server.push_manifest("team/counted", "main", "counted")
+    registry.digest(image(server, "team/counted:main"))
+    registry.digest(image(server, "team/counted:main"))
+    target = "/v2/team/counted/manifests/main"
+
+    def methods() -> list[str]:
+        return [each.method for each in server.requests() if each.target == target]
+
+    eventually(lambda: methods().count("HEAD") >= 2, what="the registry logged both look-ups")
+    assert set(methods()) == {"PUT", "HEAD"}
 
 
 def test_the_references_own_digest_plays_no_part(server: Registry, registry: ImageRegistry) -> None:
