@@ -211,7 +211,9 @@ def set_up_logs(
     sink.setFormatter(_Json(redactor) if style == "json" else _Text(redactor))
     root = logging.getLogger()
     root.handlers[:] = [sink]
-    root.setLevel(level.upper())
+    # What libraries do is of interest when something is wrong, or to whoever looks for it.
+    root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.getLogger("reconciler").setLevel(level.upper())
     logging.captureWarnings(True)
 
 

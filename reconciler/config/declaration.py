@@ -240,6 +240,11 @@ class Config:
     warnings: tuple[str, ...] = ()  #: what is allowed and perhaps not meant
 
     @property
+    def database_file(self) -> Path:
+        """Where the embedded database is, unless ``database_url`` names another one."""
+        return self.data_folder / "state.db"
+
+    @property
     def token_file(self) -> Path:
         """Where the first start leaves the administrator's token."""
         return self.data_folder / "admin-token"

@@ -1,0 +1,250 @@
+"""The daemon's API over HTTP. The one module of the command line that opens connections."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import typer
+
+from reconciler.cli.failure import CommandFailed, ExitStatus
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from reconciler.config import Api
+
+JsonObject = dict[str, object]
+
+_STATUS_OF_ANSWER = {
+    400: ExitStatus.INVALID,
+    401: ExitStatus.DENIED,
+    403: ExitStatus.DENIED,
+    404: ExitStatus.NOT_FOUND,
+    413: ExitStatus.INVALID,
+    415: ExitStatus.INVALID,
+    421: ExitStatus.DENIED,
+    422: ExitStatus.INVALID,
+    429: ExitStatus.TRY_AGAIN,
+    502: ExitStatus.TRY_AGAIN,
+    503: ExitStatus.TRY_AGAIN,
+    504: ExitStatus.TRY_AGAIN,
+}
+
+
+class Disconnected(Exception):
+    """A followed log went quiet or broke off; asking again goes on where it stopped."""
+
+
+def connect(context: typer.Context) -> "Client":
+    """Return a client of the daemon that the command's options and the environment name."""
+    from reconciler.config import find_api
+
+    url = context.find_root().obj
+    return Client(find_api(url if isinstance(url, str) else ""))
+
+
+class Client:
+    """One daemon. Every method raises ``CommandFailed`` when it does not get what it asked for."""
+
+    def __init__(self, api: "Api") -> None:
+        import httpx2  # heavy; `--help` does without it
+
+        if api.url and not api.url.startswith(("http://", "https://")):
+            raise CommandFailed(
+                f"{api.url!r} is no URL", "it begins with https:// or http://", ExitStatus.USAGE
+            )
+        self._api = api
+        try:
+            self._http = httpx2.Client(
+                base_url=api.url or "http://localhost",
+                transport=httpx2.HTTPTransport(uds=str(api.socket)) if api.socket else None,
+                headers={"Authorization": f"Bearer {api.token.reveal()}"} if api.token else {},
+                timeout=httpx2.Timeout(30, connect=5),
+                # A proxy gets to see nothing but an encrypted tunnel.
+                trust_env=api.url.startswith("https://"),
+            )
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise CommandFailed(f"{api.url!r} is no URL", status=ExitStatus.USAGE) from error
+
+    @property
+    def where(self) -> str:
+        """The socket or URL, for messages."""
+        return self._api.url or str(self._api.socket)
+
+    def get(self, path: str, **query: str | int | None) -> JsonObject:
+        """Return the object at ``path``, a path below the root; unset parameters are left out."""
+        given = {name: value for name, value in query.items() if value not in {None, ""}}
+        return self.send("GET", path, query=given)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> JsonObject:
+        """Send ``body`` as JSON, and return the object of the answer; empty for none."""
+        import httpx2
+
+        try:
+            answer = self._http.request(method, path, json=body, params=dict(query or {}))
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        return self._read(answer)
+
+    def follow_log(self, deployment: int, after: int, quiet_seconds: float) -> Iterator[JsonObject]:
+        """Yield lines with a number over ``after`` as they come; returns at the log's end.
+
+        Raises:
+            Disconnected: nothing came for ``quiet_seconds``, or the connection broke.
+        """
+        import httpx2
+
+        path = at("deployments", str(deployment), "log")
+        try:
+            with self._http.stream(
+                "GET",
+                path,
+                params={"after": after},
+                headers={"Accept": "text/event-stream"},
+                timeout=httpx2.Timeout(quiet_seconds, connect=5),
+            ) as answer:
+                if answer.status_code != httpx2.codes.OK:
+                    answer.read()
+                    self._read(answer)
+                if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise self._not_understood()
+                for event, data in parse_events(answer.iter_lines()):
+                    if event == "end":
+                        return
+                    yield self._parse(data)
+        except httpx2.HTTPError as error:
+            raise Disconnected from error
+        raise Disconnected
+
+    def _read(self, answer: "httpx2.Response") -> JsonObject:
+        if answer.is_redirect:
+            target = answer.headers.get("location", "")
+            raise CommandFailed(f"{self.where} sends us to {target!r}", "give that URL with --url")
+        if answer.is_error:
+            raise self._refusal(answer)
+        if not answer.content:
+            return {}
+        return self._parse(answer.text)
+
+    def _parse(self, text: str) -> JsonObject:
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._not_understood() from error
+        if not isinstance(parsed, dict):
+            raise self._not_understood()
+        return parsed
+
+    def _refusal(self, answer: "httpx2.Response") -> CommandFailed:
+        status = _STATUS_OF_ANSWER.get(answer.status_code, ExitStatus.ERROR)
+        try:
+            problem = answer.json()
+        except (ValueError, RecursionError):
+            problem = None
+        if not isinstance(problem, dict):
+            return CommandFailed(f"{self.where} answered {answer.status_code}", "", status)
+        return CommandFailed(
+            _detail(problem) or f"{self.where} answered {answer.status_code}",
+            str(problem.get("remedy") or "") or self._remedy(answer.status_code),
+            status,
+            answer=answer.status_code,
+            code=str(problem.get("code") or ""),
+        )
+
+    def _remedy(self, status: int) -> str:
+        if status == 401:
+            return (
+                "set RECONCILER_TOKEN to a token of this daemon; `reconciler token add` makes one"
+            )
+        return ""
+
+    def _not_understood(self) -> CommandFailed:
+        return CommandFailed(
+            f"the answer of {self.where} can't be understood", "is it a reconciler of this version?"
+        )
+
+    def _unreachable(self, error: Exception) -> CommandFailed:
+        if self._api.socket and _is_closed_to_us(self._api.socket):
+            return CommandFailed(
+                f"{self._api.socket} may not be opened by this user",
+                "be the user that runs the daemon, or set RECONCILER_URL and RECONCILER_TOKEN",
+                ExitStatus.DENIED,
+            )
+        late = "it does not answer in time" if isinstance(error, TimeoutError) else str(error)
+        reason = late if self._api.url else "nothing listens there"
+        return CommandFailed(
+            f"the daemon can't be reached at {self.where} ({reason})",
+            "start it with `reconciler serve`",
+            ExitStatus.UNREACHABLE,
+        )
+
+
+def at(*parts: str) -> str:
+    """Return the path of what ``parts`` name below the API's root, each part quoted.
+
+    Raises:
+        CommandFailed: a part that can't be a name.
+    """
+    for part in parts:
+        if part in {"", ".", ".."}:
+            raise CommandFailed(f"{part!r} is no name", status=ExitStatus.USAGE)
+    return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def items_of(answer: JsonObject) -> list[JsonObject]:
+    """Return the objects of a list that the API gave; anything else in it is left out."""
+    items = answer.get("items")
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def parse_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield (event, data) of a stream of server-sent events.
+
+    Source: HTML standard, 9.2.6 Interpreting an event stream.
+    """
+    event, data = "message", list[str]()
+    for line in lines:
+        if not line:
+            if data:
+                yield event, "\n".join(data)
+            event, data = "message", []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "event":
+            event = value
+        elif name == "data":
+            data.append(value)
+
+
+def _detail(problem: Mapping[str, object]) -> str:
+    several = problem.get("problems")
+    if isinstance(several, list) and several:
+        parts = [part for part in several if isinstance(part, dict)]
+        return "; ".join(_with_field(part.get("field"), part.get("detail")) for part in parts)
+    return str(problem.get("detail") or problem.get("title") or "")
+
+
+def _with_field(field: object, detail: object) -> str:
+    text = str(detail)
+    return text if not field or text.startswith(f"{field}:") else f"{field}: {text}"
+
+
+def _is_closed_to_us(socket: Path) -> bool:
+    try:
+        socket.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    import os
+
+    return not os.access(socket, os.W_OK)

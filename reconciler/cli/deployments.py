@@ -1,0 +1,181 @@
+"""``reconciler deploy``, ``deployments``, ``logs``, ``rollback`` and ``quarantine``."""
+
+import typer
+
+from reconciler.cli import show
+from reconciler.cli.client import Client, JsonObject, at, connect, items_of
+from reconciler.cli.failure import CommandFailed, ExitStatus
+from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, TIMEOUT, WAIT, examples, new_family
+from reconciler.cli.watching import line_of, number_of, say_end, watch
+
+quarantine = new_family("Revisions that were rolled back, and are not tried again by themselves.")
+
+#: Conflicts that are no answer of the gate.
+_NO_REFUSAL = {"conflict", "already-exists"}
+
+
+def deploy(
+    context: typer.Context,
+    name: str = PROJECT,
+    commit: str | None = typer.Option(
+        None, "--commit", metavar="SHA", help="Full commit.  [default: the branch's tip]"
+    ),
+    force: bool = typer.Option(
+        False, "--force", help="Even if it is live already, or was rolled back before."
+    ),
+    reason: str = typer.Option("", "--reason", metavar="TEXT", help="Kept with the deployment."),
+    wait: bool = WAIT,
+    timeout: float | None = TIMEOUT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Deploy a project now.
+
+    It runs whether or not auto-deploy and the master switch are on.
+
+    Exit status with --wait: 0 deployed, 10 refused, 11 failed, 12 rolled back, 13 a person has to
+    look, 14 superseded or withdrawn, 15 not ended within --timeout. Ctrl-C stops waiting; the
+    deployment goes on.
+    """
+    body: dict[str, object] = {}
+    if commit:
+        body["commit"] = commit
+    if force:
+        body["force"] = True
+    if reason:
+        body["reason"] = reason
+    client = connect(context)
+    deployment = _ask(client, at("projects", name, "deployments"), body)
+    _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def rollback(
+    context: typer.Context,
+    name: str = PROJECT,
+    to: int | None = typer.Option(
+        None, "--to", metavar="ID", help="Deployment to go back to.  [default: the one before]"
+    ),
+    wait: bool = WAIT,
+    timeout: float | None = TIMEOUT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Bring back an earlier deployment.
+
+    It takes what is kept here: neither git server nor registry is needed. `reconciler project
+    show` lists what can be restored. Exit status as of `reconciler deploy`.
+    """
+    client = connect(context)
+    deployment = _ask(client, at("projects", name, "rollback"), {"to": to} if to else {})
+    _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def deployments(
+    context: typer.Context,
+    name: str | None = typer.Argument(
+        None, metavar="[PROJECT]", help="Of one project only.", show_default=False
+    ),
+    status: str | None = typer.Option(None, "--status", help="Only these, e.g. failed."),
+    limit: int = LIMIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """List deployments, newest first."""
+    answer = connect(context).get(at("deployments"), project=name, status=status, limit=limit)
+    if as_json:
+        show.as_json(answer)
+        return
+    show.table(
+        ("ID", "PROJECT", "STATUS", "COMMIT", "CREATED", "CAUSE", "ERROR"),
+        (
+            (
+                show.styled(show.word(item, "id"), "bold"),
+                show.word(item, "project"),
+                show.word(item, "status"),
+                show.short(item, "revision", "commit"),
+                show.ago(item, "created_at"),
+                _cause_of(item),
+                show.word(item, "error", "message"),
+            )
+            for item in items_of(answer)
+        ),
+        empty="no deployments yet",
+    )
+
+
+def logs(
+    context: typer.Context,
+    subject: str = typer.Argument(
+        ..., metavar="ID|PROJECT", help="A deployment, or a project's newest.", show_default=False
+    ),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on until it has ended."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show the output of a deployment."""
+    client = connect(context)
+    deployment = _find(client, subject)
+    if follow and not as_json:
+        raise typer.Exit(watch(client, deployment, None))
+    after, items = 0, list[JsonObject]()
+    while page := items_of(
+        client.get(at("deployments", str(number_of(deployment)), "log"), after=after)
+    ):
+        items += page
+        last = page[-1].get("number")
+        if not isinstance(last, int) or last <= after:
+            break
+        after = last
+    if as_json:
+        show.as_json({"items": items, "finished": bool(deployment.get("finished_at"))})
+        return
+    out = show.console()
+    for line in items:
+        out.print(line_of(line))
+    say_end(deployment)
+
+
+@quarantine.command("lift", epilog=examples("reconciler quarantine lift shop"))
+def lift(context: typer.Context, name: str = PROJECT) -> None:
+    """Let a project's rolled-back revisions deploy by themselves again."""
+    answer = connect(context).send("DELETE", at("projects", name, "quarantine"))
+    show.say(f"lifted: {show.word(answer, 'lifted') or '0'} of {name}")
+
+
+def _ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
+    try:
+        return client.send("POST", path, body)
+    except CommandFailed as failure:
+        if failure.answer == 409 and failure.code not in _NO_REFUSAL:
+            failure.status = ExitStatus.REFUSED
+        raise
+
+
+def _go_on(
+    client: Client, deployment: JsonObject, *, wait: bool, timeout: float | None, as_json: bool
+) -> None:
+    number = number_of(deployment)
+    if as_json and not wait:
+        show.as_json(deployment)
+        return
+    if not wait:
+        show.say(f"deployment {number} of {show.word(deployment, 'project')} is asked for")
+        show.note(f"follow it: reconciler logs {number} -f")
+        return
+    raise typer.Exit(watch(client, deployment, timeout))
+
+
+def _find(client: Client, subject: str) -> JsonObject:
+    """Return the deployment with this number, or the newest of the project of this name."""
+    if subject.isascii() and subject.isdigit():
+        return client.get(at("deployments", subject))
+    newest = items_of(client.get(at("projects", subject, "deployments"), limit=1))
+    if not newest:
+        raise CommandFailed(
+            f"{subject} was never deployed", f"`reconciler why {subject}`", ExitStatus.NOT_FOUND
+        )
+    return newest[0]
+
+
+def _cause_of(item: JsonObject) -> str:
+    causes = item.get("causes")
+    first = causes[0] if isinstance(causes, list) and causes else None
+    detail = show.word(first, "detail") or show.word(first, "actor")
+    more = f" (+{len(causes) - 1})" if isinstance(causes, list) and len(causes) > 1 else ""
+    return f"{show.word(first, 'trigger')}: {detail}{more}" if first else ""

@@ -1,0 +1,44 @@
+"""How a command fails: one line, what helps, and an exit status that scripts can tell apart."""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What a command ends with. From 64 on as sysexits(3) has them."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    REFUSED = 10  #: this and the next: of a deployment
+    FAILED = 11
+    ROLLED_BACK = 12
+    NEEDS_OPERATOR = 13
+    REPLACED = 14  #: superseded or withdrawn before it changed anything
+    TIMED_OUT = 15
+    INVALID = 65
+    NOT_FOUND = 66
+    UNREACHABLE = 69
+    TRY_AGAIN = 75
+    DENIED = 77
+    CONFIG = 78
+    INTERRUPTED = 130
+
+
+class CommandFailed(Exception):
+    """What ends a command, for the terminal: ``error: message; remedy``."""
+
+    def __init__(
+        self,
+        message: str,
+        remedy: str = "",
+        status: ExitStatus = ExitStatus.ERROR,
+        *,
+        answer: int | None = None,
+        code: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.status = status
+        self.answer = answer  #: HTTP status, where the daemon said no
+        self.code = code  #: of that answer

@@ -1,0 +1,163 @@
+"""The command line: which commands there are, and how each way of failing looks."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from reconciler import __version__
+from reconciler.cli import daemon, deployments, projects, show, switches
+from reconciler.cli.client import connect
+from reconciler.cli.failure import CommandFailed, ExitStatus
+from reconciler.cli.family import AS_JSON, examples, new_family
+from reconciler.cli.projects import project
+from reconciler.cli.repositories import repo
+from reconciler.cli.secrets import secret
+from reconciler.cli.status import status
+from reconciler.cli.switches import switch
+from reconciler.cli.tokens import token
+from reconciler.domain.errors import ConfigError
+
+_HELP = """Deploy what a git branch and its image tags say: verified, or rolled back.
+
+It talks to the daemon on this machine through its unix socket, or to another one at --url (or
+RECONCILER_URL) with the token in RECONCILER_TOKEN.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status. Whatever goes wrong is one line on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        ended = build()(given, standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `… | head` has what it wanted. What is left in the buffer has nowhere to go.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until the process ends
+        return ExitStatus.OK
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last boundary: a terminal gets no traceback
+        return _say_failure(error)
+    return ended if isinstance(ended, int) else ExitStatus.OK
+
+
+def _say_failure(error: Exception) -> int:
+    match error:
+        case CommandFailed():
+            show.fail("; ".join(part for part in (error.message, error.remedy) if part))
+            return error.status
+        case ConfigError():
+            for problem in error.problems:
+                show.fail(problem)
+            return ExitStatus.CONFIG
+        case typer.TyperException():
+            path = getattr(getattr(error, "ctx", None), "command_path", "reconciler")
+            show.fail(f"{error.format_message().rstrip('.')}; `{path} --help` shows how")
+            return error.exit_code
+    show.fail(f"this is a bug in reconciler: {type(error).__name__}: {error}")
+    return ExitStatus.ERROR
+
+
+def build() -> typer.Typer:
+    """Return the whole command line."""
+    app = new_family(
+        _HELP,
+        examples(
+            "reconciler serve",
+            "reconciler project add shop --repo shop --expose-service web --expose-port 8080",
+            "reconciler project enable shop",
+            "reconciler status",
+            "reconciler why shop",
+        ),
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for command, name, lines in _COMMANDS:
+        app.command(name, epilog=examples(*lines))(command)
+    for name, family in _FAMILIES:
+        app.add_typer(family, name=name)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    url: str = typer.Option(
+        "", "--url", envvar="RECONCILER_URL", help="Daemon to talk to; its token: RECONCILER_TOKEN."
+    ),
+) -> None:
+    context.obj = url
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(ExitStatus.USAGE)
+
+
+def version(context: typer.Context, as_json: bool = AS_JSON) -> None:
+    """Show the versions of this command and of the daemon."""
+    try:
+        answer = connect(context).get("/api/version")
+    except (CommandFailed, ConfigError) as failure:
+        answer, note = {}, str(failure)
+    else:
+        note = ""
+    if as_json:
+        show.as_json({"client": __version__, "daemon": answer or None})
+        return
+    show.say(f"reconciler {__version__}")
+    if answer:
+        since = show.ago(answer, "started_at")
+        show.say(f"daemon {show.word(answer, 'version')}, started {since}")
+    else:
+        show.note(note)
+
+
+_FAMILIES = (
+    ("project", project),
+    ("secret", secret),
+    ("repo", repo),
+    ("token", token),
+    ("switch", switch),
+    ("quarantine", deployments.quarantine),
+)
+
+_COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
+    (
+        daemon.serve,
+        "serve",
+        ("reconciler serve", "reconciler serve --config /etc/reconciler/config.toml"),
+    ),
+    (daemon.check_config, "check-config", ("reconciler check-config --config config.toml",)),
+    (daemon.backup, "backup", ("reconciler backup /var/backups/reconciler.db",)),
+    (daemon.restore, "restore", ("reconciler restore /var/backups/reconciler.db",)),
+    (status, "status", ("reconciler status", "reconciler status --json")),
+    (projects.why, "why", ("reconciler why shop",)),
+    (
+        deployments.deploy,
+        "deploy",
+        (
+            "reconciler deploy shop --wait",
+            "reconciler deploy shop --commit 1f2e3d4c5b6a798081920a1b2c3d4e5f60718293",
+            "reconciler deploy shop --force --reason 'the disk was full' --wait --timeout 600",
+        ),
+    ),
+    (
+        deployments.deployments,
+        "deployments",
+        ("reconciler deployments", "reconciler deployments shop --status failed --json"),
+    ),
+    (deployments.logs, "logs", ("reconciler logs shop -f", "reconciler logs 12")),
+    (
+        deployments.rollback,
+        "rollback",
+        ("reconciler rollback shop --wait", "reconciler rollback shop --to 11"),
+    ),
+    (
+        switches.settings,
+        "settings",
+        (
+            "reconciler settings",
+            "reconciler settings auto_deploy_poll_interval_seconds 30 --reason 'release day'",
+        ),
+    ),
+    (version, "version", ("reconciler version",)),
+)

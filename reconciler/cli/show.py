@@ -1,0 +1,159 @@
+"""What a terminal gets to see: tables that line up, colours where there are any, spoken times."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reconciler.log import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+#: Output that is no terminal has no width; tables take what they need.
+_WIDE = 100_000
+
+_STYLES = {
+    **dict.fromkeys(("deployed", "in-sync", "ready", "ok", "on"), "green"),
+    **dict.fromkeys(("failed", "needs-operator", "failing", "branch-gone"), "red"),
+    **dict.fromkeys(("rolled-back", "quarantined", "held", "draining"), "yellow"),
+    **dict.fromkeys(("queued", "running", "deploying", "starting"), "cyan"),
+    **dict.fromkeys(
+        ("off", "superseded", "withdrawn", "never-deployed", "nothing-to-deploy"), "dim"
+    ),
+}
+
+
+def console(*, error: bool = False) -> "Console":
+    """Return a console on stdout or stderr; nothing in what it prints is markup."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    return Console(
+        file=stream,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
+        width=None if stream.isatty() else _WIDE,
+    )
+
+
+def pick(value: object, *path: str) -> object:
+    """Return what is at ``path`` within objects; None where there is nothing."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def word(value: object, *path: str) -> str:
+    """Return what is at ``path`` as one line that is safe to show; empty for nothing."""
+    found = pick(value, *path)
+    if found is None:
+        return ""
+    if isinstance(found, bool):
+        return "yes" if found else "no"
+    return plain(found if isinstance(found, str) else json.dumps(found))
+
+
+def words(value: object, *path: str) -> str:
+    """Return a list at ``path`` with commas between."""
+    found = pick(value, *path)
+    return ", ".join(word(item) for item in found) if isinstance(found, list) else ""
+
+
+def short(value: object, *path: str) -> str:
+    """Return a commit or digest at ``path`` as short as people say it."""
+    return word(value, *path).removeprefix("sha256:")[:8]
+
+
+def styled(text: str, style: str) -> "Text":
+    """Return ``text`` in ``style``, made safe to show."""
+    from rich.text import Text
+
+    return Text(plain(text), style=style)
+
+
+def _cell(value: "str | Text") -> "Text":
+    """Return a cell; text that names a state has that state's colour."""
+    return styled(value, _STYLES.get(value, "")) if isinstance(value, str) else value
+
+
+def ago(value: object, *path: str, now: datetime | None = None) -> str:
+    """Return an instant of the API as ``3 min ago`` or ``in 40 s``; empty for none."""
+    text = word(value, *path)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if at.tzinfo is None:
+        return text
+    seconds = ((now or datetime.now(UTC)) - at).total_seconds()
+    return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+def span(seconds: float) -> str:
+    """Return a duration in its largest fitting unit: ``40 s``, ``3 min``, ``5 h``, ``2 days``."""
+    for limit, unit_seconds, unit in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit_seconds:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence["str | Text"]], empty: str = "") -> None:
+    """Print rows below their headings; ``empty`` where there are none."""
+    from rich.table import Table
+
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    if not cells:
+        note(empty or "nothing yet")
+        return
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in cells:
+        made.add_row(*row)
+    _print_without_trailing_space(made)
+
+
+def facts(pairs: Iterable[tuple[str, "str | Text"]]) -> None:
+    """Print ``name  value`` lines that line up; those without a value are left out."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        if value:
+            made.add_row(name, _cell(value))
+    _print_without_trailing_space(made)
+
+
+def _print_without_trailing_space(made: object) -> None:
+    out = console()
+    with out.capture() as captured:
+        out.print(made, soft_wrap=False)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    out.file.write("".join(f"{line}\n" for line in lines))
+
+
+def say(text: str, style: str = "") -> None:
+    """Print one line on stdout."""
+    console().print(styled(text, style))
+
+
+def note(text: str) -> None:
+    """Print one line for people on stderr, so that stdout stays data."""
+    console(error=True).print(styled(text, "dim"))
+
+
+def fail(text: str) -> None:
+    """Print the one line of an error."""
+    console(error=True).print(styled(f"error: {text}", "red"))
+
+
+def as_json(value: object) -> None:
+    """Print what the API said. Escaped to ASCII: no terminal takes orders from it."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")

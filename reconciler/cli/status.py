@@ -1,0 +1,89 @@
+"""``reconciler status``: everything on one screen."""
+
+from collections.abc import Iterator
+
+import typer
+
+from reconciler.cli import show
+from reconciler.cli.client import JsonObject, at, connect
+from reconciler.cli.family import AS_JSON
+from reconciler.cli.projects import show_projects
+
+
+def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
+    """Show what the daemon sees and does."""
+    answer = connect(context).get(at("status"))
+    if as_json:
+        show.as_json(answer)
+        return
+    show.facts(
+        (
+            ("daemon", show.word(answer, "state")),
+            (
+                "",
+                f"version {show.word(answer, 'version')}, started {show.ago(answer, 'started_at')}",
+            ),
+            ("master switch", _switch(answer)),
+            ("docker", _engine(answer)),
+            *(("registry", line) for line in _registries(answer)),
+            *(("loop", show.styled(line, "red")) for line in _late_loops(answer)),
+            ("projects", _counts(answer)),
+        )
+    )
+    projects = _objects(answer, "projects")
+    if projects:
+        show.say("")
+        show_projects(projects)
+    else:
+        show.note("no projects yet; `reconciler project add --help` shows how")
+
+
+def _objects(answer: JsonObject, name: str) -> list[JsonObject]:
+    found = answer.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _switch(answer: JsonObject) -> str:
+    switch = show.pick(answer, "master_switch")
+    if emergency := show.word(switch, "emergency_file"):
+        return f"off: the emergency file {emergency} is there"
+    if show.pick(switch, "enabled"):
+        return "on"
+    who = show.word(switch, "changed_by")
+    reason = show.word(switch, "reason")
+    when = show.ago(switch, "changed_at")
+    return f"off, {when} by {who}{f' ({reason})' if reason else ''}: nothing deploys by itself"
+
+
+def _engine(answer: JsonObject) -> str:
+    if show.pick(answer, "engine", "ok"):
+        return show.word(answer, "engine", "version") or "ok"
+    return f"containers can't be deployed: {show.word(answer, 'engine', 'error')}"
+
+
+def _registries(answer: JsonObject) -> Iterator[str]:
+    for item in _objects(answer, "registries"):
+        host = show.word(item, "host")
+        if cooling := show.ago(item, "cooling_until"):
+            yield f"{host} asked to be left alone, next look {cooling}"
+        elif item.get("reachable") is False:
+            yield f"{host} can't be reached, its images are not watched: {show.word(item, 'error')}"
+        else:
+            yield f"{host} ok"
+
+
+def _late_loops(answer: JsonObject) -> Iterator[str]:
+    for item in _objects(answer, "loops"):
+        if item.get("ok") is False:
+            yield f"{show.word(item, 'name')} is late by {show.word(item, 'late_seconds')} s"
+
+
+def _counts(answer: JsonObject) -> str:
+    counts = answer.get("counts")
+    if not isinstance(counts, dict):
+        return ""
+    return ", ".join(
+        f"{show.word(count)} {name.replace('_', ' ')}"
+        for name, count in counts.items()
+        if count and name != "projects"
+    )
