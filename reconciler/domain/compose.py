@@ -1,7 +1,7 @@
 """What we read in a compose file: its services and the images they follow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.domain.errors import InvalidReference
@@ -80,13 +80,10 @@ def followed_images(
         if image is None:
             continue
         earlier = found.get(image.text)
-        if earlier and (earlier.reference is not None or image.reference is None):
-            image = FollowedImage(
-                earlier.text,
-                (*earlier.services, service.name),
-                earlier.reference,
-                earlier.unwatched_because,
-            )
+        if earlier and (earlier.reference is None) is (image.reference is None):
+            image = replace(earlier, services=(*earlier.services, service.name))
+        elif earlier and earlier.reference:
+            image = earlier  # who follows it is named, not who only uses it
         found[image.text] = image
     return tuple(found.values())
 

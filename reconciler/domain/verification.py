@@ -90,6 +90,8 @@ def judge(prepared: PreparedRevision, seen: Sequence[Observation], window: Windo
     unhealthy container, a long-running service that finished. Good once every service was well
     for its whole window. Undecided until then, and bad when the timeout is over.
     """
+    if not prepared.services:
+        return Judgement(Verdict.BAD, ("there is no service to verify",))
     latest = seen[-1]
     problems = [
         problem for service in prepared.services for problem in _problems(service, seen, window)
@@ -106,13 +108,18 @@ def judge(prepared: PreparedRevision, seen: Sequence[Observation], window: Windo
 
 
 def _of(service: PlannedService, observation: Observation) -> list[ContainerSample]:
-    return [sample for sample in observation.containers if sample.service == service.name]
+    """Return the service's containers; one that is being removed is as good as gone."""
+    return [
+        sample
+        for sample in observation.containers
+        if sample.service == service.name and sample.state is not ContainerState.REMOVING
+    ]
 
 
 def _problems(
     service: PlannedService, seen: Sequence[Observation], window: Window
 ) -> Iterable[str]:
-    first = {sample.id: sample for sample in _of(service, seen[0])}
+    first = _first_looks(service, seen)
     for sample in _of(service, seen[-1]):
         name = f"{service.name}: container {sample.id[:12]}"
         status = "" if sample.exit_status is None else f" (exit status {sample.exit_status})"
@@ -134,8 +141,17 @@ def _problems(
         before = first.get(sample.id)
         if before and sample.restarts - before.restarts > window.restarts:
             yield f"{name} keeps restarting{status}"
-    if len(_of(service, seen[-1])) < len(first):
+    if len(_of(service, seen[-1])) < len(_of(service, seen[0])):
         yield f"{service.name}: a container vanished while it was watched"
+
+
+def _first_looks(
+    service: PlannedService, seen: Sequence[Observation]
+) -> dict[str, ContainerSample]:
+    """Return each container as it was when it was first seen: restarts before that don't count."""
+    return {
+        sample.id: sample for observation in reversed(seen) for sample in _of(service, observation)
+    }
 
 
 def _still_waiting(service: PlannedService, seen: Sequence[Observation], window: Window) -> str:

@@ -1,0 +1,81 @@
+"""Which images a compose file follows."""
+
+import pytest
+
+from reconciler.domain.compose import ComposeFile, ComposeService, followed_images
+from reconciler.domain.references import ServiceName
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def services(*images: str | None, **fields: object) -> ComposeFile:
+    names = ("one", "two", "three")
+    return ComposeFile(
+        tuple(
+            ComposeService(ServiceName(name), image, **fields)  # type: ignore[arg-type]
+            for name, image in zip(names, images, strict=False)
+        )
+    )
+
+
+def test_each_distinct_image_is_there_once_in_file_order() -> None:
+    """Two spellings of one image are one image, used by both services."""
+    found = followed_images(services("b:1", "a", "docker.io/library/b:1"), {})
+    assert [(image.text, image.services) for image in found] == [
+        ("docker.io/library/b:1", ("one", "three")),
+        ("docker.io/library/a:latest", ("two",)),
+    ]
+    assert all(image.reference for image in found)
+
+
+@pytest.mark.parametrize(
+    ("image", "because"),
+    [
+        pytest.param("a:${TAG}", "variable TAG is not set", id="variable"),
+        pytest.param("a:${TAG:?set it}", "variable TAG is not set", id="required-variable"),
+        pytest.param(f"a@{DIGEST}", "it is pinned by digest", id="digest"),
+        pytest.param(f"a:1@{DIGEST}", "it is pinned by digest", id="tag-and-digest"),
+        pytest.param("A:1", "it is not an image name", id="no-name"),
+        pytest.param("-x", "it is not an image name", id="option"),
+        pytest.param("a:" + "1" * 10_000, "it is not an image name", id="ten-kilobytes"),
+    ],
+)
+def test_an_image_that_is_not_followed_says_why(image: str, because: str) -> None:
+    """Each reason is one sentence's end for the page."""
+    (found,) = followed_images(services(image), {})
+    assert (found.reference, found.unwatched_because) == (None, because)
+
+
+def test_variables_of_the_project_are_resolved() -> None:
+    """Its own environment first, defaults after."""
+    (found,) = followed_images(services("a:${TAG:-1}"), {"TAG": "2"})
+    assert found.text == "docker.io/library/a:2"
+
+
+def test_a_service_without_an_image_is_left_out() -> None:
+    """It is only built; there is nothing to look up."""
+    assert followed_images(services(None, builds=True), {}) == ()
+
+
+def test_a_service_that_could_be_built_is_followed_like_any_other() -> None:
+    """Its image is pulled, never built here."""
+    (found,) = followed_images(services("a:1", builds=True), {})
+    assert found.reference is not None
+
+
+@pytest.mark.parametrize(
+    ("label", "stateful"),
+    [("true", True), ("True", True), ("false", False), ("yes", False), ("", False)],
+)
+def test_the_stateful_label_takes_true_only(label: str, stateful: bool) -> None:
+    """A service so labelled is neither watched nor pinned."""
+    (found,) = followed_images(services("a:1", labels={"reconciler.stateful": label}), {})
+    assert (found.reference is None) is stateful
+
+
+@pytest.mark.parametrize("stateful", ["one", "two"])
+def test_an_image_of_a_stateful_service_is_followed_for_another(stateful: str) -> None:
+    """One service that follows it is enough; those that do are named, in either order."""
+    (found,) = followed_images(services("a:1", "a:1"), {}, (ServiceName(stateful),))
+    assert found.reference is not None
+    assert found.services == tuple({"one", "two"} - {stateful})
