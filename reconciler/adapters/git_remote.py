@@ -19,7 +19,7 @@ from reconciler.ports import CommandRunner, GitCredentials
 DEFAULT_LIMIT = timedelta(seconds=30)
 
 
-class DulwichGitRemote:
+class DulwichRemote:
     """``GitRemote`` on dulwich. Threads may share it; connections are kept between calls.
 
     ``close`` ends what is kept. Nothing is read from the environment: no proxies, no credentials.

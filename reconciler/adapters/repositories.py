@@ -8,7 +8,12 @@ from tempfile import mkdtemp
 
 from reconciler.adapters.git_binary import Git
 from reconciler.adapters.git_files import read_files
-from reconciler.domain.errors import InvalidReference, NotFound, SourceProtocolError
+from reconciler.domain.errors import (
+    InvalidReference,
+    NotFound,
+    PreconditionFailed,
+    SourceProtocolError,
+)
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -165,6 +170,20 @@ class BareRepositories:
 
     def _path(self, name: ProjectName) -> Path:
         return self._folder / f"{name}.git"
+
+
+def find_hook() -> Path:
+    """Return the ``post-receive`` that came with us: in the package, or in a checkout's folder.
+
+    Raises:
+        PreconditionFailed: it is in neither; the installation is not whole.
+    """
+    package = Path(__file__).parents[1]
+    places = (package / "post-receive", package.parent / "packaging" / "post-receive")
+    for place in places:
+        if place.is_file():
+            return place
+    raise PreconditionFailed("post-receive is missing from the installation", path=str(places[0]))
 
 
 def _read_ref(repository: Path, ref: str) -> CommitSha | None:
