@@ -1,0 +1,87 @@
+"""The web in a process of its own, and clients for both of its listeners."""
+
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from tests.parts.child import Child
+
+ROOT = Path(__file__).parents[2]
+
+
+class WebDaemon:
+    """``tests.parts.web_daemon`` as a child, with its data in ``folder``."""
+
+    def __init__(self, folder: Path, *, hook: bool = True) -> None:
+        """Take a folder; without ``hook`` its repositories report no push by themselves."""
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if not hook:
+            (folder / "no-hook").touch()
+        self.child = Child(
+            [sys.executable, "-m", "tests.parts.web_daemon", folder],
+            log=folder / "daemon.log",
+            ready=(folder / "addresses.json").exists,
+            env={"PYTHONPATH": str(ROOT), "COVERAGE_PROCESS_START": ""},
+        )
+        self._clients: list[httpx2.Client] = []
+
+    def __enter__(self) -> Self:
+        (self.folder / "addresses.json").unlink(missing_ok=True)
+        self.child.__enter__()
+        addresses = json.loads((self.folder / "addresses.json").read_text())
+        self.url = str(addresses["url"])
+        self.socket = Path(addresses["socket"])
+        self.local = self._client(transport=httpx2.HTTPTransport(uds=str(self.socket)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        self.child.end(within=15)
+
+    @property
+    def port(self) -> int:
+        """The TCP listener's port."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def admin_token(self) -> str:
+        """The token that the first start wrote."""
+        return (self.folder / "data" / "admin-token").read_text().strip()
+
+    def remote(self, token: str | None = None, **headers: str) -> httpx2.Client:
+        """Return a client over TCP."""
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        return self._client(transport=httpx2.HTTPTransport(), headers=headers)
+
+    def make_token(self, name: str, scope: str) -> str:
+        """Return a new token for the API."""
+        answer = self.local.post("/api/v1/tokens", json={"name": name, "scope": scope})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+    def make_repository(self, name: str) -> str:
+        """Make a hosted repository; return a token that may push to it."""
+        assert self.local.post("/api/v1/repositories", json={"name": name}).status_code == 201
+        path = f"/api/v1/repositories/{name}/tokens"
+        return str(self.local.post(path, json={"name": f"push-{name}"}).json()["token"])
+
+    def _client(
+        self, *, transport: httpx2.BaseTransport, headers: dict[str, str] | None = None
+    ) -> httpx2.Client:
+        client = httpx2.Client(
+            base_url=self.url, transport=transport, headers=headers, timeout=20, trust_env=False
+        )
+        self._clients.append(client)
+        return client
