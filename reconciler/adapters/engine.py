@@ -150,6 +150,9 @@ class DockerEngine:
 
     def _ask(self, path: str, query: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         try:
+            # Asked first: a failed connect leaves its socket to the garbage collector.
+            if not self._socket.exists():
+                self._fail("is not there: is Docker installed and started?")
             with self._http.stream("GET", path, params=query) as answer:
                 body = bytearray()
                 for chunk in answer.iter_bytes():
@@ -159,8 +162,8 @@ class DockerEngine:
                 return answer.status_code, bytes(body)
         except httpx2.TimeoutException:
             self._fail("did not answer in time")
-        except httpx2.HTTPError as error:
-            self._fail(_why(self._socket, error))
+        except (httpx2.HTTPError, OSError) as error:
+            self._fail(_why(error))
 
     def _fail(self, problem: str) -> NoReturn:
         raise TargetUnreachable(f"the Docker engine at {self.host} {problem}", host=self.host)
@@ -177,13 +180,8 @@ def _socket_path(host: str) -> Path:
     return Path(path)
 
 
-def _why(socket: Path, error: httpx2.HTTPError) -> str:
+def _why(error: Exception) -> str:
     """Say in an operator's words why nobody answers."""
-    try:
-        if not socket.exists():
-            return "is not there: is Docker installed and started?"
-    except PermissionError:
-        return "can't be reached: permission denied"
     if "Permission denied" in str(error):
         return "can't be opened: permission denied; is this user in the group `docker`?"
     return f"does not answer: {str(error) or type(error).__name__}"

@@ -202,7 +202,7 @@ def test_yaml_like_noise_is_read_or_refused(text: str) -> None:
 
 # ── .env ──────────────────────────────────────────────────────────────────────────────────────
 
-#: What compose 2.26 makes of each; the integration suite holds this table against compose itself.
+#: What compose 2.26 makes of each; the integration suite asks compose itself.
 ENVIRONMENT_FILES = [
     pytest.param("A=b", {"A": "b"}, id="plain"),
     pytest.param("export A=b", {"A": "b"}, id="export"),

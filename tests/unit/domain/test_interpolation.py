@@ -10,7 +10,7 @@ from reconciler.domain.interpolation import Unresolved, interpolate
 
 ENVIRONMENT = {"TAG": "1.2", "EMPTY": "", "DOLLAR": "a$TAG", "BRACE": "}"}
 
-#: What compose 2.26 makes of each; the integration suite holds this table against compose itself.
+#: What compose 2.26 makes of each; the integration suite asks compose itself.
 RESOLVED = [
     pytest.param("app:1", "app:1", id="no-variable"),
     pytest.param("app:$TAG", "app:1.2", id="plain"),
