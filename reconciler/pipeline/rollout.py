@@ -14,6 +14,7 @@ roll-back  rolls back again
 ========== =========================================================================
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,13 +43,19 @@ from reconciler.domain.gate import Reason, ReasonCode, reasons_to_hold, reasons_
 from reconciler.domain.polling import time_until_next_attempt
 from reconciler.domain.project import Project, ProjectKind
 from reconciler.domain.verification import Observation, Verdict, Window, judge
+from reconciler.log import log_fields
 from reconciler.pipeline.journal import Journal, Redaction
 from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Claim, Clock, Store, Strategy, Work
 
 
+_log = logging.getLogger(__name__)
+
 #: Stage outcomes that are not why a deployment failed; empty: its worker died in it.
 _NO_FAILURE = frozenset({"", "ok", "interrupted"})
+
+#: Ends that need nobody's attention.
+_CALM = frozenset({Status.DEPLOYED, Status.SUPERSEDED, Status.WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +93,11 @@ class Rollout:
             ClaimLost: another worker has it now; nothing more was written.
             Interrupted: ``cancel`` was set; the next worker goes on from the recorded stage.
         """
-        try:
-            run = _Run(self, claim, journal, cancel)
-            run.to_the_end()
-        finally:
-            journal.flush()
+        with log_fields(project=claim.deployment.project, deployment=claim.deployment.id):
+            try:
+                _Run(self, claim, journal, cancel).to_the_end()
+            finally:
+                journal.flush()
 
 
 class _Run:
@@ -164,7 +171,8 @@ class _Run:
         """
         project = self._store.get_project(self._project.name)
         reasons: tuple[Reason, ...] = reasons_to_refuse(project)
-        if self._deployment.automatic:
+        # Read anew: a person may have asked for the same revision since it was claimed.
+        if self._store.get_deployment(self._deployment.id).automatic:
             reasons += reasons_to_hold(project, self._rollout.brakes(self._store.get_switch()))
         if prepared and not self._deployment.forced and self._deployment.restores is None:
             reasons += self._quarantined(prepared)
@@ -330,6 +338,7 @@ class _Run:
             outcome = "internal-error"
             raise
         finally:
+            _log.info("%s: %s", stage, outcome)
             ended = outcome
             self._insist(
                 lambda: self._store.end_stage(self._claim, stage, ended, self._clock.now())
@@ -353,6 +362,8 @@ class _Run:
                 quarantine=quarantine,
             )
         )
+        level = logging.INFO if status in _CALM else logging.WARNING
+        _log.log(level, "%s%s", status, f": {error.message}" if error else "")
 
     def _insist(self, write: Callable[[], None]) -> None:
         """Write, again and again while the store is out of reach: what happened must be recorded.

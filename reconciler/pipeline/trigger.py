@@ -5,6 +5,7 @@ so that two triggers at once, in two threads or two processes, give one deployme
 leaves either both or neither of 'noticed' and 'queued'.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +24,10 @@ from reconciler.domain.gate import MasterSwitch, Reason, ReasonCode
 from reconciler.domain.project import Project
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import ProjectState
+from reconciler.log import fields
 from reconciler.ports import DeploymentStore, Transaction, TriggerRecord
+
+_log = logging.getLogger(__name__)
 
 #: Adds the emergency file to what is recorded of the master switch.
 Brakes = Callable[[MasterSwitch], MasterSwitch]
@@ -69,6 +73,7 @@ def trigger_deployment(
                 at=now,
             )
         )
+    _say(request, result)
     return result
 
 
@@ -84,6 +89,26 @@ def _completed(request: Request, project: Project, state: ProjectState) -> Revis
     if request.cause.trigger in {Trigger.IMAGE_WATCH, Trigger.REGISTRY_EVENT}:
         commit = state.tracked_commit
     return replace(request.revision, commit=commit, generation=project.generation)
+
+
+def _say(request: Request, result: TriggerResult) -> None:
+    """Log what became of the request; one that is held comes back at every look, so quietly."""
+    level = logging.DEBUG if result.outcome == "held" else logging.INFO
+    because = "; ".join(reason.text for reason in result.reasons)
+    cause = request.cause
+    _log.log(
+        level,
+        "%s (%s): %s: %s",
+        cause.trigger,
+        cause.detail,
+        result.outcome,
+        because,
+        extra=fields(
+            project=request.project,
+            deployment=result.deployment.id if result.deployment else None,
+            actor=cause.actor,
+        ),
+    )
 
 
 def _carry_out(

@@ -65,8 +65,9 @@ class HostedPushes:
             if not isinstance(project.source, HostedSource) or not project.auto_deploy:
                 continue
             tip = self.repositories.tip(project.source.repository, project.source.branch)
-            looks.append(self._seen(project, tip, interval))
-            if project.name in states and tip not in {None, states[project.name].tracked_commit}:
+            tracked = states[project.name].tracked_commit if project.name in states else None
+            looks.append(self._seen(project, tip, tracked, interval))
+            if tip not in {None, tracked}:
                 self._look(project)
         self.store.record_polls(looks)
 
@@ -74,20 +75,27 @@ class HostedPushes:
         assert isinstance(project.source, HostedSource)  # noqa: S101  all callers asked
         with self._alone(project.name):
             tip = self.repositories.tip(project.source.repository, project.source.branch)
-            self.store.record_polls([self._seen(project, tip, timedelta(minutes=1))])
+            tracked = self.store.get_state(project.name).tracked_commit
+            self.store.record_polls([self._seen(project, tip, tracked, timedelta(minutes=1))])
             if tip is None:
                 return f"branch {project.source.branch} is gone; what runs stays as it is"
-            tracked = self.store.get_state(project.name).tracked_commit
             return self.act(project.name, tip, tracked)
 
-    def _seen(self, project: Project, tip: CommitSha | None, interval: timedelta) -> PollResult:
+    def _seen(
+        self,
+        project: Project,
+        tip: CommitSha | None,
+        tracked: CommitSha | None,
+        interval: timedelta,
+    ) -> PollResult:
         now = self.clock.now()
         health = SourceHealth(
             looked_at=now,
             next_look_at=now + interval,
             observed=tip,
             observed_at=now if tip else None,
-            branch_gone=tip is None,
+            # A branch that nobody pushed yet is not gone.
+            branch_gone=tip is None and tracked is not None,
         )
         return PollResult(project.name, health)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
+from reconciler.domain.revision import Revision
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
 from reconciler.triggers.push import HostedPushes
@@ -75,10 +76,24 @@ def test_a_deleted_branch_deploys_nothing(
 ) -> None:
     """It is shown as gone; what runs stays."""
     add_project(store, clock, "web", hosted("app"))
+    pushes.receive(APP, {"refs/heads/main"})
+    with store.transaction() as transaction:
+        transaction.track(ProjectName("web"), Revision(A))
+    tips.acted.clear()
     tips.at = None
     assert "is gone" in pushes.receive(APP, {"refs/heads/main"})[0]
     assert tips.acted == []
     assert store.get_health(ProjectName("web")).branch_gone
+
+
+def test_a_branch_that_nobody_pushed_yet_is_not_gone(
+    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """An empty repository is where everybody begins."""
+    add_project(store, clock, "web", hosted("app"))
+    tips.at = None
+    pushes.look_at_all(timedelta(minutes=1))
+    assert not store.get_health(ProjectName("web")).branch_gone
 
 
 def test_pushes_that_nobody_announced_are_found(
@@ -89,8 +104,6 @@ def test_pushes_that_nobody_announced_are_found(
     pushes.look_at_all(timedelta(minutes=1))
     assert tips.acted == [("web", A)]
     with store.transaction() as transaction:
-        from reconciler.domain.revision import Revision
-
         transaction.track(ProjectName("web"), Revision(A))
     pushes.look_at_all(timedelta(minutes=1))
     assert len(tips.acted) == 1
