@@ -48,7 +48,6 @@ from reconciler.pipeline.journal import Journal, Redaction
 from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Claim, Clock, Store, Strategy, Work
 
-
 _log = logging.getLogger(__name__)
 
 #: Stage outcomes that are not why a deployment failed; empty: its worker died in it.
