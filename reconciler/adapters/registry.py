@@ -27,7 +27,8 @@ from reconciler.ports import Clock, RegistryCredentials, RegistryStatus
 if TYPE_CHECKING:
     import requests
 
-    from reconciler.adapters.registry_client import Deadline, Endpoint, GuardedRegistry, Shared
+    from reconciler.adapters.registry_client import GuardedRegistry
+    from reconciler.adapters.registry_exchange import Deadline, Endpoint, Shared
 
 #: The digest depends on these and their order must not change: a registry converts to what is
 #: accepted. Indexes first, so that a multi-architecture image has one digest.
@@ -120,8 +121,10 @@ class OrasRegistry:
     def _probe(self, host: str) -> None:
         client = self._client(host, "", None)
         try:
-            deadline = client.shared.deadline()
-            answer = client.ask("GET", f"{client.endpoint.root}/v2/", {}, deadline)
+            deadline = client.exchange.shared.deadline()
+            answer = client.exchange.ask(
+                "GET", f"{client.exchange.endpoint.root}/v2/", {}, deadline
+            )
             if answer.status_code in {200, 401}:
                 return
             if answer.status_code == 404:
@@ -134,7 +137,7 @@ class OrasRegistry:
             raise
 
     def _look_up(self, image: ImageReference, client: "GuardedRegistry") -> Digest:
-        deadline = client.shared.deadline()
+        deadline = client.exchange.shared.deadline()
         # HEAD first: Docker Hub counts a GET as a pull, and a HEAD not.
         head = self._ask_manifest(client, image, "HEAD", deadline)
         if head.status_code == 200:
@@ -152,7 +155,7 @@ class OrasRegistry:
     def _ask_manifest(
         client: "GuardedRegistry", image: ImageReference, method: str, deadline: "Deadline"
     ) -> "requests.Response":
-        url = f"{client.endpoint.root}/v2/{image.repository}/manifests/{image.tag}"
+        url = f"{client.exchange.endpoint.root}/v2/{image.repository}/manifests/{image.tag}"
         return client.do_request(url, method, headers=_ACCEPT, deadline=deadline)
 
     def _refusal(self, subject: str, answer: "requests.Response") -> SourceError:
@@ -179,7 +182,7 @@ class OrasRegistry:
 
     def _connect(self) -> "Shared":
         # oras and requests take a fifth of a second to import: only who looks up images pays.
-        from reconciler.adapters.registry_client import Shared
+        from reconciler.adapters.registry_exchange import Shared
         from reconciler.adapters.registry_session import Limits, open_session
 
         limits = Limits(total=self._time_limit)
@@ -193,7 +196,7 @@ class OrasRegistry:
         )
 
     def _endpoint(self, host: str) -> "Endpoint":
-        from reconciler.adapters.registry_client import Endpoint
+        from reconciler.adapters.registry_exchange import Endpoint
 
         if host == DOCKER_HUB:
             return Endpoint(host, f"https://{_HUB_API}")

@@ -6,12 +6,7 @@ bodies of any size, and takes proxies and passwords from the environment and ``~
 
 import http.client
 import io
-import ipaddress
-import queue
-import socket
 import ssl
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,13 +17,12 @@ from typing import Any, cast
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import NewConnectionError
 
+from reconciler.adapters.addresses import is_public, may_be_server
+from reconciler.adapters.timed_connections import timed_pool_classes
 from reconciler.domain.errors import SourceError, SourceProtocolError, SourceUnreachable
 
-_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _CHUNK_BYTES = 65536
 _ERROR_BODY_BYTES = 16384
 
@@ -59,7 +53,7 @@ def open_session(
     # `identity`: the digest is of the manifest's own bytes, and nothing has to be decompressed.
     session.headers.update({"User-Agent": "reconciler", "Accept-Encoding": "identity"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    pools = _PUBLIC_POOLS if public_only else _POOLS
+    pools = timed_pool_classes(is_public if public_only else may_be_server)
     adapter = _BoundedAdapter(limits, _trust(ca_bundle), pools)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
@@ -141,7 +135,7 @@ class _BoundedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, ssl_context=self._trust, **options)
-        self.poolmanager.pool_classes_by_scheme = self._pools
+        self.poolmanager.pool_classes_by_scheme = dict(self._pools)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the connection's own context as it is: it verifies, and holds our authorities."""
@@ -181,146 +175,3 @@ def _read(response: requests.Response, limit: int) -> bytes:
                 f"{host} sent more than {limit} bytes", limit_bytes=str(limit)
             )
     return bytes(body[:limit])
-
-
-class _TimedResponse(http.client.HTTPResponse):
-    """Reads until the deadline: the time the socket was given is for all of the answer."""
-
-    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        self.fp.close()
-        deadline = time.monotonic() + (sock.gettimeout() or 0.0)
-        self.fp = io.BufferedReader(_TimedReader(sock, deadline))
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._socket = sock
-        self._file = sock.makefile("rb", buffering=0)
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._socket.settimeout(left)
-        return self._file.readinto(buffer)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-class _Connecting:
-    """Looks up and connects within one time limit, and never to where no registry can be."""
-
-    public_only = False
-
-    def _new_conn(self) -> socket.socket:
-        connection = cast("HTTPConnection", self)
-        deadline = time.monotonic() + float(cast("float", connection.timeout))
-        try:
-            addresses = _resolve(connection.host.strip("[]"), connection.port or 0, deadline)
-            if any(is_forbidden(address, public_only=self.public_only) for address in addresses):
-                raise OSError(f"it is at {', '.join(addresses)}, where we ask nothing")
-            return _connect(addresses, connection.port or 0, deadline)
-        except socket.gaierror as error:
-            raise NameResolutionError(connection.host, connection, error) from error
-        except TimeoutError as error:
-            raise ConnectTimeoutError(connection, "no connection in time") from error
-        except OSError as error:
-            raise NewConnectionError(connection, error.strerror or str(error)) from error
-
-
-class _HttpConnection(_Connecting, HTTPConnection):
-    response_class = _TimedResponse
-
-
-class _HttpsConnection(_Connecting, HTTPSConnection):
-    response_class = _TimedResponse
-
-
-class _PublicHttpConnection(_HttpConnection):
-    public_only = True
-
-
-class _PublicHttpsConnection(_HttpsConnection):
-    public_only = True
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-class _PublicHttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _PublicHttpConnection
-
-
-class _PublicHttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _PublicHttpsConnection
-
-
-_POOLS = {"http": _HttpPool, "https": _HttpsPool}
-_PUBLIC_POOLS = {"http": _PublicHttpPool, "https": _PublicHttpsPool}
-
-
-def _connect(addresses: list[str], port: int, deadline: float) -> socket.socket:
-    failure: OSError = OSError("it has no address")
-    for address in addresses:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        try:
-            connected = socket.create_connection((address, port), left)
-        except OSError as error:
-            failure = error
-        else:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connected
-    raise failure
-
-
-def _resolve(host: str, port: int, deadline: float) -> list[str]:
-    """Return the addresses of ``host``, in the resolver's order, each once."""
-    found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.put(list(dict.fromkeys(str(answer[4][0]) for answer in answers)))
-        except (OSError, UnicodeError) as error:
-            found.put(error if isinstance(error, OSError) else socket.gaierror(str(error)))
-
-    # The resolver knows no time limit of ours; a thread that it keeps is left behind.
-    threading.Thread(target=look_up, name="resolve", daemon=True).start()
-    try:
-        result = found.get(timeout=max(deadline - time.monotonic(), 0.001))
-    except queue.Empty:
-        raise TimeoutError from None
-    if isinstance(result, OSError):
-        raise result
-    return result
-
-
-def is_forbidden(address: str, *, public_only: bool = False) -> bool:
-    """Tell whether nothing may be asked there: metadata services, multicast, "any", embeddings."""
-    ip = _embedded(ipaddress.ip_address(address.partition("%")[0]))
-    if public_only:
-        return not ip.is_global or ip.is_multicast
-    return ip.is_link_local or ip.is_multicast or ip.is_unspecified
-
-
-def _embedded(ip: _IpAddress) -> _IpAddress:
-    """Return the IPv4 address that an IPv6 one stands for, or itself."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ip
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip

@@ -13,13 +13,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from reconciler.adapters.addresses import may_be_server
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,23 +40,58 @@ def timed_pool(*, ca_file: Path | None = None, hosts: int = 256, per_host: int =
     """
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     pool = PoolManager(num_pools=hosts, maxsize=per_host, block=False, ssl_context=context)
-    pool.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
+    pool.pool_classes_by_scheme = dict(timed_pool_classes())
     return pool
+
+
+def timed_pool_classes(
+    accepts: Callable[[str], bool] = may_be_server,
+) -> Mapping[str, type[HTTPConnectionPool]]:
+    """Return scheme → pool, for a ``PoolManager`` of one's own.
+
+    Args:
+        accepts: takes an address and tells whether to connect there. All of a host's addresses
+            have to be acceptable, and the ones that were asked about are the ones connected to.
+    """
+
+    class Connection(_TimedConnection):
+        accepts_address = staticmethod(accepts)
+
+    class TlsConnection(_TimedTlsConnection):
+        accepts_address = staticmethod(accepts)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = TlsConnection
+
+    return {"http": Pool, "https": TlsPool}
 
 
 class _TimedConnection(HTTPConnection):
     """A connection whose answers end in time. ``timeout`` is what is left of the whole call."""
 
+    accepts_address: Callable[[str], bool] = staticmethod(may_be_server)
+
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + _seconds(self.timeout)
         try:
-            return _connect(self._dns_host, self.port, ends)
+            addresses = _look_up(self._dns_host, self.port, ends)
+            self._check(addresses)
+            return _connect(self.host, addresses, ends)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
             raise ConnectTimeoutError(self, f"{self.host} can't be reached in time") from error
         except OSError as error:
             raise NewConnectionError(self, f"{error.strerror or error}") from error
+
+    def _check(self, addresses: list[_Address]) -> None:
+        """Raise OSError if one of ``addresses`` is none to connect to."""
+        refused = [host for *_, (host, *_) in addresses if not self.accepts_address(str(host))]
+        if refused:
+            raise OSError(f"{self.host} is at {refused[0]}, where we ask nothing")
 
     def getresponse(self) -> "HTTPResponse":  # type: ignore[override]  # as in urllib3 itself
         ends = time.monotonic() + _seconds(self.timeout)
@@ -64,14 +101,6 @@ class _TimedConnection(HTTPConnection):
 
 class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
     """The same over TLS; Python's own handshake keeps to the socket's timeout as a whole."""
-
-
-class _TimedPool(HTTPConnectionPool):
-    ConnectionCls = _TimedConnection
-
-
-class _TimedTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TimedTlsConnection
 
 
 class _TimedResponse(http.client.HTTPResponse):
@@ -110,10 +139,10 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
-def _connect(host: str, port: int, ends: float) -> socket.socket:
+def _connect(host: str, addresses: list[_Address], ends: float) -> socket.socket:
     """Try the host's addresses in turn; together they have until ``ends``."""
     failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in _look_up(host, port, ends):
+    for family, kind, protocol, _, address in addresses:
         left = ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -141,6 +170,9 @@ def _look_up(host: str, port: int, ends: float) -> list[_Address]:
             answers.put(list(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)))
         except OSError as error:
             answers.put(error)
+        except UnicodeError as error:
+            # A label of more than 63 characters, before any resolver was asked.
+            answers.put(socket.gaierror(f"not a name: {error}"))
 
     _start(ask)
     try:

@@ -369,9 +369,10 @@ class TestBounded:
         with pytest.raises(SourceUnreachable, match="refused"):
             registry.digest(image(f"127.0.0.1:{free_port()}"))
 
-    def test_a_name_that_does_not_resolve(self, registry: OrasRegistry) -> None:
+    @pytest.mark.parametrize("name", ["registry.invalid", f"{'a' * 64}.invalid"])
+    def test_a_name_that_does_not_resolve(self, registry: OrasRegistry, name: str) -> None:
         """The same for a host that is nowhere (RFC 6761 keeps ``.invalid`` that way)."""
-        self.seconds_until_refused(registry, "registry.invalid")
+        self.seconds_until_refused(registry, name)
 
     def test_something_that_is_not_http(self, registry: OrasRegistry) -> None:
         """An SSH server on the port is named as what it is not."""

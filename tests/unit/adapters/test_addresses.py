@@ -1,10 +1,10 @@
-"""Addresses that no registry, realm or redirect may lead to."""
+"""Addresses that no server of ours, realm or redirect may be at."""
 
 import pytest
 
-from reconciler.adapters.registry_session import is_forbidden
+from reconciler.adapters.addresses import is_public, may_be_server
 
-ALWAYS = [
+NEVER = [
     "169.254.169.254",
     "169.254.0.1",
     "fe80::1",
@@ -21,22 +21,22 @@ INSIDE = ["127.0.0.1", "::1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "fd00::1"
 OUTSIDE = ["8.8.8.8", "2606:4700::1111"]
 
 
-@pytest.mark.parametrize("address", ALWAYS)
+@pytest.mark.parametrize("address", NEVER)
 def test_metadata_services_and_their_kin_are_never_asked(address: str) -> None:
     """Link-local, multicast and unspecified addresses, also where IPv6 wraps them."""
-    assert is_forbidden(address)
-    assert is_forbidden(address, public_only=True)
+    assert not may_be_server(address)
+    assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_addresses_inside_are_for_registries_and_not_for_redirects(address: str) -> None:
-    """People run registries at home; a stranger's redirect does not lead there."""
-    assert not is_forbidden(address)
-    assert is_forbidden(address, public_only=True)
+def test_addresses_inside_are_for_servers_and_not_for_strangers(address: str) -> None:
+    """People run registries and forges at home; a stranger's redirect does not lead there."""
+    assert may_be_server(address)
+    assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
 def test_public_addresses_are_asked(address: str) -> None:
-    """The internet is where most registries are."""
-    assert not is_forbidden(address)
-    assert not is_forbidden(address, public_only=True)
+    """The internet is where most servers are."""
+    assert may_be_server(address)
+    assert is_public(address)
