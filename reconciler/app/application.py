@@ -18,7 +18,7 @@ from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.trigger import Brakes, TriggerResult
 from reconciler.ports import Clock, RegistryStatus, Repositories, Store
 from reconciler.scheduling import Daemon
-from reconciler.triggers.push import HostedPushes
+from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
 
 
@@ -45,7 +45,7 @@ class Application:
     started_at: datetime
     requests: Requests
     explainer: Explainer
-    pushes: HostedPushes
+    pushes: Pushes
     registry: OrasRegistry
     probe: RegistryProbe
     brakes: Brakes

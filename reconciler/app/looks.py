@@ -9,7 +9,6 @@ from datetime import timedelta
 from reconciler.config import Config
 from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import ReconcilerError
-from reconciler.domain.project import ExternalSource, HostedSource
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.settings import IMAGE_WATCH_INTERVAL, POLL_INTERVAL
 from reconciler.log import fields
@@ -21,7 +20,7 @@ from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.git_poll import GitPoll
 from reconciler.triggers.image_watch import ImageWatch
 from reconciler.triggers.lanes import Lanes
-from reconciler.triggers.push import HostedPushes
+from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
 
 _log = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ class Parts:
 class Looks:
     """The loops that look at the world, each with threads of its own."""
 
-    def __init__(self, parts: Parts, reports: Reports, pushes: HostedPushes) -> None:
+    def __init__(self, parts: Parts, reports: Reports, pushes: Pushes) -> None:
         config, store, clock = parts.config, parts.store, parts.clock
         self._store = store
         self._pushes = pushes
@@ -124,11 +123,8 @@ class Looks:
         """Look at one project's source and images now."""
         try:
             project = self._store.get_project(name)
-            if isinstance(project.source, HostedSource):
+            if project.source is not None:
                 self._pushes.look_at(project)
-            if isinstance(project.source, ExternalSource):
-                self._store.poll_now(name)
-                self._poll()
             self._images.tick({name})
         except ReconcilerError as error:
             _say_bug(f"looking at {name}", error)

@@ -43,7 +43,7 @@ from reconciler.store.data_lock import lock_data
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
 from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
-from reconciler.triggers.push import HostedPushes
+from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
 
 _log = logging.getLogger(__name__)
@@ -116,9 +116,13 @@ class _Wiring:
             at_once=self.config.deployments_at_once,
         )
         reports = Reports(reconciler)
-        pushes = HostedPushes(
-            self.store, self.repositories, self.clock, reports.acting(Trigger.PUSH)
-        )
+
+        def look_elsewhere(name: ProjectName) -> None:
+            self.store.poll_now(name)
+            daemon.wake("polls")
+
+        acting = reports.acting(Trigger.PUSH)
+        pushes = Pushes(self.store, self.repositories, self.clock, acting, look_elsewhere)
         parts = Parts(
             config=self.config,
             store=self.store,

@@ -1,4 +1,7 @@
-"""Branch tips of hosted repositories, read from disk: at a push, at the start, and now and then."""
+"""Pushes, and the branch tips of hosted repositories: read from disk, whatever a push says.
+
+A push to a repository that another server keeps is a hint to look there now.
+"""
 
 import threading
 from collections import defaultdict
@@ -7,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
 from reconciler.ports import Clock, PollResult, Repositories, Store
@@ -17,8 +20,8 @@ ActOnTip = Callable[[ProjectName, CommitSha, CommitSha | None], str]
 
 
 @dataclass(slots=True)
-class HostedPushes:
-    """The hosted repositories, as the projects follow them.
+class Pushes:
+    """Accepted pushes, and the hosted repositories as the projects follow them.
 
     What a push says is not believed: the branch is read again, one reader per project at a time,
     so that of two pushes in a row the later tip is always the last one acted on.
@@ -28,6 +31,7 @@ class HostedPushes:
     repositories: Repositories
     clock: Clock
     act: ActOnTip
+    look_elsewhere: Callable[[ProjectName], object]  #: at an external source, in the background
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
     _locks: dict[ProjectName, threading.Lock] = field(init=False)
 
@@ -44,17 +48,20 @@ class HostedPushes:
         followers = [
             project
             for project in self.store.list_projects()
-            if isinstance(project.source, HostedSource)
-            and project.source.repository == repository
+            if _follows(project, repository)
+            and project.source
             and project.source.branch.ref in refs
         ]
         if not followers:
             moved = ", ".join(sorted(ref.removeprefix("refs/heads/") for ref in refs)) or "nothing"
             return [f"no project follows {moved} of {repository}"]
-        return [f"{project.name}: {self._look(project)}" for project in followers]
+        return [f"{project.name}: {self.look_at(project)}" for project in followers]
 
     def look_at(self, project: Project) -> str:
-        """Look at one project's branch now, and act on it."""
+        """Look at one project's branch now, and act on it; elsewhere it takes a moment."""
+        if isinstance(project.source, ExternalSource):
+            self.look_elsewhere(project.name)
+            return f"{project.source.url} is looked at now"
         return self._look(project)
 
     def look_at_all(self, interval: timedelta) -> None:
@@ -105,3 +112,12 @@ class HostedPushes:
             lock = self._locks[name]
         with lock:
             yield
+
+
+def _follows(project: Project, repository: ProjectName) -> bool:
+    """Tell whether the project's source is ``repository``: kept here, or elsewhere by that name."""
+    if isinstance(project.source, HostedSource):
+        return project.source.repository == repository
+    if isinstance(project.source, ExternalSource):
+        return project.source.url.path.rpartition("/")[2].removesuffix(".git") == repository
+    return False

@@ -110,7 +110,6 @@ def received(
     ],
 ) -> PlainTextResponse:
     """For post-receive hooks. What it says is looked up again; safe to repeat."""
-    application.repositories.path(name)
     updates = parse_updates(body)
     lines = application.received(name, updates)
     receipts: Receipts = request.app.state.receipts

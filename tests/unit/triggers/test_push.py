@@ -9,8 +9,8 @@ from reconciler.domain.references import BranchName, CommitSha, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
-from reconciler.triggers.push import HostedPushes
-from tests.unit.triggers.conftest import A, B, add_project, hosted
+from reconciler.triggers.push import Pushes
+from tests.unit.triggers.conftest import A, B, add_project, external, hosted
 
 APP = ProjectName("app")
 
@@ -21,6 +21,7 @@ class Tips:
 
     at: CommitSha | None = None
     acted: list[tuple[str, CommitSha]] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
 
     def tip(self, name: ProjectName, branch: BranchName) -> CommitSha | None:
         return self.at
@@ -36,12 +37,12 @@ def tips() -> Tips:
 
 
 @pytest.fixture
-def pushes(store: SqlStore, clock: ManualClock, tips: Tips) -> HostedPushes:
-    return HostedPushes(store, tips, clock, tips.act)  # type: ignore[arg-type]
+def pushes(store: SqlStore, clock: ManualClock, tips: Tips) -> Pushes:
+    return Pushes(store, tips, clock, tips.act, tips.looked.append)  # type: ignore[arg-type]
 
 
 def test_every_follower_of_the_branch_is_told(
-    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
 ) -> None:
     """Two projects on one repository both look; the pusher reads what came of it."""
     for name in ("one", "two"):
@@ -63,7 +64,7 @@ def test_every_follower_of_the_branch_is_told(
     ],
 )
 def test_what_nobody_follows_moves_nothing(
-    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips, ref: str
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips, ref: str
 ) -> None:
     """Refs are compared whole, and the pusher is told why nothing happens."""
     add_project(store, clock, "web", hosted("app"))
@@ -71,8 +72,18 @@ def test_what_nobody_follows_moves_nothing(
     assert tips.acted == []
 
 
+def test_a_push_to_another_server_is_a_hint_to_look_there(
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """Its hook names the repository; the project that follows it by URL is looked at at once."""
+    add_project(store, clock, "web", external("git.example"))
+    answer = pushes.receive(APP, {"refs/heads/main"})
+    assert answer == ["web: https://git.example/app.git is looked at now"]
+    assert (tips.looked, tips.acted) == (["web"], [])
+
+
 def test_a_deleted_branch_deploys_nothing(
-    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
 ) -> None:
     """It is shown as gone; what runs stays."""
     add_project(store, clock, "web", hosted("app"))
@@ -87,7 +98,7 @@ def test_a_deleted_branch_deploys_nothing(
 
 
 def test_a_branch_that_nobody_pushed_yet_is_not_gone(
-    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
 ) -> None:
     """An empty repository is where everybody begins."""
     add_project(store, clock, "web", hosted("app"))
@@ -97,7 +108,7 @@ def test_a_branch_that_nobody_pushed_yet_is_not_gone(
 
 
 def test_pushes_that_nobody_announced_are_found(
-    pushes: HostedPushes, store: SqlStore, clock: ManualClock, tips: Tips
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
 ) -> None:
     """At the start and every interval all branches are compared; only what moved is acted on."""
     add_project(store, clock, "web", hosted("app"))
