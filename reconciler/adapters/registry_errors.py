@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
+from reconciler.adapters.retry_after import DEFAULT_PAUSE, LONGEST_PAUSE, find_retry_after
 from reconciler.domain.errors import (
     RevisionNotFound,
     SourceDenied,
@@ -15,8 +15,6 @@ from reconciler.domain.errors import (
 )
 
 SHORTEST_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(hours=1)
-_DEFAULT_WAIT = timedelta(minutes=1)
 #: Docker Hub counts pulls over six hours; asking again each minute would only add refusals.
 _PULL_LIMIT_WAIT = timedelta(minutes=15)
 
@@ -71,29 +69,18 @@ def error_for(
 
 def wait_of(headers: Mapping[str, str], body: bytes, now: datetime) -> timedelta:
     """Return how long to leave the host alone, from 1 s to 1 h, whatever it says."""
-    wait = _wait_in_header(headers.get("Retry-After", "").strip(), now)
+    wait = find_retry_after(headers.get("Retry-After"), now)
     if wait is None:
         wait = _wait_in_body(body.decode(errors="replace"))
-    return min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
-
-
-def _wait_in_header(text: str, now: datetime) -> timedelta | None:
-    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):
-        whole = text.partition(".")[0]
-        return timedelta(seconds=int(whole)) if len(whole) < 6 else LONGEST_WAIT
-    try:
-        at = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    return min(max(wait, SHORTEST_WAIT), LONGEST_PAUSE)
 
 
 def _wait_in_body(text: str) -> timedelta:
     """Return what GHCR says: ``toomanyrequests: retry-after: 331.163µs, allowed: …``."""
     if match := _BODY_WAIT.search(text):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(match[1]))
-        return timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds()))
-    return _PULL_LIMIT_WAIT if _PULL_LIMIT in text.lower() else _DEFAULT_WAIT
+        return timedelta(seconds=min(seconds, LONGEST_PAUSE.total_seconds()))
+    return _PULL_LIMIT_WAIT if _PULL_LIMIT in text.lower() else DEFAULT_PAUSE
 
 
 def _excerpt(body: bytes) -> str:

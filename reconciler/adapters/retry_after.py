@@ -14,13 +14,15 @@ def parse_retry_after(text: str | None, now: datetime) -> timedelta:
 
     Source: RFC 9110 §10.2.3: seconds, or an HTTP-date.
     """
-    asked = _read(text.strip(), now) if text else None
+    asked = find_retry_after(text, now)
     if asked is None or asked <= timedelta(0):
         return DEFAULT_PAUSE
     return min(asked, LONGEST_PAUSE)
 
 
-def _read(text: str, now: datetime) -> timedelta | None:
+def find_retry_after(text: str | None, now: datetime) -> timedelta | None:
+    """Return what the header says, which may be zero, past or absurd; None if it says nothing."""
+    text = (text or "").strip()
     if text.isascii() and text.isdigit():
         # A number of many digits is refused by `timedelta`; its first nine say enough.
         return timedelta(seconds=int(text[:9]))

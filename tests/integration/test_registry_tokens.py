@@ -5,19 +5,26 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs
 
 import pytest
 
 from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.registry_credentials import CredentialChain
+from reconciler.adapters.registry_docker_config import DockerConfigFile
 from reconciler.adapters.registry_hosts import REFUSED_FOR
+from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.errors import SourceDenied, SourceProtocolError, SourceThrottled
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import RegistryCredentials
 from reconciler.testing import ManualClock
+from tests.parts.child import free_port
 from tests.parts.faulty_registry import DIGEST, FaultyRegistry
 from tests.parts.http_server import Answer, Request
+from tests.parts.registry import Registry
 
 PASSWORD = "s3cret of a"
 
@@ -327,3 +334,31 @@ def test_a_challenge_without_a_way_in(clock: ManualClock, header: str | None) ->
         with pytest.raises(SourceDenied):
             connect(clock).digest(image(server.host))
         assert len(server.requests) == 1
+
+
+@pytest.mark.needs_registry
+@pytest.mark.parametrize("auth", ["htpasswd", "token"])
+def test_what_docker_login_left_behind_opens_a_real_registry(
+    auth: Literal["htpasswd", "token"], tmp_path: Path
+) -> None:
+    """Credentials of Docker's own file, from the moment that it is there."""
+    with Registry(auth) as real:
+        pushed = real.push_manifest("team/app", "main", "private")
+        file = DockerConfigFile(tmp_path / "config.json")
+        chain = CredentialChain(lambda _host, _project: None, docker_config=file)
+        registry = OrasRegistry(SystemClock(), chain.find)
+        with pytest.raises(SourceDenied):
+            registry.digest(image(real.host))
+        real.docker_config(tmp_path)
+        assert registry.digest(image(real.host)) == Digest(pushed)
+
+
+@pytest.mark.needs_registry
+def test_a_registry_that_was_restarted_is_asked_anew() -> None:
+    """Connections that were kept are gone, and no look-up fails of it."""
+    registry = OrasRegistry(SystemClock(), lambda _host, _project: None)
+    port = free_port()
+    for seed in ("before", "after"):
+        with Registry(port=port) as real:
+            pushed = real.push_manifest("team/app", "main", seed)
+            assert registry.digest(image(real.host)) == Digest(pushed)
