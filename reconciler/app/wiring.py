@@ -30,6 +30,7 @@ from reconciler.config import Config
 from reconciler.domain.deployment import Trigger
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.project import ProjectKind
+from reconciler.domain.references import ProjectName
 from reconciler.domain.verification import Window
 from reconciler.log import Redactor
 from reconciler.pipeline.explain import Explainer
