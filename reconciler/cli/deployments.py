@@ -8,7 +8,7 @@ from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, TIMEOUT, WAIT, examples, new_family
 from reconciler.cli.watching import line_of, number_of, say_end, watch
 
-quarantine = new_family("Revisions that were rolled back, and are not tried again by themselves.")
+quarantine = new_family("Revisions that were rolled back, and are not tried again.")
 
 #: Conflicts that are no answer of the gate.
 _NO_REFUSAL = {"conflict", "already-exists"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from reconciler import __version__
-from reconciler.cli import daemon, deployments, projects, show, switches
+from reconciler.cli import daemon, deployments, findings, show, switches
 from reconciler.cli.client import connect
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, examples, new_family
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status. Whatever goes wrong is one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        ended = build()(given, standalone_mode=False)
+        ended = build()(given, prog_name="reconciler", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # `… | head` has what it wanted. What is left in the buffer has nowhere to go.
@@ -130,7 +130,7 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     (daemon.backup, "backup", ("reconciler backup /var/backups/reconciler.db",)),
     (daemon.restore, "restore", ("reconciler restore /var/backups/reconciler.db",)),
     (status, "status", ("reconciler status", "reconciler status --json")),
-    (projects.why, "why", ("reconciler why shop",)),
+    (findings.why, "why", ("reconciler why shop",)),
     (
         deployments.deploy,
         "deploy",

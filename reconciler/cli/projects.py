@@ -1,10 +1,10 @@
-"""``reconciler project …`` and ``reconciler why``: what is declared, and what is known of it."""
+"""``reconciler project …``: what is declared, and where it stands."""
 
 import typer
 
 from reconciler.cli import show
 from reconciler.cli.client import Client, JsonObject, at, connect, items_of
-from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, YES, confirm, examples, new_family
+from reconciler.cli.family import AS_JSON, PROJECT, YES, confirm, examples, new_family
 
 project = new_family("Add, change, look at and remove projects.")
 
@@ -186,7 +186,10 @@ def remove(context: typer.Context, name: str = PROJECT, yes: bool = YES) -> None
 
 @project.command("enable", epilog=examples("reconciler project enable shop"))
 def enable(context: typer.Context, name: str = PROJECT) -> None:
-    """Turn auto-deploy on: the branch's tip deploys once to align, then every change does."""
+    """Turn auto-deploy on.
+
+    The branch's tip deploys once to align, and from then on every change does.
+    """
     _toggle(connect(context), name, on=True)
 
 
@@ -198,72 +201,9 @@ def disable(context: typer.Context, name: str = PROJECT) -> None:
 
 @project.command("look", epilog=examples("reconciler project look shop"))
 def look(context: typer.Context, name: str = PROJECT) -> None:
-    """Look at the project's branch and images now instead of at the next interval."""
+    """Look at the project's branch and images now."""
     connect(context).send("POST", at("projects", name, "look"))
     show.say(f"looking at {name}")
-
-
-@project.command("images", epilog=examples("reconciler project images shop"))
-def images(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) -> None:
-    """List the images of a project: which are watched, and what was seen."""
-    answer = connect(context).get(at("projects", name, "images"))
-    if as_json:
-        show.as_json(answer)
-        return
-    show.table(
-        ("IMAGE", "SERVICES", "DIGEST", "SEEN", "LOOKED AT", "NOTE"),
-        (
-            (
-                show.word(item, "image"),
-                show.words(item, "services"),
-                show.short(item, "digest"),
-                show.ago(item, "first_seen_at"),
-                show.ago(item, "looked_at"),
-                show.word(item, "unwatched_because") or show.word(item, "error", "message"),
-            )
-            for item in items_of(answer)
-        ),
-        empty="no images are known yet",
-    )
-
-
-@project.command("triggers", epilog=examples("reconciler project triggers shop"))
-def triggers(
-    context: typer.Context, name: str = PROJECT, limit: int = LIMIT, as_json: bool = AS_JSON
-) -> None:
-    """List what asked for deployments, and what became of it, newest first."""
-    answer = connect(context).get(at("projects", name, "triggers"), limit=limit)
-    if as_json:
-        show.as_json(answer)
-        return
-    show.table(
-        ("AT", "TRIGGER", "BY", "OUTCOME", "TIMES", "DEPLOYMENT", "DETAIL"),
-        (
-            (
-                show.ago(item, "last_at") or show.ago(item, "at"),
-                show.word(item, "trigger"),
-                show.word(item, "actor"),
-                show.word(item, "outcome"),
-                show.word(item, "count"),
-                show.word(item, "deployment"),
-                show.word(item, "detail"),
-            )
-            for item in items_of(answer)
-        ),
-    )
-
-
-def why(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) -> None:
-    """Say why a project deployed, or why it did not."""
-    answer = connect(context).get(at("projects", name, "why"))
-    if as_json:
-        show.as_json(answer)
-        return
-    show.say(show.word(answer, "verdict"), "bold")
-    reasons = show.pick(answer, "reasons")
-    for reason in reasons if isinstance(reasons, list) else ():
-        when = show.ago(reason, "at")
-        show.say(f"  {show.word(reason, 'text')}{f' ({when})' if when else ''}")
 
 
 # ── how a project reads ───────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from reconciler.cli import show
 from reconciler.cli.client import at, connect, items_of
 from reconciler.cli.family import AS_JSON, YES, confirm, examples, new_family
 
-repo = new_family("Host git repositories: push to one, and what follows it deploys.")
+repo = new_family("Host git repositories to push to.")
 
 _NAME = typer.Argument(
     ..., metavar="REPOSITORY", help="Name of the repository.", show_default=False

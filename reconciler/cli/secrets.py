@@ -66,7 +66,7 @@ def set_(
 
 @secret.command("list", epilog=examples("reconciler secret list blog"))
 def list_(context: typer.Context, project: str = PROJECT, as_json: bool = AS_JSON) -> None:
-    """List a project's secrets: name, fingerprint and date, never the value."""
+    """List a project's secrets; never their values."""
     answer = connect(context).get(at("projects", project, "secrets"))
     if as_json:
         show.as_json(answer)

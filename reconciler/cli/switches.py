@@ -16,7 +16,10 @@ _REASON = typer.Option("", "--reason", metavar="TEXT", help="Shown to whoever as
 
 @switch.command("on", epilog=examples("reconciler switch on --reason 'registry is back'"))
 def on(context: typer.Context, reason: str = _REASON) -> None:
-    """Let deployments start by themselves again; what moved meanwhile deploys once."""
+    """Let deployments start by themselves again.
+
+    What moved meanwhile deploys once.
+    """
     _put(context, {_MASTER_SWITCH: True, "reason": reason})
     show.say("the master switch is on")
 

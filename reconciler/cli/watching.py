@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import typer
@@ -105,15 +105,14 @@ def _follow(
         progress.state(deployment)
         left = _left(started, timeout_seconds)
         try:
-            for line in client.follow_log(number, seen, min(_QUIET_SECONDS, left)):
-                heard = time.monotonic()
-                if isinstance(shown := line.get("number"), int):
-                    seen = max(seen, shown)
-                progress.line(line)
-                _left(started, timeout_seconds)
-        except Disconnected:
+            with suppress(Disconnected):
+                for line in client.follow_log(number, seen, min(_QUIET_SECONDS, left)):
+                    heard = time.monotonic()
+                    if isinstance(shown := line.get("number"), int):
+                        seen = max(seen, shown)
+                    progress.line(line)
+                    _left(started, timeout_seconds)
             _left(started, timeout_seconds)
-        try:
             deployment = client.get(at("deployments", str(number)))
             heard = time.monotonic()
         except CommandFailed as failure:

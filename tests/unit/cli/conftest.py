@@ -33,9 +33,16 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonStub]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def home() -> Iterator[Path]:
+    """Give an empty home folder, with a path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> Run:
     """Run a command as from an empty home; its output is no terminal."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(home))
     for name in ("RECONCILER_URL", "RECONCILER_TOKEN", "RECONCILER_CONFIG", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,0 +1,458 @@
+"""What each command asks of the daemon, and what it shows of the answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon_stub import Asked, DaemonStub, Said, problem
+
+COMMIT = "1f2e3d4c5b6a798081920a1b2c3d4e5f60718293"
+NOW = "2026-01-01T00:00:00Z"
+PROJECT = {
+    "name": "shop",
+    "kind": "compose",
+    "auto_deploy": True,
+    "state": "in-sync",
+    "state_text": "what should run is what runs",
+    "live": {"deployment": 12, "commit": COMMIT, "images": {}, "since": NOW},
+    "tracked_commit": COMMIT,
+    "source": {"kind": "external", "url": "https://git.example/shop.git", "branch": "live"},
+    "image": None,
+    "looked_at": NOW,
+    "next_look_at": None,
+    "source_error": None,
+    "compose_path": "compose.yaml",
+    "expose_service": "web",
+    "expose_port": 8080,
+    "stateful_services": ["db", "queue"],
+    "quarantined": [{"commit": COMMIT, "images": {}, "since": NOW, "reason": "unhealthy"}],
+    "restorable": [11, 9],
+}
+DEPLOYMENT = {
+    "id": 12,
+    "project": "shop",
+    "status": "rolled-back",
+    "stage": "roll-back",
+    "causes": [
+        {"trigger": "push", "actor": "ada", "detail": "main moved"},
+        {"trigger": "person", "actor": "bob", "detail": ""},
+    ],
+    "revision": {"commit": COMMIT, "images": {}},
+    "created_at": NOW,
+    "finished_at": NOW,
+    "error": {"code": "x", "message": "web was not healthy", "remedy": "look at it"},
+}
+STATUS = {
+    "version": "0.1.0",
+    "started_at": NOW,
+    "state": "ready",
+    "master_switch": {"enabled": False, "changed_by": "ada", "changed_at": NOW, "reason": "move"},
+    "engine": {"ok": False, "error": "nobody answers"},
+    "registries": [
+        {"host": "a.example", "reachable": True},
+        {"host": "b.example", "reachable": False, "error": "refused"},
+    ],
+    "loops": [{"name": "git-poll", "late_seconds": 90, "ok": False}],
+    "counts": {"projects": 1, "in_sync": 1, "failed": 0},
+    "projects": [PROJECT],
+}
+IMAGE = {
+    "image": "docker.io/library/redis:7",
+    "services": ["cache"],
+    "watched": False,
+    "unwatched_because": "TAG has no value",
+    "digest": f"sha256:{'ab' * 32}",
+}
+TRIGGER = {
+    "trigger": "git-poll",
+    "actor": "poller",
+    "detail": "main moved",
+    "outcome": "held",
+    "count": 3,
+    "last_at": NOW,
+}
+SECRET = {"name": "git-token", "fingerprint": "0a1b2c3d", "username": "me", "bound_to": "https://h"}
+SETTING = {"key": "auto_deploy_poll_interval_seconds", "value": 60, "default": 60, "minimum": 10}
+WHY = {
+    "project": "shop",
+    "verdict": "it waits",
+    "reasons": [{"code": "x", "text": "switch", "at": NOW}],
+}
+LOG = {"number": 1, "at": NOW, "stage": "apply", "text": "Container web  Started"}
+REPOSITORY = {"name": "shop", "url_path": "/git/shop.git", "branches": {"main": COMMIT}}
+
+
+def listed(*items: object) -> dict[str, object]:
+    return {"items": list(items), "next": None}
+
+
+READS = [
+    pytest.param(
+        "status",
+        "/api/v1/status",
+        STATUS,
+        [
+            "ready",
+            "off, ",
+            "move",
+            "nobody answers",
+            "b.example can't be reached",
+            "git-poll is late by 90 s",
+            "1 in sync",
+            "shop",
+        ],
+        id="status",
+    ),
+    pytest.param("why shop", "/api/v1/projects/shop/why", WHY, ["it waits", "switch ("], id="why"),
+    pytest.param(
+        "project list",
+        "/api/v1/projects",
+        listed(PROJECT),
+        ["shop", "in-sync", "on", "1f2e3d4c (#12)", "https://git.example/shop.git live"],
+        id="project-list",
+    ),
+    pytest.param(
+        "project show shop",
+        "/api/v1/projects/shop",
+        PROJECT,
+        ["web:8080", "db, queue", "1f2e3d4c since", "unhealthy", "11, 9"],
+        id="project-show",
+    ),
+    pytest.param(
+        "project images shop",
+        "/api/v1/projects/shop/images",
+        listed(IMAGE),
+        ["docker.io/library/redis:7", "abababab", "TAG has no value"],
+        id="images",
+    ),
+    pytest.param(
+        "project triggers shop",
+        "/api/v1/projects/shop/triggers",
+        listed(TRIGGER),
+        ["git-poll", "held", "3", "main moved"],
+        id="triggers",
+    ),
+    pytest.param(
+        "secret list shop",
+        "/api/v1/projects/shop/secrets",
+        listed(SECRET),
+        ["git-token", "0a1b2c3d", "https://h"],
+        id="secrets",
+    ),
+    pytest.param(
+        "repo list",
+        "/api/v1/repositories",
+        listed(REPOSITORY),
+        ["/git/shop.git", "main 1f2e3d4c"],
+        id="repositories",
+    ),
+    pytest.param(
+        "token list",
+        "/api/v1/tokens",
+        listed({"name": "a", "scope": "read", "created_at": NOW}),
+        ["a", "read"],
+        id="tokens",
+    ),
+    pytest.param(
+        "deployments",
+        "/api/v1/deployments",
+        listed(DEPLOYMENT),
+        ["12", "rolled-back", "push: main moved (+1)", "web was not healthy"],
+        id="deployments",
+    ),
+    pytest.param(
+        "settings",
+        "/api/v1/settings",
+        listed(SETTING),
+        ["auto_deploy_poll_interval_seconds", "60", "10"],
+        id="settings",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "path", "answer", "shown"), READS)
+def test_read(
+    daemon: DaemonStub, run: Run, command: str, path: str, answer: object, shown: list[str]
+) -> None:
+    """A read shows the facts of the answer in lines that need no terminal."""
+    daemon.says(f"GET {path}", Said(answer))
+    ended = run(*command.split())
+    assert ended.status == 0
+    assert [text for text in shown if text not in ended.out] == []
+    assert not any(line != line.rstrip() for line in ended.out.splitlines())
+    assert "\x1b" not in ended.out
+
+
+@pytest.mark.parametrize(("command", "path", "answer", "shown"), READS)
+def test_read_as_json(
+    daemon: DaemonStub, run: Run, command: str, path: str, answer: object, shown: list[str]
+) -> None:
+    """``--json`` gives the API's answer as it stands, and nothing else on stdout."""
+    daemon.says(f"GET {path}", Said(answer))
+    ended = run(*command.split(), "--json")
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out) == answer
+
+
+@pytest.mark.parametrize(
+    "command", ["project list", "deployments", "secret list shop", "repo list", "token list"]
+)
+def test_empty_list_says_so(daemon: DaemonStub, run: Run, command: str) -> None:
+    """An empty list is no blank screen, and no data either."""
+    paths = ("projects", "deployments", "projects/shop/secrets", "repositories", "tokens")
+    for path in paths:
+        daemon.says(f"GET /api/v1/{path}", Said(listed()))
+    ended = run(*command.split())
+    assert (ended.status, ended.out) == (0, "")
+    assert ended.err.strip()
+
+
+CREATED = Said({"id": 12, "name": "shop", "token": "t0k3n", "project": "shop"}, 201)
+WRITES = [
+    pytest.param(
+        "project add shop --repo shop --expose-service web --expose-port 8080 "
+        "--stateful db --stateful q",
+        "POST",
+        "/api/v1/projects",
+        {
+            "name": "shop",
+            "kind": "compose",
+            "repository": "shop",
+            "create_repository": True,
+            "auto_deploy": False,
+            "expose_service": "web",
+            "expose_port": 8080,
+            "stateful_services": ["db", "q"],
+        },
+        id="add-hosted",
+    ),
+    pytest.param(
+        "project add c --kind image --image r.example/redis:7 --port 127.0.0.1:1:1 "
+        "--volume d:/d --auto-deploy",
+        "POST",
+        "/api/v1/projects",
+        {
+            "name": "c",
+            "kind": "image",
+            "image": "r.example/redis:7",
+            "ports": ["127.0.0.1:1:1"],
+            "volumes": ["d:/d"],
+            "auto_deploy": True,
+        },
+        id="add-image",
+    ),
+    pytest.param(
+        "project set shop --branch live --clear expose-port --clear port",
+        "PATCH",
+        "/api/v1/projects/shop",
+        {"branch": "live", "expose_port": None, "ports": None},
+        id="set",
+    ),
+    pytest.param(
+        "project enable shop", "PATCH", "/api/v1/projects/shop", {"auto_deploy": True}, id="enable"
+    ),
+    pytest.param(
+        "project disable shop",
+        "PATCH",
+        "/api/v1/projects/shop",
+        {"auto_deploy": False},
+        id="disable",
+    ),
+    pytest.param("project look shop", "POST", "/api/v1/projects/shop/look", None, id="look"),
+    pytest.param("project remove shop --yes", "DELETE", "/api/v1/projects/shop", None, id="remove"),
+    pytest.param(
+        "secret remove shop git-token -y",
+        "DELETE",
+        "/api/v1/projects/shop/secrets/git-token",
+        None,
+        id="secret-remove",
+    ),
+    pytest.param(
+        "repo create shop", "POST", "/api/v1/repositories", {"name": "shop"}, id="repo-create"
+    ),
+    pytest.param(
+        "repo remove shop -y", "DELETE", "/api/v1/repositories/shop", None, id="repo-remove"
+    ),
+    pytest.param(
+        "repo token shop",
+        "POST",
+        "/api/v1/repositories/shop/tokens",
+        {"name": "push-shop"},
+        id="repo-token",
+    ),
+    pytest.param(
+        "token add ci --scope read",
+        "POST",
+        "/api/v1/tokens",
+        {"name": "ci", "scope": "read"},
+        id="token-add",
+    ),
+    pytest.param("token remove ci -y", "DELETE", "/api/v1/tokens/ci", None, id="token-remove"),
+    pytest.param(
+        "quarantine lift shop", "DELETE", "/api/v1/projects/shop/quarantine", None, id="quarantine"
+    ),
+    pytest.param(
+        "switch off --reason moving",
+        "PATCH",
+        "/api/v1/settings",
+        {"auto_deploy_master_enabled": False, "reason": "moving"},
+        id="switch-off",
+    ),
+    pytest.param(
+        "switch on",
+        "PATCH",
+        "/api/v1/settings",
+        {"auto_deploy_master_enabled": True},
+        id="switch-on",
+    ),
+    pytest.param(
+        f"deploy shop --commit {COMMIT} --force --reason late",
+        "POST",
+        "/api/v1/projects/shop/deployments",
+        {"commit": COMMIT, "force": True, "reason": "late"},
+        id="deploy",
+    ),
+    pytest.param(
+        "rollback shop --to 9", "POST", "/api/v1/projects/shop/rollback", {"to": 9}, id="rollback"
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "method", "path", "body"), WRITES)
+def test_write(
+    daemon: DaemonStub, run: Run, command: str, method: str, path: str, body: object
+) -> None:
+    """A command that changes something sends exactly what was said."""
+    daemon.says(f"{method} {path}", CREATED)
+    ended = run(*command.split())
+    assert ended.status == 0, ended.err
+    (asked,) = daemon.asked
+    # A request without fields may have an empty body, or none.
+    assert (asked.method, asked.path, asked.body or None) == (method, path, body)
+    assert ended.out.strip()
+
+
+def test_setting_is_changed_by_key_and_value(daemon: DaemonStub, run: Run) -> None:
+    """Numbers and switches are sent as what they are; the API judges the rest."""
+    daemon.says("PATCH /api/v1/settings", Said(listed(SETTING, {"key": "other", "value": True})))
+    key = str(SETTING["key"])
+    assert run("settings", key, "30").status == 0
+    assert run("settings", key, "-5").status == 2  # an option, by its look
+    assert run("settings", "--", key, "-5").status == 0
+    ended = run("settings", key, "soon", "--json")
+    assert [asked.body for asked in daemon.asked] == [{key: 30}, {key: -5}, {key: "soon"}]
+    assert json.loads(ended.out) == SETTING
+
+
+def test_unknown_setting(daemon: DaemonStub, run: Run) -> None:
+    """A key that is none is named with those that are."""
+    daemon.says("GET /api/v1/settings", Said(listed(SETTING)))
+    ended = run("settings", "poll")
+    assert ended.status == 66
+    assert "there is no setting poll; there are auto_deploy_poll_interval_seconds" in ended.err
+
+
+def test_notes_of_a_change_are_shown(daemon: DaemonStub, run: Run) -> None:
+    """A credential that was dropped is said, beside the data."""
+    note = "the credential bound to https://old was dropped"
+    daemon.says("PATCH /api/v1/projects/shop", Said({**PROJECT, "notes": [note]}))
+    ended = run("project", "set", "shop", "--url", "https://new.example/shop.git")
+    assert (ended.out, ended.err) == ("changed shop\n", f"{note}\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["project remove shop", "repo remove shop", "secret remove shop x", "token remove x"],
+)
+def test_removal_asks_where_somebody_is(daemon: DaemonStub, run: Run, command: str) -> None:
+    """Without a terminal to ask at, nothing is removed unless ``--yes`` says so."""
+    ended = run(*command.split())
+    assert ended.status == 2
+    assert "--yes" in ended.err
+    assert daemon.asked == []
+
+
+# ── secrets ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("content", "sent"),
+    [
+        pytest.param("t0ken\n", "t0ken", id="one-line"),
+        pytest.param("t0ken\r\n", "t0ken", id="windows"),
+        pytest.param("-----BEGIN\nabc\n-----END\n", "-----BEGIN\nabc\n-----END\n", id="key"),
+        pytest.param(" spaces ", " spaces ", id="spaces"),
+    ],
+)
+def test_secret_from_a_file(
+    daemon: DaemonStub, run: Run, tmp_path: Path, content: str, sent: str
+) -> None:
+    """A key keeps its lines; a single line loses its end."""
+    path = "/api/v1/projects/shop/secrets/registry:r.example:5000"
+    daemon.says(f"PUT {path}", Said(SECRET))
+    file = tmp_path / "value"
+    file.write_bytes(content.encode())
+    arguments = ("secret", "set", "shop", "registry:r.example:5000", "--user", "me")
+    ended = run(*arguments, "--file", str(file))
+    assert ended.status == 0, ended.err
+    assert daemon.asked == [
+        Asked("PUT", path, body={"value": sent, "username": "me"}, accept=daemon.asked[0].accept)
+    ]
+    assert sent.strip() not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(b"", "the value is empty", id="empty"),
+        pytest.param(b" \n", "the value is empty", id="blank"),
+        pytest.param(b"x" * 65537, "is over 64 KiB", id="large"),
+        pytest.param(b"\xff\xfe", "is not text", id="binary"),
+    ],
+)
+def test_value_that_is_no_secret(
+    daemon: DaemonStub, run: Run, tmp_path: Path, content: bytes, said: str
+) -> None:
+    """What can't be a secret is refused here, with nothing sent."""
+    file = tmp_path / "value"
+    file.write_bytes(content)
+    ended = run("secret", "set", "shop", "git-token", "--file", str(file))
+    assert ended.status == 65
+    assert said in ended.err
+    assert daemon.asked == []
+
+
+def test_secret_is_no_argument(daemon: DaemonStub, run: Run) -> None:
+    """There is no place for a value on the command line."""
+    ended = run("secret", "set", "shop", "git-token", "hunter2")
+    assert ended.status == 2
+    assert daemon.asked == []
+
+
+# ── hostile text ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_terminal_takes_no_orders_from_the_daemon(daemon: DaemonStub, run: Run) -> None:
+    """Escape sequences, forged lines and markup of what others wrote are shown as text."""
+    hostile = "\x1b]0;owned\x07\x1b[2J[red]x[/red]\r\nFAKE 99 deployed\u202e"
+    named = {**DEPLOYMENT, "causes": [{"trigger": "push", "detail": hostile}]}
+    daemon.says("GET /api/v1/deployments", Said(listed(named)))
+    shown, as_json = run("deployments").out, run("deployments", "--json").out
+    assert "[red]x[/red]\\nFAKE 99 deployed" in shown
+    assert len(shown.splitlines()) == 2
+    for text in (shown, as_json):
+        assert not any(character in text for character in "\x1b\x07\r\u202e")
+    daemon.says("GET /api/v1/deployments", problem(500, "x", hostile))
+    assert "\x1b" not in run("deployments").err
+
+
+def test_name_can_not_leave_its_place_in_the_path(daemon: DaemonStub, run: Run) -> None:
+    """A name with a slash, a question mark or dots asks for nothing else."""
+    run("project", "show", "a/../b?c=d#e")
+    assert daemon.asked[0].path == "/api/v1/projects/a/../b?c=d#e"
+    assert daemon.asked[0].query == {}
+    assert run("project", "show", "..").status == 2
+    assert run("project", "show", "").status == 2
+    assert len(daemon.asked) == 1
