@@ -74,7 +74,9 @@ def find_api(url: str = "", environment: Mapping[str, str] | None = None) -> Api
     if url := url or environment.get("RECONCILER_URL", ""):
         token = environment.get("RECONCILER_TOKEN", "").strip()
         return Api(url=url, token=Secret.of(token) if token else None)
-    given, problems = _read_file(_find_file(environment))
+    # A socket that is named leads there whether or not this user may read the daemon's file.
+    file = None if environment.get("RECONCILER_SOCKET") else _find_file(environment)
+    given, problems = _read_file(file)
     values: dict[str, Any] = {}
     if not problems:
         wanted = ((field, key) for field, key in keys() if field in {"data_folder", "socket"})
@@ -93,7 +95,14 @@ def _find_file(environment: Mapping[str, str]) -> Path | None:
         return Path(named)
     own = environment.get("XDG_CONFIG_HOME") or f"{_home(environment)}/.config"
     candidates = (Path(own, "reconciler/config.toml"), Path("/etc/reconciler/config.toml"))
-    return next((path for path in candidates if path.exists()), None)
+    return next((path for path in candidates if _may_be_there(path)), None)
+
+
+def _may_be_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # reading it says so, instead of going on as if there were none
 
 
 def _read_file(file: Path | None) -> tuple[dict[str, object], list[str]]:

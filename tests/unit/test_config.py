@@ -375,6 +375,18 @@ def test_command_line_and_daemon_find_the_same_socket(tmp_path: Path) -> None:
     assert find_api(environment={"RECONCILER_SOCKET": "/run/r.sock"}).socket == Path("/run/r.sock")
 
 
+def test_file_that_may_not_be_read(tmp_path: Path) -> None:
+    """It is named, and not taken for absent; who names the socket does not need it."""
+    folder = tmp_path / ".config/reconciler"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").mkdir()
+    environment = {"HOME": str(tmp_path)}
+    for read in (load_config, lambda file, environment: find_api("", environment)):
+        with pytest.raises(ConfigError, match=r"config\.toml: can't be read"):
+            read(None, environment)
+    assert find_api("", {**environment, "RECONCILER_SOCKET": "/s"}).socket == Path("/s")
+
+
 def test_url_and_token_come_from_the_environment() -> None:
     """A URL wins over the socket, and the token never prints itself."""
     api = find_api(
