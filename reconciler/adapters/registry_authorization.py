@@ -75,10 +75,7 @@ class Authorization:
             host, realm, plain_http=exchange.endpoint.plain_http
         )
         if problem:
-            # The realm may hold what a log should not: only where it leads is told.
-            realm_host = (
-                urlsplit(realm).netloc.rpartition("@")[2][:100] if "://" in realm else realm[:100]
-            )
+            realm_host = _host_in(realm)
             raise SourceDenied(
                 f"{host} sends us for a token to {realm_host!r}, which {problem}; "
                 "nothing was sent there; if it belongs to this registry, approve the pair",
@@ -113,6 +110,14 @@ class Authorization:
             return exchange.send(session, "POST", realm, {}, deadline, data=fields)
         headers = {"Authorization": _basic(credentials)} if credentials else {}
         return exchange.send(session, "GET", realm, headers, deadline, params=fields)
+
+
+def _host_in(realm: str) -> str:
+    """Return where ``realm`` leads, without what a log should not hold."""
+    try:
+        return (urlsplit(realm).hostname or "")[:100]
+    except ValueError:
+        return ""
 
 
 def _basic(credentials: RegistryCredentials) -> str:

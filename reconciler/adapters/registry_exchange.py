@@ -88,7 +88,7 @@ class Exchange:
             answer = self.send(session, method, url, headers, deadline, **body)
             if answer.status_code not in REDIRECTS or method not in {"HEAD", "GET"}:
                 return answer
-            target = urljoin(url, answer.headers.get("Location", ""))
+            target = self._target(url, answer.headers.get("Location", ""))
             if urlsplit(target)[:2] != urlsplit(url)[:2]:
                 self._check_redirect(url, target)
                 headers = {
@@ -97,6 +97,14 @@ class Exchange:
                 session = self._session_for(target)
             url = target
         raise SourceRedirected(f"{self.endpoint.host} redirects more than {_MOST_REDIRECTS} times")
+
+    def _target(self, url: str, location: str) -> str:
+        try:
+            target = urljoin(url, location)
+            _ = urlsplit(target).port
+        except ValueError:
+            raise SourceRedirected(f"{self.endpoint.host} redirects to what is no URL") from None
+        return target
 
     def _check_redirect(self, url: str, target: str) -> None:
         source, parts = urlsplit(url), urlsplit(target)

@@ -75,7 +75,7 @@ def error_of(host: str, error: Exception) -> SourceError:
     lost = any(isinstance(cause, ConnectionError) for cause in chain)
     if not lost and any(isinstance(cause, _GARBAGE) for cause in chain):
         return SourceProtocolError(
-            f"{host}: its answer is not HTTP: {_innermost(chain)}", host=host
+            f"{host}: its answer can't be read: {_innermost(chain)}", host=host
         )
     # urllib3 counts every connection that can't be made among its time-outs.
     late = [cause for cause in chain if not isinstance(cause, NewConnectionError)]
@@ -90,6 +90,7 @@ _GARBAGE = (
     requests.exceptions.ContentDecodingError,
     urllib3.exceptions.DecodeError,
     urllib3.exceptions.ProtocolError,
+    ValueError,  # e.g. of a redirect to what is no URL, which requests looks at by itself
 )
 _TOO_LATE = (TimeoutError, requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
 

@@ -458,6 +458,8 @@ class TestRedirects:
             "http://localhost:{port}/x",
             "http://169.254.169.254/x",
             "file:///etc/passwd",
+            "https://[::1",
+            "http://127.0.0.1:99999999/x",
             "https://user:pw@127.0.0.1:{port}/x",
             "",
         ],
@@ -467,7 +469,7 @@ class TestRedirects:
         with FaultyRegistry() as victim, FaultyRegistry() as server:
             target = location.format(port=victim.port)
             server.instead = lambda _request: Answer(302, {"Location": target})
-            with pytest.raises(SourceRedirected):
+            with pytest.raises((SourceRedirected, SourceProtocolError)):
                 registry.digest(image(server.host))
             assert victim.requests == []
 

@@ -153,6 +153,8 @@ REALMS = {
     "metadata": "http://169.254.169.254/latest/meta-data/",
     "private": "http://10.0.0.1/token",
     "not-a-url": "token",
+    "half-an-address": "https://[::1/token",
+    "password-in-url": "https://alice:pw@evil.example/",
     "empty": "http://",
 }
 
