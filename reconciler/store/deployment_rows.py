@@ -17,7 +17,7 @@ from reconciler.store.codec import (
 from reconciler.store.tables import DEPLOYMENT, STAGE
 
 #: SQLite takes at least so many parameters in one statement, and PostgreSQL many more.
-_MOST_PARAMETERS = 500
+MOST_PARAMETERS = 500
 
 
 def select_deployments(
@@ -37,8 +37,8 @@ def find_deployment(connection: Connection, deployment: DeploymentId) -> Deploym
 
 def _select_stages(connection: Connection, ids: Sequence[int]) -> dict[int, list[StageRecord]]:
     found: dict[int, list[StageRecord]] = defaultdict(list)
-    for start in range(0, len(ids), _MOST_PARAMETERS):
-        some = ids[start : start + _MOST_PARAMETERS]
+    for start in range(0, len(ids), MOST_PARAMETERS):
+        some = ids[start : start + MOST_PARAMETERS]
         for row in connection.execute(
             select(STAGE).where(STAGE.c.deployment.in_(some)).order_by(STAGE.c.id)
         ):

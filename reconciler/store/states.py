@@ -10,7 +10,7 @@ from reconciler.domain.deployment import Deployment, Status
 from reconciler.domain.references import ProjectName
 from reconciler.domain.state import ProjectState, Quarantine
 from reconciler.store.codec import commit_from_text, digests_from_json, revision_from_json
-from reconciler.store.deployment_rows import select_deployments
+from reconciler.store.deployment_rows import MOST_PARAMETERS, select_deployments
 from reconciler.store.tables import DEPLOYMENT, PROJECT_STATE, QUARANTINE
 
 
@@ -21,7 +21,7 @@ def select_states(
     rows = connection.execute(
         select(PROJECT_STATE).where(_of(PROJECT_STATE, name)).order_by(PROJECT_STATE.c.project)
     ).all()
-    deployments = _current_deployments(connection, name)
+    deployments = _current_deployments(connection, name, rows)
     quarantines = select_quarantines(connection, name)
     return {
         row.project: _state(row, deployments.get(row.project, ()), quarantines.get(row.project, ()))
@@ -43,22 +43,22 @@ def select_quarantines(
 
 
 def _current_deployments(
-    connection: Connection, name: ProjectName | None
+    connection: Connection, name: ProjectName | None, states: Sequence[Row[Any]]
 ) -> Mapping[ProjectName, Sequence[Deployment]]:
     """Return those that wait, run, are live, or are the newest."""
-    of_project = _of(PROJECT_STATE, name)
-    live = select(PROJECT_STATE.c.live_deployment_id).where(of_project)
-    latest = select(PROJECT_STATE.c.latest_deployment_id).where(of_project)
-    found: dict[ProjectName, dict[int, Deployment]] = defaultdict(dict)
-    for condition in (
-        # One condition a statement: databases use no index for several joined by OR.
-        DEPLOYMENT.c.status.in_([Status.QUEUED, Status.RUNNING]) & _of(DEPLOYMENT, name),
-        DEPLOYMENT.c.id.in_(live),
-        DEPLOYMENT.c.id.in_(latest),
-    ):
-        for deployment in select_deployments(connection, condition):
-            found[deployment.project][deployment.id] = deployment
-    return {project: tuple(deployments.values()) for project, deployments in found.items()}
+    under_way = DEPLOYMENT.c.status.in_([Status.QUEUED, Status.RUNNING]) & _of(DEPLOYMENT, name)
+    found = {one.id: one for one in select_deployments(connection, under_way)}
+    pointed_at = {
+        one for row in states for one in (row.live_deployment_id, row.latest_deployment_id)
+    }
+    missing = sorted(pointed_at - found.keys() - {None})
+    for start in range(0, len(missing), MOST_PARAMETERS):
+        some = DEPLOYMENT.c.id.in_(missing[start : start + MOST_PARAMETERS])
+        found.update((one.id, one) for one in select_deployments(connection, some))
+    by_project: dict[ProjectName, list[Deployment]] = defaultdict(list)
+    for deployment in found.values():
+        by_project[deployment.project].append(deployment)
+    return by_project
 
 
 def _state(
