@@ -93,7 +93,7 @@ def create_repository_token(application: App, name: Name, body: NewRepositoryTok
             "description": "Lines for the pusher's terminal.",
             "content": {"text/plain": {"example": "shop: deployment 42 is queued\n"}},
         },
-        **errors(404, 408, 413, 422),
+        **errors(408, 413, 422),
     },
 )
 def received(

@@ -34,7 +34,7 @@ def git(
         env={**os.environ, **ENVIRONMENT, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
@@ -294,6 +294,7 @@ def raw_status(daemon: WebDaemon, line: str, token: str) -> int:
         return int(connection.recv(65536).split(b" ")[1])
 
 
+@pytest.mark.timeout(150)
 def test_large_push_stays_small_in_memory(daemon: WebDaemon, tmp_path: Path) -> None:
     """Fifty megabytes go through without being held: the server grows by a tenth at most."""
     token = daemon.make_repository("large")

@@ -218,7 +218,6 @@ class TestProjects:
         ("GET", "deployments/999999/log"),
         ("DELETE", "repositories/absent"),
         ("POST", "repositories/absent/tokens"),
-        ("POST", "repositories/absent/received"),
         ("DELETE", "tokens/absent"),
     ],
 )
@@ -229,8 +228,6 @@ def test_what_is_not_there(api: httpx2.Client, method: str, path: str) -> None:
         body = {"json": {"value": "x"}}
     if path.endswith("tokens"):
         body = {"json": {"name": "x"}}
-    if path.endswith("received"):
-        body = {"content": f"{'0' * 40} {'1' * 40} refs/heads/main\n"}
     answer = api.request(
         method, f"{V1}/{path}", **(body if method in {"POST", "PUT", "PATCH"} else {})
     )
@@ -557,6 +554,15 @@ class TestRepositories:
         api.delete(f"{V1}/projects/follower")
         assert api.delete(f"{V1}/repositories/kept").status_code == 204
         assert problem(api.delete(f"{V1}/repositories/kept"), 404)
+
+    def test_report_of_a_repository_elsewhere(self, api: httpx2.Client) -> None:
+        """A hook of another server's repository is answered by who follows it."""
+        declare(api, compose("elsewhere", url="https://git.example/team/abroad.git"))
+        lines = f"{'0' * 40} {'1' * 40} refs/heads/main\n"
+        told = api.post(f"{V1}/repositories/abroad/received", content=lines)
+        assert told.text == "elsewhere: https://git.example/team/abroad.git is looked at now\n"
+        nobody = api.post(f"{V1}/repositories/nobodys/received", content=lines)
+        assert nobody.text == "no project follows main of nobodys\n"
 
     @pytest.mark.parametrize(
         "body",

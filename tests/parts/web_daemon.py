@@ -34,7 +34,7 @@ from reconciler.ports import GitCredentials, RegistryStatus
 from reconciler.scheduling import LoopHealth
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
-from reconciler.triggers.push import HostedPushes
+from reconciler.triggers.push import Pushes
 from reconciler.web.facade import RefUpdate
 from reconciler.web.server import Addresses, serve
 
@@ -105,7 +105,7 @@ class WebApplication:
     started_at: datetime
     requests: Requests
     explainer: Explainer
-    pushes: HostedPushes
+    pushes: Pushes
 
     def registries(self) -> Sequence[RegistryStatus]:
         return [RegistryStatus("registry.example", None, "", None, None, None, 0)]
@@ -175,7 +175,7 @@ def open_application(folder: Path) -> WebApplication:
         started_at=clock.now(),
         requests=Requests(store, clock, brakes, NoRemote(), repositories),
         explainer=Explainer(store, brakes),
-        pushes=HostedPushes(store, repositories, clock, act),
+        pushes=Pushes(store, repositories, clock, act, lambda _: None),
     )
 
 
