@@ -1,0 +1,69 @@
+"""Looking at what runs until it proved itself."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from reconciler.domain.deployment import PreparedRevision
+from reconciler.domain.errors import Interrupted, TargetUnreachable, VerificationFailed
+from reconciler.domain.references import ProjectName
+from reconciler.domain.verification import Judgement, Observation, Verdict, Window, judge
+from reconciler.ports import Clock, LineSink, Strategy
+
+
+@dataclass(slots=True)
+class Watch:
+    """One verification of one project."""
+
+    strategy: Strategy
+    clock: Clock
+    project: ProjectName
+    window: Window
+    say: LineSink
+    every: timedelta = timedelta(seconds=1)
+    #: Of the engine; longer, and nobody can say that what was deployed runs.
+    longest_silence: timedelta = timedelta(seconds=30)
+    _seen: list[Observation] = field(default_factory=list, init=False)
+    _said: tuple[str, ...] = field(default=(), init=False)
+
+    def until_proved(self, prepared: PreparedRevision, cancel: threading.Event) -> None:
+        """Return once what runs is what was prepared, and stayed well for its whole window.
+
+        Raises:
+            VerificationFailed: with what is wrong with each service.
+            TargetUnreachable: the engine has been silent for too long.
+            Interrupted: ``cancel`` was set.
+        """
+        began = answered = self.clock.monotonic()
+        while True:
+            now = self.clock.monotonic()
+            try:
+                self._look(timedelta(seconds=now - began))
+            except TargetUnreachable:
+                if now - answered > self.longest_silence.total_seconds():
+                    raise
+            else:
+                answered = now
+                if self._is_proved(judge(prepared, self._seen, self.window)):
+                    return
+            if self.clock.wait(cancel, self.every.total_seconds()):
+                raise Interrupted(f"{self.project} was not verified to the end")
+
+    def _look(self, at: timedelta) -> None:
+        containers = tuple(self.strategy.observe(self.project))
+        self._seen.append(Observation(at, containers))
+
+    def _is_proved(self, judgement: Judgement) -> bool:
+        if judgement.verdict is Verdict.BAD:
+            self.strategy.diagnose(self.project, self.say)
+            raise VerificationFailed("; ".join(judgement.problems))
+        self._say_waiting(judgement.problems)
+        return judgement.verdict is Verdict.GOOD
+
+    def _say_waiting(self, problems: tuple[str, ...]) -> None:
+        """Say what is waited for when that changes, not at each second of it."""
+        waiting = tuple(text.split(" of ")[0].rstrip("0123456789 ") for text in problems)
+        if waiting != self._said:
+            self._said = waiting
+            for text in problems:
+                self.say(f"waiting: {text}")
