@@ -21,7 +21,7 @@ def test_b5_a_plain_up_leaves_the_old_container_and_the_override_replaces_it(
         rig.commit(compose_file(engine, web=image))
 
         # As a person would start it, by tag alone.
-        rig.checkouts.switch(rig.name, rig.work().revision.commit)  # type: ignore[arg-type]
+        rig.check_out()
         engine.docker("pull", image)
         rig.compose("up", "--detach")
         before = rig.running("web")

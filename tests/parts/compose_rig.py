@@ -1,20 +1,23 @@
 """One compose project on the real engine, with its repository, its registry and its strategy."""
 
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from reconciler.adapters.checkouts import GitCheckouts
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.adapters.engine import DockerEngine as EngineSocket
+from reconciler.adapters.git_remote import DulwichRemote
+from reconciler.adapters.git_ssh import HostKeys
 from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.repositories import BareRepositories, find_hook
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.deployment import DeploymentId, PreparedRevision
-from reconciler.domain.project import HostedSource, Project, ProjectKind, Source
+from reconciler.domain.project import HostedSource, Project, ProjectKind
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -26,7 +29,7 @@ from reconciler.domain.references import (
 from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import Judgement, Observation, Verdict, Window, judge
-from reconciler.ports import Checkouts, GitCredentials, RegistryCredentials, Work
+from reconciler.ports import Checkouts, RegistryCredentials, Work
 from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
 from tests.parts.docker_engine import RUN_LABEL, DockerEngine
 from tests.parts.git_repository import Repository
@@ -38,45 +41,6 @@ CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 POLITE = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 #: Short, because the tests' services are up at once; longer windows are the unit tests' business.
 WINDOW = Window(healthy=timedelta(seconds=0.5), unchecked=timedelta(seconds=1.5))
-
-
-class PlainCheckouts:
-    """``Checkouts`` of one local repository, just enough for a strategy."""
-
-    def __init__(self, repository: Repository, folder: Path) -> None:
-        self._repository = repository
-        self._folder = folder
-
-    def fetch(
-        self,
-        project: ProjectName,
-        source: Source,
-        commit: CommitSha,
-        credentials: GitCredentials | None,
-    ) -> None:
-        """Do nothing: the commit is there."""
-
-    def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
-        archive = subprocess.run(
-            ["git", "--git-dir", self._repository.path, "archive", str(commit)],
-            capture_output=True,
-            check=True,
-        ).stdout
-        subprocess.run(["tar", "-x", "-C", into], input=archive, check=True)
-
-    def tree(self, project: ProjectName) -> Path:
-        return self._folder / "projects" / project / "tree"
-
-    def switch(self, project: ProjectName, commit: CommitSha) -> None:
-        tree = self.tree(project)
-        tree.mkdir(parents=True, exist_ok=True)
-        self.export(project, commit, tree)
-
-    def keep(self, project: ProjectName, commits: object) -> None:
-        """Keep everything."""
-
-    def remove(self, project: ProjectName) -> None:
-        """Keep everything."""
 
 
 @dataclass
@@ -140,6 +104,13 @@ class ComposeRig:
             cancel=threading.Event(),
         )
 
+    def check_out(self) -> None:
+        """Make the work tree hold the branch's tip, without deploying anything."""
+        commit = CommitSha(self.repository.tip())
+        assert self.project.source is not None
+        self.checkouts.fetch(self.name, self.project.source, commit, None)
+        self.checkouts.switch(self.name, commit)
+
     def deploy(self, work: Work | None = None) -> PreparedRevision:
         """Prepare and apply; whether it runs well is `judged`'s to say."""
         work = work or self.work()
@@ -189,13 +160,16 @@ def open_rig(
     registry: Registry,
     folder: Path,
     *,
-    checkouts: Callable[[Repository, Path], Checkouts] = PlainCheckouts,
     credentials: RegistryCredentials | None = None,
     **declared: object,
 ) -> Iterator[ComposeRig]:
     """Give a project on the engine until the block ends; ``declared`` are fields of ``Project``."""
     name = ProjectName(engine.unique("app"))
-    repository = Repository(folder / "repository.git")
+    runner = LocalRunner(f"test-{engine.run_id}")
+    repositories = BareRepositories(
+        folder / "repositories", runner, hook=find_hook(), socket=folder / "daemon.sock"
+    )
+    repository = Repository(repositories.create(name))
     fields: dict[str, object] = {
         "kind": ProjectKind.COMPOSE,
         "source": HostedSource(name, BranchName("main")),
@@ -210,11 +184,12 @@ def open_rig(
         updated_at=CREATED_AT,
         **fields,  # type: ignore[arg-type]
     )
-    made = checkouts(repository, folder / "data")
+    remote = DulwichRemote(folder / "remote", runner, HostKeys(lambda _: "", lambda *_: None))
+    made = GitCheckouts(folder / "data", runner, remote, repositories)
     docker_host = f"unix://{engine.socket}"
     socket = EngineSocket(docker_host)
     strategy = ComposeStrategy(
-        runner=LocalRunner(f"test-{engine.run_id}"),
+        runner=runner,
         checkouts=made,
         registry=OrasRegistry(SystemClock(), lambda host, project: credentials),
         reader=RuamelComposeReader(),

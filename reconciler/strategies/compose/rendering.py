@@ -69,7 +69,7 @@ def parse_rendering(text: str, examined: Examined) -> Rendering:
 
 def _service(name: str, body: Mapping[str, Any]) -> RenderedService:
     image = body.get("image")
-    if not image and body.get("build"):
+    if not image and body.get("build") is not None:
         raise InvalidComposeFile(
             f"service {name} is only built (`build:` without `image:`), and nothing is built here: "
             "push its image to a registry and name it with `image:`"
