@@ -110,6 +110,8 @@ def _find(packets: Iterator[bytes], branch: BranchName) -> CommitSha | None:
         if sha == b"ERR":
             raise SourceProtocolError(f"the server says: {excerpt(rest)}")
         name = rest.partition(b"\0")[0].partition(b" ")[0]
+        if not name:
+            raise SourceProtocolError(f"a line that names no ref: {excerpt(packet)}")
         if name == wanted and found is None:
             found = parse_tip(sha)
     return found

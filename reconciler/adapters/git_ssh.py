@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import IO
 
 from dulwich.client import SSHGitClient
+from dulwich.protocol import Protocol
 from dulwich.refs import Ref
 
 from reconciler.adapters.deadline import Deadline
@@ -91,7 +93,7 @@ class GitOverSsh:
             (call / "known_hosts").write_text(login.known_hosts)
             _write_private(call / "key", login.private_key)
             vendor = SshVendor(self._argv(login, call), call, deadline, limit_bytes)
-            client = SSHGitClient(url.host, vendor=vendor, thin_packs=False, quiet=True)
+            client = _Client(url.host, vendor=vendor, thin_packs=False, quiet=True)
             try:
                 yield client
             except (SourceError, *PROTOCOL_ERRORS) as error:
@@ -100,6 +102,7 @@ class GitOverSsh:
                     self._let_go(login)
                 raise named from error
             finally:
+                client.end()
                 vendor.end()
                 self._pin(login, call / "known_hosts")
         finally:
@@ -162,6 +165,25 @@ class GitOverSsh:
         """Don't use this connection again: it may be the reason. Others may still be in it."""
         if (socket := self._socket(login)).exists():
             end_kept_connection(socket, at_once=False)
+
+
+class _Client(SSHGitClient):
+    """dulwich's client, which forgets to close a conversation that ends before it began."""
+
+    _protocol: Protocol | None = None
+
+    def _connect(
+        self, cmd: bytes, path: str | bytes, protocol_version: int | None = None
+    ) -> tuple[Protocol, Callable[[], bool], IO[bytes] | None]:
+        self.end()
+        connected = super()._connect(cmd, path, protocol_version)
+        self._protocol = connected[0]
+        return connected
+
+    def end(self) -> None:
+        """Close what was opened last. Safe to repeat."""
+        if self._protocol:
+            self._protocol.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, ProtocolError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
 
 from reconciler.adapters.deadline import Deadline
@@ -104,6 +104,8 @@ class Visit:
     def _named(self, error: BaseException) -> SourceUnreachable | SourceProtocolError | None:
         host = self.url.host
         match error:
+            case NewConnectionError():  # urllib3 calls this one a timeout, too
+                return SourceUnreachable(f"{host} can't be reached: {_reason(error)}", host=host)
             case HttpTimeoutError() | TimeoutError():
                 limit = self.deadline.limit.total_seconds()
                 return SourceUnreachable(
