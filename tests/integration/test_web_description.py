@@ -1,0 +1,103 @@
+"""The API's description is complete, and the API does what it says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.parts.web_client import WebDaemon
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDaemon]:
+    with WebDaemon(tmp_path_factory.mktemp("description")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def description(daemon: WebDaemon) -> dict[str, Any]:
+    found: dict[str, Any] = daemon.local.get("/openapi.json").json()
+    return found
+
+
+def operations(description: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (method, path, operation)
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_operation_is_told_in_full(description: dict[str, Any]) -> None:
+    """Each has a summary, a description, its answers' form, and every error with an example."""
+    for method, path, operation in operations(description):
+        where = f"{method} {path}"
+        assert operation["summary"], where
+        assert operation["description"], where
+        responses = operation["responses"]
+        succeeded = [responses[status] for status in responses if status.startswith("2")]
+        assert succeeded, where
+        assert "HTTPValidationError" not in str(responses), where
+        errors = {status: body for status, body in responses.items() if status >= "400"}
+        assert {"421", "500", "503"} <= set(errors), where
+        if path.startswith("/api/v1"):
+            assert {"401", "403"} <= set(errors), where
+        for status, error in errors.items():
+            assert error["description"], (where, status)
+            for form in error["content"].values():
+                assert "schema" in form, (where, status)
+        if "requestBody" in operation:
+            assert {"413", "422"} <= set(errors), where
+
+
+def test_every_field_has_description_and_example(description: dict[str, Any]) -> None:
+    """No field is left to be guessed; a nested body speaks for itself."""
+    for name, schema in description["components"]["schemas"].items():
+        for field, told in schema.get("properties", {}).items():
+            if "$ref" in told:
+                continue
+            assert told.get("description") or field == "reason", (name, field)
+            assert "examples" in told or "$ref" in str(told), (name, field)
+
+
+def test_every_parameter_has_description_and_example(description: dict[str, Any]) -> None:
+    """The same for what stands in paths, queries and headers."""
+    for method, path, operation in operations(description):
+        for parameter in operation.get("parameters", ()):
+            told = {**parameter.get("schema", {}), **parameter}
+            assert told.get("description"), (method, path, parameter["name"])
+            assert "examples" in told, (method, path, parameter["name"])
+
+
+@pytest.mark.timeout(240)
+def test_it_does_what_it_says(daemon: WebDaemon) -> None:
+    """Whatever is sent, no answer is a bug of ours, and none has a status that is not told."""
+    schema = schemathesis.openapi.from_dict(daemon.local.get("/openapi.json").json())
+    schema.config.update(base_url=daemon.url)
+    headers = {"authorization": f"Bearer {daemon.admin_token}"}
+    checks = [
+        schemathesis.checks.not_a_server_error,
+        schemathesis.specs.openapi.checks.status_code_conformance,
+        schemathesis.specs.openapi.checks.content_type_conformance,
+        schemathesis.specs.openapi.checks.response_schema_conformance,
+    ]
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if (operation.method, operation.path) == ("delete", "/api/v1/tokens/{token}"):
+            continue  # it would withdraw the one that is used here
+
+        @settings(
+            max_examples=15,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def send(case: Any) -> None:
+            case.call_and_validate(headers=headers, checks=checks)
+
+        send()
