@@ -2,8 +2,10 @@
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,8 @@ from reconciler.domain.project import Container, ProjectKind
 from reconciler.domain.references import Digest, ImageReference, RepositoryPath, ServiceName
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import Verdict
-from reconciler.ports import RegistryCredentials
+from reconciler.ports import Command, CommandResult, CommandRunner, LineSink, RegistryCredentials
+from reconciler.strategies.compose.cli import ComposeCall, ComposeCli, write_variables
 from tests.parts.compose_rig import ComposeRig, compose_file, open_rig
 from tests.parts.docker_engine import DockerEngine
 from tests.parts.registry import PASSWORD, USERNAME, Registry
@@ -616,3 +619,63 @@ def test_containers_of_compose_run_are_no_part_of_the_project(rig: ComposeRig) -
     assert len(rig.engine.containers(rig.name)) == 2
     eventually(lambda: len(rig.strategy.observe(rig.name)) == 1, within=5)
     assert rig.judged(prepared).verdict is Verdict.GOOD
+
+
+def test_an_apply_that_was_cut_short_is_repeated_to_its_end(rig: ComposeRig) -> None:
+    """Stopped after the first container was made, the same apply ends where it should have."""
+    image = rig.image("app:1")
+    rig.commit(compose_file(rig.engine, web=image, side=image, more=image))
+    work = rig.work()
+    prepared = rig.strategy.prepare(work)
+
+    def stop_half_way(line: str) -> None:
+        if line.strip().endswith("Created") and "Container" in line:
+            work.cancel.set()
+
+    with pytest.raises(Interrupted):
+        rig.strategy.apply(replace(work, log=stop_half_way), prepared)
+    rig.strategy.apply(rig.work(), prepared)
+    assert rig.judged(prepared).verdict is Verdict.GOOD
+    assert len(rig.strategy.observe(rig.name)) == 3
+
+
+def test_rendering_can_not_eat_the_machine(rig: ComposeRig) -> None:
+    """A bomb that got past the reader dies of the limits that compose runs under."""
+    folder = rig.folder / "bomb"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text(f"services: {{web: {{image: a}}}}\nx-a:\n{indented(BOMB)}")
+    variables = write_variables(folder, {})
+    call = ComposeCall(rig.name, folder, (folder / "compose.yaml",), (variables,), folder)
+    limits = replace(
+        rig.strategy.options,
+        render_memory_bytes=1 << 30,
+        render_timeout=timedelta(seconds=2),
+    )
+    runner = RememberingRunner(rig.strategy.runner)
+    with pytest.raises(CommandFailed):
+        ComposeCli(runner, limits).render(call, threading.Event())
+    # Go ignores a polite signal while it is busy; the group is killed 10 s later.
+    assert runner.took < timedelta(seconds=14)
+
+
+class RememberingRunner:
+    """``CommandRunner`` that remembers how long the last command took."""
+
+    def __init__(self, runner: CommandRunner) -> None:
+        self._runner = runner
+        self.took = timedelta(0)
+
+    def run(
+        self,
+        command: Command,
+        *,
+        on_line: LineSink | None = None,
+        cancel: threading.Event | None = None,
+    ) -> CommandResult:
+        result = self._runner.run(command, on_line=on_line, cancel=cancel)
+        self.took = result.duration
+        return result
+
+
+def indented(text: str) -> str:
+    return "".join(f"  {line}\n" for line in text.splitlines())
