@@ -1,0 +1,46 @@
+"""What the promises are tried with: a daemon, images and a project of its own for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts.daemon import Daemon
+from tests.parts.docker_engine import DockerEngine
+from tests.parts.registry import Registry
+from tests.parts.shop import Images, Shop, hosted_shop
+
+
+@pytest.fixture(scope="session")
+def images(engine: DockerEngine) -> Iterator[Images]:
+    """Images in a registry that all tests of a worker share."""
+    with Registry() as registry:
+        yield Images(engine, registry)
+
+
+@pytest.fixture(scope="session")
+def shared_daemon(engine: DockerEngine) -> Iterator[Daemon]:
+    """A daemon for tests that leave its settings and its life alone."""
+    with Daemon() as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(engine: DockerEngine) -> Iterator[Daemon]:
+    """A daemon for one test alone."""
+    with Daemon() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(shared_daemon: Daemon, images: Images, tmp_path: Path) -> Iterator[Shop]:
+    """A hosted project with auto-deploy on, and nothing pushed yet."""
+    with hosted_shop(shared_daemon, images, tmp_path) as ready:
+        yield ready
+
+
+@pytest.fixture
+def own_shop(daemon: Daemon, images: Images, tmp_path: Path) -> Iterator[Shop]:
+    """The same, of a daemon that the test may stop, kill and set as it likes."""
+    with hosted_shop(daemon, images, tmp_path) as ready:
+        yield ready
