@@ -53,9 +53,9 @@ class DockerEngine:
 
     def ping(self) -> str | Failure:
         """Return the engine's version, or why it can't be used; see ``Engine``."""
-        self._api = None
         try:
-            return str(self._negotiate().get("Version") or "unknown version")
+            _, version = self._negotiate()
+            return version
         except RolloutError as error:
             return Failure.of(error)
 
@@ -64,7 +64,11 @@ class DockerEngine:
         filters = json.dumps({"label": [f"{_LABEL}.project={project}", f"{_LABEL}.oneoff=False"]})
         listed = self._get("/containers/json", {"all": "1", "filters": filters}) or []
         known: dict[str, frozenset[Digest]] = {}
-        found = [sample for entry in listed if (sample := self._sample(entry["Id"], known))]
+        try:
+            found = [sample for entry in listed if (sample := self._sample(entry["Id"], known))]
+        except (KeyError, TypeError, ValueError) as error:
+            # Never an empty list, nor a guess: what runs is not known.
+            self._fail(f"describes a container in a way that we don't know: {error}")
         return sorted(found, key=lambda sample: (sample.service, sample.id))
 
     def has_image(self, image: ImageReference) -> bool:
@@ -122,9 +126,8 @@ class DockerEngine:
             self._fail("answered with something else than JSON")
 
     def _request(self, path: str, query: Mapping[str, str] | None = None) -> bytes | None:
-        if self._api is None:
-            self._negotiate()
-        status, body = self._ask(f"{self._api}{path}", query)
+        api = self._api or self._negotiate()[0]
+        status, body = self._ask(f"{api}{path}", query)
         if status == httpx2.codes.NOT_FOUND:
             return None
         if status != httpx2.codes.OK:
@@ -132,8 +135,12 @@ class DockerEngine:
             self._fail(f"answered {status} to {path.split('/')[1]}: {_said(body)}")
         return body
 
-    def _negotiate(self) -> Mapping[str, Any]:
-        """Settle on v1.41, or on the oldest version that a newer engine still speaks."""
+    def _negotiate(self) -> tuple[str, str]:
+        """Settle on v1.41, or on the oldest that a newer engine still speaks.
+
+        Returns:
+            The prefix of every path, and the engine's own version.
+        """
         status, body = self._ask("/version")
         try:
             about: Mapping[str, Any] = json.loads(body)
@@ -146,7 +153,7 @@ class DockerEngine:
                 f"{about['ApiVersion']}, needed is 1.41 (Docker 20.10)"
             )
         self._api = "/v{}.{}".format(*max(_API, oldest))
-        return about
+        return self._api, str(about.get("Version") or "unknown version")
 
     def _ask(self, path: str, query: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         try:

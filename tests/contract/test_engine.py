@@ -218,6 +218,7 @@ def test_an_engine_that_is_too_old_is_said_to_be(tmp_path: Path) -> None:
     ("rest", "problem"),
     [
         pytest.param((500, b'{"message":"boom"}'), "answered 500 to containers: .*boom", id="500"),
+        pytest.param((200, b'[{"Name":"x"}]'), "in a way that we don't know", id="other-shape"),
         pytest.param((200, b"<html>"), "something else than JSON", id="html"),
         pytest.param((200, b"[" + b" " * (9 << 20)), "more than 8388608 bytes", id="endless"),
     ],

@@ -240,7 +240,7 @@ class ComposeStrategy:
         """Follow, render and judge a checkout. Secrets are on disk as long as the block lasts."""
         project = work.project.name
         variables = {name: secret.reveal() for name, secret in work.variables.items()}
-        with private_folder(self.options.data_folder / "private" / project) as private:
+        with private_folder(self.options.data_folder.resolve() / "private" / project) as private:
             examined = checkout.examine(variables)
             environment_files = [examined.dotenv] if examined.dotenv else []
             environment_files.append(write_variables(private, work.variables))
