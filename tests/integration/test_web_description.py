@@ -74,6 +74,8 @@ def test_every_parameter_has_description_and_example(description: dict[str, Any]
 @pytest.mark.timeout(240)
 def test_it_does_what_it_says(daemon: WebDaemon) -> None:
     """Whatever is sent, no answer is a bug of ours, and none has a status that is not told."""
+    made = {"name": "shop", "kind": "compose", "repository": "shop", "create_repository": True}
+    daemon.local.post("/api/v1/projects", json=made)
     schema = schemathesis.openapi.from_dict(daemon.local.get("/openapi.json").json())
     schema.config.update(base_url=daemon.url)
     headers = {"authorization": f"Bearer {daemon.admin_token}"}
@@ -98,6 +100,9 @@ def test_it_does_what_it_says(daemon: WebDaemon) -> None:
         )
         @given(case=operation.as_strategy())
         def send(case: Any) -> None:
+            # Half of it is about things that are there, or it would all be answered alike.
+            if "name" in case.path_parameters and case.method != "DELETE":
+                case.path_parameters["name"] = "shop"
             case.call_and_validate(headers=headers, checks=checks)
 
         send()
