@@ -72,6 +72,7 @@ class _Wiring:
         self.config = config
         self.clock = clock
         self.redactor = Redactor()
+        self.redactor.register(config.registry_password, config.database_url)
         data = config.data_folder
         resources.enter_context(lock_data(data))
         self.life = _life(data / "life")
@@ -161,7 +162,7 @@ class _Wiring:
     def _open_store(self) -> SqlStore:
         data = self.config.data_folder
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        location = self.config.database_url.reveal() or data / "state.db"
+        location = self.config.database_url.reveal() or self.config.database_file
         return open_store(
             location,
             lambda may_create: open_vault(

@@ -98,7 +98,8 @@ class Explainer:
             *_latest(summary.state),
             *(_trigger(record) for record in self.store.list_triggers(name, limit=10)),
         )
-        return Explanation(name, summary.text, reasons)
+        nothing = ExplainedReason(summary.standing, "nothing was seen or asked for yet")
+        return Explanation(name, summary.text, reasons or (nothing,))
 
 
 def summarize(
