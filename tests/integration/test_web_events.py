@@ -65,11 +65,11 @@ def write(store: SqlStore, claim: Claim, *lines: str) -> None:
 
 
 def follow(
-    daemon: WebDaemon, deployment: DeploymentId, after: int = 0, **headers: str
+    daemon: WebDaemon, deployment: DeploymentId, after: int = 0, last_event_id: str = ""
 ) -> Iterator[Event]:
     """Yield (id, event, data) as they come."""
     path = f"{V1}/deployments/{deployment}/log?after={after}"
-    wanted = {"accept": "text/event-stream", **headers}
+    wanted = {"accept": "text/event-stream", "last-event-id": last_event_id}
     with daemon.local.stream("GET", path, headers=wanted, timeout=20) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -102,8 +102,7 @@ def test_a_broken_stream_goes_on(daemon: WebDaemon, store: SqlStore, claim: Clai
     """With the last id, or `after`, only what follows is sent; nothing twice, nothing missing."""
     write(store, claim, *(f"line {number}" for number in range(1, 2501)))
     store.finish(claim, Status.FAILED, datetime.now(UTC))
-    headers = {"last-event-id": "1200"}
-    resumed = list(follow(daemon, claim.deployment.id, **headers))
+    resumed = list(follow(daemon, claim.deployment.id, last_event_id="1200"))
     assert [int(number) for number, kind, _ in resumed if kind == "line"] == [*range(1201, 2501)]
     assert resumed[-1][1] == "end"
     assert len(list(follow(daemon, claim.deployment.id, after=2499))) == 2
