@@ -92,6 +92,13 @@ def _credentials(server: GitServer | Sshd, url: GitUrl) -> GitCredentials | None
     return None
 
 
+asking_for_credentials = pytest.mark.parametrize(
+    "place",
+    ["https with a login", pytest.param("ssh", marks=pytest.mark.needs_sshd)],
+    indirect=True,
+)
+
+
 def test_the_tip_follows_the_branch(place: Place) -> None:
     """Asked again and again, the answer is the commit that the branch names at that moment."""
     first = place.commit({"a": "1"})
@@ -194,10 +201,10 @@ def test_a_commit_that_is_gone_is_named(place: Place, tmp_path: Path) -> None:
         place.remote.fetch(place.url, NOWHERE, tmp_path / "bare.git", place.credentials)
 
 
+@asking_for_credentials
 def test_wrong_credentials_are_denied(place: Place, tmp_path: Path) -> None:
     """A token or key that the server does not take is said so, and appears nowhere."""
-    if place.credentials is None:
-        pytest.skip("this server asks for none")
+    assert place.credentials
     place.commit({"a": "1"})
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True
@@ -214,18 +221,18 @@ def test_wrong_credentials_are_denied(place: Place, tmp_path: Path) -> None:
     assert "PRIVATE" not in shown
 
 
+@asking_for_credentials
 def test_missing_credentials_are_denied(place: Place) -> None:
     """A server that asks for credentials, and gets none, says that they are needed."""
-    if place.credentials is None:
-        pytest.skip("this server asks for none")
+    assert place.credentials
     with pytest.raises(SourceDenied):
         place.remote.tip(place.url, MAIN, None)
 
 
+@asking_for_credentials
 def test_credentials_stay_with_their_origin(place: Place) -> None:
     """Credentials that belong elsewhere are not even tried."""
-    if place.credentials is None:
-        pytest.skip("this server asks for none")
+    assert place.credentials
     elsewhere = dataclasses.replace(place.credentials, origin="https://elsewhere.example")
     with pytest.raises(SourceDenied, match=r"elsewhere\.example"):
         place.remote.tip(place.url, MAIN, elsewhere)
