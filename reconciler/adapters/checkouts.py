@@ -19,7 +19,7 @@ _FETCH_TIME = timedelta(minutes=5)
 
 
 class GitCheckouts:
-    """``Checkouts`` below one folder: ``repositories/NAME.git`` and ``trees/NAME``.
+    """``Checkouts`` below one folder: ``NAME/repository.git`` and ``NAME/tree``.
 
     A project's files are changed by one caller at a time; different projects side by side.
     """
@@ -81,7 +81,7 @@ class GitCheckouts:
 
     def tree(self, project: ProjectName) -> Path:
         """Return the work tree's folder, which may not exist yet."""
-        return self._folder / "trees" / project
+        return self._folder / project / "tree"
 
     def switch(self, project: ProjectName, commit: CommitSha) -> None:
         """Make the work tree hold exactly ``commit``; see ``Checkouts.switch``.
@@ -143,7 +143,7 @@ class GitCheckouts:
         git.keep(commit)
 
     def _git(self, project: ProjectName) -> Git:
-        return Git(self._runner, self._folder / "repositories" / f"{project}.git")
+        return Git(self._runner, self._folder / project / "repository.git")
 
 
 @contextmanager

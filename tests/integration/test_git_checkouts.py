@@ -43,7 +43,7 @@ class Workshop:
         self.source = Repository(repositories.create(WEB))
         self.checkouts = GitCheckouts(folder / "work", RUNNER, remote, repositories, limits)
         self.tree = self.checkouts.tree(WEB)
-        self.repository = folder / "work" / "repositories" / "web.git"
+        self.repository = folder / "work" / "web" / "repository.git"
 
     def commit(self, files: dict[str, str | bytes | None], **options: str) -> CommitSha:
         """Push a commit and fetch it."""
