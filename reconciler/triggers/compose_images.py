@@ -1,5 +1,6 @@
 """Which images a project follows, read from its compose file once per commit."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,6 +10,8 @@ from reconciler.domain.project import ExternalSource, HostedSource, Project, Pro
 from reconciler.domain.references import CommitSha, RepositoryPath, parse_repository_path
 from reconciler.domain.state import WatchedImage
 from reconciler.ports import ComposeReader, GitRemote, Repositories, Store
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,10 @@ class ComposeImages:
         else:
             return
         self.store.put_images(project.name, key, images)
+        for image in images:
+            if image.unwatched_because:
+                why = image.unwatched_because
+                _log.info("%s: %s is not watched: %s", project.name, image.image, why)
 
     def _read(self, project: Project, commit: CommitSha) -> list[WatchedImage]:
         beside = project.compose_path.rpartition("/")[0]
