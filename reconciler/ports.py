@@ -752,8 +752,12 @@ class SettingStore(Protocol):
         """Return all, with their defaults where nobody changed them."""
         ...
 
-    def put_setting(self, record: SettingRecord) -> None:
-        """Record a change; the caller has checked the value."""
+    def put_settings(self, records: Iterable[SettingRecord]) -> None:
+        """Record changes, all or none; the caller has checked the values."""
+        ...
+
+    def seed_settings(self, values: Mapping[str, bool | int]) -> None:
+        """Record the first value of each setting that has none yet; nobody changed those."""
         ...
 
     def get_switch(self) -> MasterSwitch:

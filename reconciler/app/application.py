@@ -16,7 +16,7 @@ from reconciler.log import Redactor
 from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.trigger import Brakes, TriggerResult
-from reconciler.ports import Clock, RegistryStatus, Repositories, Store
+from reconciler.ports import Checkouts, Clock, RegistryStatus, Repositories, Store
 from reconciler.scheduling import Daemon
 from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
@@ -39,6 +39,7 @@ class Application:
     clock: Clock
     store: Store
     repositories: Repositories
+    checkouts: Checkouts
     redactor: Redactor
     daemon: Daemon
     engine: DockerEngine

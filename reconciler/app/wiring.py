@@ -21,7 +21,7 @@ from reconciler.adapters.registry_credentials import (
     configured_credentials,
 )
 from reconciler.adapters.registry_docker_config import DockerConfigFile
-from reconciler.adapters.repositories import BareRepositories
+from reconciler.adapters.repositories import BareRepositories, find_hook
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import open_vault
 from reconciler.app.application import Application
@@ -38,7 +38,7 @@ from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.rollout import Limits, Rollout
 from reconciler.pipeline.trigger import Brakes
-from reconciler.ports import Clock, ComposeReader, GitRemote, Repositories, Store
+from reconciler.ports import Checkouts, Clock, ComposeReader, GitRemote, Repositories, Store
 from reconciler.scheduling import Daemon, Deployments
 from reconciler.store.data_lock import lock_data
 from reconciler.store.opening import open_store
@@ -48,8 +48,6 @@ from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
 
 _log = logging.getLogger(__name__)
-
-_PACKAGE = Path(__file__).parents[1]
 
 
 def build(config: Config, *, clock: Clock | None = None) -> Application:
@@ -96,7 +94,10 @@ class _Wiring:
         )
         resources.callback(self.remote.close)
         self.repositories: Repositories = BareRepositories(
-            data / "repositories", self.runner, hook=hook_path(), socket=config.socket
+            data / "repositories", self.runner, hook=find_hook(), socket=config.socket
+        )
+        self.checkouts: Checkouts = GitCheckouts(
+            data / "projects", self.runner, self.remote, self.repositories
         )
         self.credentials = self._credentials()
         self.registry = OrasRegistry(
@@ -146,6 +147,7 @@ class _Wiring:
             clock=self.clock,
             store=self.store,
             repositories=self.repositories,
+            checkouts=self.checkouts,
             redactor=self.redactor,
             daemon=daemon,
             engine=self.engine,
@@ -163,7 +165,7 @@ class _Wiring:
         data = self.config.data_folder
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         location = self.config.database_url.reveal() or self.config.database_file
-        return open_store(
+        store = open_store(
             location,
             lambda may_create: open_vault(
                 data,
@@ -172,6 +174,8 @@ class _Wiring:
             ),
             self.clock,
         )
+        store.seed_settings(self.config.settings)
+        return store
 
     def _credentials(self) -> CredentialChain:
         config = self.config
@@ -188,9 +192,6 @@ class _Wiring:
 
     def _rollout(self) -> Rollout:
         config = self.config
-        checkouts = GitCheckouts(
-            config.data_folder / "projects", self.runner, self.remote, self.repositories
-        )
         options = ComposeOptions(
             data_folder=config.data_folder,
             docker_host=f"unix://{config.docker_socket}",
@@ -199,7 +200,7 @@ class _Wiring:
         )
         compose = ComposeStrategy(
             self.runner,
-            checkouts,
+            self.checkouts,
             self.registry,
             self.reader,
             self.engine,
@@ -224,12 +225,6 @@ class _Wiring:
             _log.warning("ended %d commands that an earlier life left at work", groups)
         if claims := self.store.release_all(self.life):
             _log.warning("taking up %d deployments that an earlier life left unfinished", claims)
-
-
-def hook_path() -> Path:
-    """Return the ``post-receive`` of hosted repositories: from the wheel, or the checkout."""
-    installed = _PACKAGE / "post-receive"
-    return installed if installed.exists() else _PACKAGE.parent / "packaging" / "post-receive"
 
 
 def _life(path: Path) -> str:

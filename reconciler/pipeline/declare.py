@@ -15,6 +15,7 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.settings import find_setting
 from reconciler.pipeline.draft import ProjectDraft, draft_of, parse_draft
 from reconciler.ports import (
+    Checkouts,
     ProjectStore,
     Repositories,
     SettingRecord,
@@ -124,14 +125,18 @@ def disable_auto_deploy(
     return change_project(store, repositories, name, {"auto_deploy": False}, now)
 
 
-def remove_project(store: ProjectStore, name: ProjectName) -> None:
-    """Forget the project with its history and secrets; its containers and repository stay.
+def remove_project(store: ProjectStore, checkouts: Checkouts, name: ProjectName) -> None:
+    """Forget the project with its history and secrets.
+
+    Its containers go on, its hosted repository stays, and so does its work tree, which may hold
+    their data.
 
     Raises:
         NotFound: no such project.
         Conflict: a deployment of it is running.
     """
     store.remove_project(name)
+    checkouts.remove(name)
 
 
 def change_settings(
@@ -152,8 +157,9 @@ def change_settings(
     if problems:
         raise problems[0] if len(problems) == 1 else SeveralInvalid(problems)
     remark = parse_remark(reason, "reason")
-    for key, setting in parsed.items():
-        store.put_setting(SettingRecord(key, setting, actor, now, remark))
+    store.put_settings(
+        SettingRecord(key, setting, actor, now, remark) for key, setting in parsed.items()
+    )
 
 
 def parse_remark(text: str, field: str) -> str:

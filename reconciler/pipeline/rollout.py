@@ -17,6 +17,7 @@ roll-back  rolls back again
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from reconciler.domain.deployment import Deployment, Failure, PreparedRevision, Stage, Status
 from reconciler.domain.errors import (
@@ -25,6 +26,7 @@ from reconciler.domain.errors import (
     ReconcilerError,
     Recovery,
     Refused,
+    TargetUnreachable,
     VerificationFailed,
 )
 from reconciler.domain.gate import Reason, ReasonCode, reasons_to_hold, reasons_to_refuse
@@ -40,6 +42,9 @@ from reconciler.ports import Claim, Clock, Store, Strategy, Work
 
 #: Stage outcomes that are not why a deployment failed; empty: its worker died in it.
 _NO_FAILURE = frozenset({"", "ok", "interrupted"})
+
+#: An engine that is restarted, for an upgrade say, is back within a minute or so.
+_WAITS_FOR_ENGINE = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 40))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,20 @@ class _Run:
 
     def _apply(self, prepared: PreparedRevision) -> None:
         with self._record.stage(Stage.APPLY):
-            self._strategy.apply(self._work(), prepared)
+            self._apply_patiently(prepared)
+
+    def _apply_patiently(self, prepared: PreparedRevision) -> None:
+        """Apply, and again where the engine went away meanwhile: going back would need it too."""
+        for wait in _WAITS_FOR_ENGINE:
+            try:
+                self._strategy.apply(self._work(), prepared)
+            except TargetUnreachable as error:
+                self._say(f"{error.message}; trying again in {wait.total_seconds():.0f} s")
+                if self._rollout.clock.wait(self._cancel, wait.total_seconds()):
+                    raise Interrupted("stopped while the engine was away") from error
+            else:
+                return
+        self._strategy.apply(self._work(), prepared)
 
     def _verify(self, prepared: PreparedRevision) -> None:
         with self._record.stage(Stage.VERIFY):
@@ -203,7 +221,7 @@ class _Run:
         self._say(f"rolling back to deployment {live.id}: {live.prepared.revision}")
         try:
             with self._record.stage(Stage.ROLL_BACK):
-                self._strategy.apply(self._work(), live.prepared)
+                self._apply_patiently(live.prepared)
                 self._watch().until_proved(live.prepared, self._cancel)
         except (ClaimLost, Interrupted):
             raise

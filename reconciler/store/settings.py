@@ -1,6 +1,6 @@
 """The settings that change without a restart, and the master switch among them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, select
 
@@ -10,7 +10,7 @@ from reconciler.ports import SettingRecord
 from reconciler.store.codec import clean_text
 from reconciler.store.family import Family
 from reconciler.store.tables import SETTING
-from reconciler.store.upsert import upsert
+from reconciler.store.upsert import insert_if_absent, upsert
 
 
 class SqlSettings(Family):
@@ -21,20 +21,28 @@ class SqlSettings(Family):
         with self._database.reading() as connection:
             return _select_settings(connection)
 
-    def put_setting(self, record: SettingRecord) -> None:
-        """Record a change."""
+    def put_settings(self, records: Iterable[SettingRecord]) -> None:
+        """Record changes, all or none."""
         with self._database.writing() as connection:
-            upsert(
-                connection,
-                SETTING,
-                {"key": record.key},
-                {
-                    "value": record.value,
-                    "changed_by": clean_text(record.changed_by),
-                    "changed_at": record.changed_at,
-                    "reason": clean_text(record.reason),
-                },
-            )
+            for record in records:
+                upsert(
+                    connection,
+                    SETTING,
+                    {"key": record.key},
+                    {
+                        "value": record.value,
+                        "changed_by": clean_text(record.changed_by),
+                        "changed_at": record.changed_at,
+                        "reason": clean_text(record.reason),
+                    },
+                )
+
+    def seed_settings(self, values: Mapping[str, bool | int]) -> None:
+        """Record the first value of each setting that has none yet."""
+        with self._database.writing() as connection:
+            for key, value in values.items():
+                first = {"value": value, "changed_by": "", "changed_at": None, "reason": ""}
+                insert_if_absent(connection, SETTING, {"key": key}, first)
 
     def get_switch(self) -> MasterSwitch:
         """Return the master switch (without the emergency file)."""

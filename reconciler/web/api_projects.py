@@ -90,7 +90,7 @@ def delete_project(
     if not keep_containers:
         problem = "is not possible: stop the containers with `docker compose down` yourself"
         raise InvalidInput("keep_containers", keep_containers, problem)
-    remove_project(application.store, name)
+    remove_project(application.store, application.checkouts, name)
     return Response(status_code=204)
 
 

@@ -11,7 +11,7 @@ from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.pipeline.explain import Explanation, ProjectSummary
 from reconciler.pipeline.trigger import TriggerResult
-from reconciler.ports import Clock, Repositories, Store
+from reconciler.ports import Checkouts, Clock, Repositories, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ class Application(Protocol):
     def store(self) -> Store: ...  # noqa: D102
     @property
     def repositories(self) -> Repositories: ...  # noqa: D102
+    @property
+    def checkouts(self) -> Checkouts: ...  # noqa: D102
     @property
     def daemon(self) -> Daemon: ...  # noqa: D102
     @property

@@ -242,11 +242,11 @@ class TestSettings:
         assert store.get_settings()[POLL_INTERVAL] == SettingRecord(POLL_INTERVAL, 60)
         assert store.get_switch().enabled
         for value in (False, True, False):
-            store.put_setting(SettingRecord(MASTER_SWITCH, value, "ada", NOW, "freeze\0"))
+            store.put_settings([SettingRecord(MASTER_SWITCH, value, "ada", NOW, "freeze\0")])
         switch = store.get_switch()
         assert (switch.enabled, switch.changed_by, switch.changed_at) == (False, "ada", NOW)
         changed = SettingRecord(POLL_INTERVAL, 120, "ada", NOW)
-        store.put_setting(changed)
+        store.put_settings([changed])
         assert store.get_settings()[POLL_INTERVAL] == changed
 
     def test_checks_itself(self, store: SqlStore) -> None:

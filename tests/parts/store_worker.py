@@ -48,7 +48,8 @@ def _hold(store: SqlStore, owner: str) -> None:
 
 def _write(store: SqlStore) -> NoReturn:
     for number in count():
-        store.put_setting(SettingRecord("auto_deploy_poll_interval_seconds", number, "x" * 2000))
+        record = SettingRecord("auto_deploy_poll_interval_seconds", number, "x" * 2000)
+        store.put_settings([record])
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
     raise AssertionError("numbers never end")

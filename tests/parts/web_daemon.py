@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from reconciler.adapters.checkouts import GitCheckouts
 from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.repositories import BareRepositories
 from reconciler.adapters.system_clock import SystemClock
@@ -30,7 +31,7 @@ from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
 from reconciler.pipeline.reconcile import InSync, Reconciler, Seeded
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.trigger import TriggerResult
-from reconciler.ports import GitCredentials, RegistryStatus
+from reconciler.ports import Checkouts, GitCredentials, RegistryStatus
 from reconciler.scheduling import LoopHealth
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
@@ -100,6 +101,7 @@ class WebApplication:
     clock: SystemClock
     store: SqlStore
     repositories: BareRepositories
+    checkouts: Checkouts
     daemon: Idle
     engine: NoEngine
     started_at: datetime
@@ -170,6 +172,7 @@ def open_application(folder: Path) -> WebApplication:
         clock=clock,
         store=store,
         repositories=repositories,
+        checkouts=GitCheckouts(config.data_folder / "projects", runner, NoRemote(), repositories),
         daemon=Idle(),
         engine=NoEngine(),
         started_at=clock.now(),

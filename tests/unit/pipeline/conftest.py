@@ -90,9 +90,8 @@ class World:
         from reconciler.domain.settings import MASTER_SWITCH
         from reconciler.ports import SettingRecord
 
-        self.store.put_setting(
-            SettingRecord(MASTER_SWITCH, enabled, "ann", self.clock.now(), "drill")
-        )
+        record = SettingRecord(MASTER_SWITCH, enabled, "ann", self.clock.now(), "drill")
+        self.store.put_settings([record])
 
 
 @pytest.fixture

@@ -253,6 +253,16 @@ def test_an_engine_that_stays_silent_is_no_success(world: World, failing: Fail) 
     assert world.deploy(B).status is Status.ROLLED_BACK
 
 
+def test_an_engine_that_restarts_while_containers_change_costs_time_only(
+    world: World, failing: Fail
+) -> None:
+    """Applying is repeated until the engine is back; nothing is rolled back for it."""
+    world.deploy(A)
+    for _ in range(2):
+        failing("apply", TargetUnreachable("the engine does not answer"))
+    assert world.deploy(B).status is Status.DEPLOYED
+
+
 def test_a_quarantined_resolution_is_withdrawn_at_the_gate(world: World) -> None:
     """The same commit that resolves to the same bad digest is not applied a second time."""
     world.deploy(A)
