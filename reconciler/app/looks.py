@@ -125,6 +125,8 @@ class Looks:
             project = self._store.get_project(name)
             if project.source is not None:
                 self._pushes.look_at(project)
+            # Who asks may know that the registry is back.
+            self._probe.look()
             self._images.tick({name})
         except ReconcilerError as error:
             _say_bug(f"looking at {name}", error)
