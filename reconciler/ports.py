@@ -20,7 +20,7 @@ from reconciler.domain.deployment import (
     Status,
 )
 from reconciler.domain.gate import MasterSwitch, Reason
-from reconciler.domain.project import ExternalSource, Project, Source
+from reconciler.domain.project import ExternalSource, HostedSource, Project, Source
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -197,7 +197,7 @@ class Repositories(Protocol):
         ...
 
     def branches(self, name: ProjectName) -> Mapping[BranchName, CommitSha]:
-        """Return branch → tip, by name, of the branches whose name we accept. Raises ``NotFound``."""
+        """Return branch → tip, of the branches whose name we accept. Raises ``NotFound``."""
         ...
 
     def read_files(
@@ -556,6 +556,10 @@ class ProjectStore(Protocol):
 
     def list_projects(self) -> Sequence[Project]:
         """Return all, by name."""
+        ...
+
+    def list_followers(self, repository: ProjectName) -> Sequence[tuple[Project, HostedSource]]:
+        """Return the projects that follow a hosted repository, by name, with their source."""
         ...
 
     def get_state(self, name: ProjectName) -> ProjectState:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.adapters.engine import DockerEngine
-from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.config import Config
 from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.gate import MasterSwitch

@@ -8,20 +8,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.adapters.checkouts import GitCheckouts
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.adapters.engine import DockerEngine
-from reconciler.adapters.git_remote import DulwichRemote
-from reconciler.adapters.git_ssh import HostKeys
+from reconciler.adapters.git.checkouts import GitCheckouts
+from reconciler.adapters.git.remote import DulwichRemote
+from reconciler.adapters.git.repositories import BareRepositories, find_hook
+from reconciler.adapters.git.ssh import HostKeys
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.registry import OrasRegistry
-from reconciler.adapters.registry_credentials import (
+from reconciler.adapters.registry.credentials import (
     CredentialChain,
     CredentialHelpers,
     configured_credentials,
 )
-from reconciler.adapters.registry_docker_config import DockerConfigFile
-from reconciler.adapters.repositories import BareRepositories, find_hook
+from reconciler.adapters.registry.docker_config import DockerConfigFile
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import open_vault
 from reconciler.app.application import Application

@@ -17,7 +17,7 @@ from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
-from reconciler.adapters.http_backend import HttpBackend
+from reconciler.adapters.git.http_backend import HttpBackend
 from reconciler.domain.errors import NotFound, ReconcilerError
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import BranchName, CommitSha, ProjectName

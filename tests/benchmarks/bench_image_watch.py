@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.references import ImageReference
 from reconciler.domain.secret import Secret

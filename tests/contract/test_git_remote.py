@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.git_remote import DulwichRemote
-from reconciler.adapters.git_ssh import HostKeys
+from reconciler.adapters.git.remote import DulwichRemote
+from reconciler.adapters.git.ssh import HostKeys
 from reconciler.adapters.process import LocalRunner
 from reconciler.domain.errors import (
     HostKeyMismatch,

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.errors import (
     InvalidReference,

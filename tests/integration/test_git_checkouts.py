@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.checkouts import GitCheckouts
-from reconciler.adapters.git_remote import DulwichRemote
-from reconciler.adapters.git_ssh import HostKeys
-from reconciler.adapters.git_tree import TreeLimits
+from reconciler.adapters.git.checkouts import GitCheckouts
+from reconciler.adapters.git.remote import DulwichRemote
+from reconciler.adapters.git.repositories import BareRepositories, find_hook
+from reconciler.adapters.git.ssh import HostKeys
+from reconciler.adapters.git.tree import TreeLimits
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.repositories import BareRepositories, find_hook
 from reconciler.domain.errors import (
     InvalidComposeFile,
     PreconditionFailed,

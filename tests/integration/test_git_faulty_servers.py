@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from dulwich.protocol import pkt_line
 
-from reconciler.adapters.git_fetch import FetchLimits
-from reconciler.adapters.git_remote import DulwichRemote
-from reconciler.adapters.git_ssh import HostKeys
+from reconciler.adapters.git.fetch import FetchLimits
+from reconciler.adapters.git.remote import DulwichRemote
+from reconciler.adapters.git.ssh import HostKeys
 from reconciler.adapters.process import LocalRunner
 from reconciler.domain.errors import (
     SourceDenied,

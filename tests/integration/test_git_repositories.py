@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.adapters.git.repositories import BareRepositories, find_hook
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.repositories import BareRepositories, find_hook
 from reconciler.domain.errors import InvalidComposeFile, NotFound, RevisionNotFound
 from reconciler.domain.references import BranchName, CommitSha, ProjectName, RepositoryPath
 from tests.parts.git_repository import Repository, run_git

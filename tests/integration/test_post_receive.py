@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.adapters.git.repositories import BareRepositories, find_hook
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.repositories import BareRepositories, find_hook
 from reconciler.domain.references import ProjectName
 from tests.parts.git_repository import ENVIRONMENT, Repository, run_git
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.registry import OrasRegistry
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.domain.errors import (
     RevisionNotFound,
     SourceDenied,

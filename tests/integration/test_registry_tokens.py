@@ -11,10 +11,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from reconciler.adapters.registry import OrasRegistry
-from reconciler.adapters.registry_credentials import CredentialChain
-from reconciler.adapters.registry_docker_config import DockerConfigFile
-from reconciler.adapters.registry_hosts import REFUSED_FOR
+from reconciler.adapters.registry.credentials import CredentialChain
+from reconciler.adapters.registry.docker_config import DockerConfigFile
+from reconciler.adapters.registry.hosts import REFUSED_FOR
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.errors import SourceDenied, SourceProtocolError, SourceThrottled
 from reconciler.domain.references import Digest, ImageReference, ProjectName

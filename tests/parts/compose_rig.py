@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler.adapters.checkouts import GitCheckouts
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.adapters.engine import DockerEngine as EngineSocket
-from reconciler.adapters.git_remote import DulwichRemote
-from reconciler.adapters.git_ssh import HostKeys
+from reconciler.adapters.git.checkouts import GitCheckouts
+from reconciler.adapters.git.remote import DulwichRemote
+from reconciler.adapters.git.repositories import BareRepositories, find_hook
+from reconciler.adapters.git.ssh import HostKeys
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.registry import OrasRegistry
-from reconciler.adapters.repositories import BareRepositories, find_hook
+from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.deployment import DeploymentId, PreparedRevision
 from reconciler.domain.project import HostedSource, Project, ProjectKind

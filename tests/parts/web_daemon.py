@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler.adapters.checkouts import GitCheckouts
+from reconciler.adapters.git.checkouts import GitCheckouts
+from reconciler.adapters.git.repositories import BareRepositories
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.repositories import BareRepositories
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import open_vault
 from reconciler.config import Config, load_config

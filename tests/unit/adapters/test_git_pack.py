@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from reconciler.adapters.git_pack import PackTooLarge, check_weight
+from reconciler.adapters.git.pack import PackTooLarge, check_weight
 from reconciler.domain.errors import SourceProtocolError
 
 _BLOB, _OFFSET_DELTA, _REFERENCE_DELTA = 3, 6, 7

@@ -3,7 +3,7 @@
 import pytest
 from dulwich.protocol import pkt_line
 
-from reconciler.adapters.git_refs import (
+from reconciler.adapters.git.refs import (
     excerpt,
     find_in_advertisement,
     find_in_ls_refs,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.adapters.git_ssh_errors import failure, fingerprint
+from reconciler.adapters.git.ssh_errors import failure, fingerprint
 from reconciler.domain.errors import (
     HostKeyMismatch,
     SourceDenied,

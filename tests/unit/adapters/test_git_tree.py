@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.adapters.git_tree import leads_out
+from reconciler.adapters.git.tree import leads_out
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.registry_credentials import (
+from reconciler.adapters.registry.credentials import (
     CredentialChain,
     CredentialHelpers,
     configured_credentials,
 )
-from reconciler.adapters.registry_docker_config import DockerConfigFile, find_registry_host
+from reconciler.adapters.registry.docker_config import DockerConfigFile, find_registry_host
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import RegistryCredentials

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from reconciler.adapters.registry_errors import SHORTEST_WAIT, error_for, wait_of
+from reconciler.adapters.registry.errors import SHORTEST_WAIT, error_for, wait_of
 from reconciler.adapters.retry_after import LONGEST_PAUSE
 from reconciler.domain.errors import (
     RevisionNotFound,

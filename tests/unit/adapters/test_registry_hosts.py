@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.adapters.registry_hosts import REFUSED_FOR, HostLedger
+from reconciler.adapters.registry.hosts import REFUSED_FOR, HostLedger
 from reconciler.domain.errors import SourceDenied, SourceThrottled, SourceUnreachable
 from reconciler.domain.secret import Secret
 from reconciler.ports import RegistryCredentials, RegistryStatus

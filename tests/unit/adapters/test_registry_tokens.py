@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.adapters.registry_tokens import (
+from reconciler.adapters.registry.tokens import (
     Challenge,
     RealmPolicy,
     parse_challenges,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler.adapters.registry_errors import error_for
-from reconciler.adapters.registry_hosts import HostLedger
-from reconciler.adapters.registry_tokens import RealmPolicy, is_loopback
+from reconciler.adapters.registry.errors import error_for
+from reconciler.adapters.registry.hosts import HostLedger
+from reconciler.adapters.registry.tokens import RealmPolicy, is_loopback
 from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import (
     InvalidReference,
@@ -27,8 +27,8 @@ from reconciler.ports import Clock, RegistryCredentials, RegistryStatus
 if TYPE_CHECKING:
     import requests
 
-    from reconciler.adapters.registry_client import GuardedRegistry
-    from reconciler.adapters.registry_exchange import Deadline, Endpoint, Shared
+    from reconciler.adapters.registry.client import GuardedRegistry
+    from reconciler.adapters.registry.exchange import Deadline, Endpoint, Shared
 
 #: The digest depends on these and their order must not change: a registry converts to what is
 #: accepted. Indexes first, so that a multi-architecture image has one digest.
@@ -166,7 +166,7 @@ class OrasRegistry:
         self, host: str, repository: str, credentials: RegistryCredentials | None
     ) -> "GuardedRegistry":
         """Return the client that holds this repository's token for this identity."""
-        from reconciler.adapters.registry_client import GuardedRegistry
+        from reconciler.adapters.registry.client import GuardedRegistry
 
         key = (host, repository, credentials)
         with self._lock:
@@ -182,8 +182,8 @@ class OrasRegistry:
 
     def _connect(self) -> "Shared":
         # oras and requests take a fifth of a second to import: only who looks up images pays.
-        from reconciler.adapters.registry_exchange import Shared
-        from reconciler.adapters.registry_session import Limits, open_session
+        from reconciler.adapters.registry.exchange import Shared
+        from reconciler.adapters.registry.session import Limits, open_session
 
         limits = Limits(total=self._time_limit)
         return Shared(
@@ -196,7 +196,7 @@ class OrasRegistry:
         )
 
     def _endpoint(self, host: str) -> "Endpoint":
-        from reconciler.adapters.registry_exchange import Endpoint
+        from reconciler.adapters.registry.exchange import Endpoint
 
         if host == DOCKER_HUB:
             return Endpoint(host, f"https://{_HUB_API}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from reconciler.adapters.git_binary import Git, split_z
+from reconciler.adapters.git.binary import Git, split_z
 from reconciler.domain.errors import (
     CommandFailed,
     InvalidComposeFile,

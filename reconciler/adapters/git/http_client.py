@@ -8,8 +8,8 @@ from typing import NoReturn
 import urllib3
 from dulwich.client import AbstractHttpGitClient
 
-from reconciler.adapters.git_refs import excerpt
-from reconciler.adapters.git_visit import Visit, check_type
+from reconciler.adapters.git.refs import excerpt
+from reconciler.adapters.git.visit import Visit, check_type
 from reconciler.domain.errors import SourceProtocolError
 
 #: A server of protocol v0 lists all it has: 100,000 refs are some 8 MB.

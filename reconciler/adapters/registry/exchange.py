@@ -8,9 +8,9 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from reconciler.adapters.registry_hosts import HostLedger
-from reconciler.adapters.registry_session import Limits, error_of, time_limit
-from reconciler.adapters.registry_tokens import RealmPolicy
+from reconciler.adapters.registry.hosts import HostLedger
+from reconciler.adapters.registry.session import Limits, error_of, time_limit
+from reconciler.adapters.registry.tokens import RealmPolicy
 from reconciler.domain.errors import SourceRedirected, SourceUnreachable
 from reconciler.ports import Clock, RegistryCredentials
 

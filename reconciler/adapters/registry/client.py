@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import oras.provider
 import requests
 
-from reconciler.adapters.registry_authorization import Authorization
-from reconciler.adapters.registry_exchange import Deadline, Endpoint, Exchange, Shared
-from reconciler.adapters.registry_tokens import Challenge, parse_challenges
+from reconciler.adapters.registry.authorization import Authorization
+from reconciler.adapters.registry.exchange import Deadline, Endpoint, Exchange, Shared
+from reconciler.adapters.registry.tokens import Challenge, parse_challenges
 from reconciler.ports import RegistryCredentials
 
 

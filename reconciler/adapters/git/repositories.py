@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
-from reconciler.adapters.git_binary import Git
-from reconciler.adapters.git_files import read_files
+from reconciler.adapters.git.binary import Git
+from reconciler.adapters.git.files import read_files
 from reconciler.domain.errors import (
     InvalidReference,
     NotFound,

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from reconciler.adapters.registry_errors import error_for
-from reconciler.adapters.registry_exchange import REDIRECTS, Deadline, Exchange
-from reconciler.adapters.registry_tokens import Challenge, Token, parse_token
+from reconciler.adapters.registry.errors import error_for
+from reconciler.adapters.registry.exchange import REDIRECTS, Deadline, Exchange
+from reconciler.adapters.registry.tokens import Challenge, Token, parse_token
 from reconciler.domain.errors import SourceDenied, SourceRedirected, SourceUnreachable
 from reconciler.ports import RegistryCredentials
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from dulwich.client import GitClient
 
 from reconciler.adapters.deadline import Deadline
-from reconciler.adapters.git_fetch import Fetcher, FetchLimits, Wanted
-from reconciler.adapters.git_http import GitOverHttp
-from reconciler.adapters.git_ssh import GitOverSsh, HostKeys
+from reconciler.adapters.git.fetch import Fetcher, FetchLimits, Wanted
+from reconciler.adapters.git.http import GitOverHttp
+from reconciler.adapters.git.ssh import GitOverSsh, HostKeys
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.timed_connections import timed_pool
 from reconciler.domain.references import BranchName, CommitSha, GitScheme, GitUrl, RepositoryPath

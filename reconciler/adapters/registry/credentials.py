@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from reconciler.adapters.registry_docker_config import (
+from reconciler.adapters.registry.docker_config import (
     DOCKER_HUB_KEY,
     DockerConfigFile,
     find_registry_host,

@@ -15,10 +15,10 @@ from dulwich.protocol import Protocol
 from dulwich.refs import Ref
 
 from reconciler.adapters.deadline import Deadline
-from reconciler.adapters.git_http_client import ADVERTISEMENT_LIMIT_BYTES
-from reconciler.adapters.git_refs import PROTOCOL_ERRORS, parse_tip
-from reconciler.adapters.git_ssh_errors import failure
-from reconciler.adapters.ssh_process import SshProcess, SshVendor, end_kept_connection
+from reconciler.adapters.git.http_client import ADVERTISEMENT_LIMIT_BYTES
+from reconciler.adapters.git.refs import PROTOCOL_ERRORS, parse_tip
+from reconciler.adapters.git.ssh_errors import failure
+from reconciler.adapters.git.ssh_process import SshProcess, SshVendor, end_kept_connection
 from reconciler.domain.errors import (
     HostKeyMismatch,
     SourceDenied,

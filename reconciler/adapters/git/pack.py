@@ -11,8 +11,8 @@ from typing import TypeVar
 from dulwich.object_store import MemoryObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 
-from reconciler.adapters.git_files import check_mode
-from reconciler.adapters.git_refs import PROTOCOL_ERRORS
+from reconciler.adapters.git.files import check_mode
+from reconciler.adapters.git.refs import PROTOCOL_ERRORS
 from reconciler.domain.errors import SourceProtocolError
 from reconciler.domain.references import CommitSha, RepositoryPath
 

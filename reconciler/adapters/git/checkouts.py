@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from reconciler.adapters.git_binary import KEPT_REFS, Git, object_format_of
-from reconciler.adapters.git_tree import OWN_FOLDER, TreeLimits, check_tree, list_tree
+from reconciler.adapters.git.binary import KEPT_REFS, Git, object_format_of
+from reconciler.adapters.git.tree import OWN_FOLDER, TreeLimits, check_tree, list_tree
+from reconciler.adapters.git.work_tree import WorkTree
 from reconciler.adapters.process import check
-from reconciler.adapters.work_tree import WorkTree
 from reconciler.domain.errors import CommandFailed, PreconditionFailed, RevisionNotFound
 from reconciler.domain.project import ExternalSource, HostedSource, Source
 from reconciler.domain.references import CommitSha, ProjectName

@@ -9,7 +9,7 @@ import urllib3
 from dulwich.refs import Ref
 
 from reconciler.adapters.deadline import Deadline
-from reconciler.adapters.git_http_client import (
+from reconciler.adapters.git.http_client import (
     ADVERTISEMENT_LIMIT_BYTES,
     ADVERTISEMENT_TYPE,
     REFS_TAIL,
@@ -17,14 +17,14 @@ from reconciler.adapters.git_http_client import (
     RESULT_TYPE,
     BoundedHttpClient,
 )
-from reconciler.adapters.git_refs import (
+from reconciler.adapters.git.refs import (
     find_in_advertisement,
     find_in_ls_refs,
     ls_refs_request,
     named_errors,
     parse_tip,
 )
-from reconciler.adapters.git_visit import Visit, authorization, check_type
+from reconciler.adapters.git.visit import Visit, authorization, check_type
 from reconciler.domain.errors import SourceDenied, SourceProtocolError, SourceRedirected
 from reconciler.domain.references import BranchName, CommitSha, GitUrl
 from reconciler.ports import Clock, GitCredentials

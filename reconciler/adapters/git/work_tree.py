@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from reconciler.adapters.git_binary import Git, split_z
-from reconciler.adapters.git_tree import EMPTY_TREE, Tree, list_tree
+from reconciler.adapters.git.binary import Git, split_z
+from reconciler.adapters.git.tree import EMPTY_TREE, Tree, list_tree
+from reconciler.adapters.git.tree_files import TreeFiles
 from reconciler.adapters.process import check
-from reconciler.adapters.tree_files import TreeFiles
 from reconciler.domain.errors import InvalidReference, WorkTreeDirty
 from reconciler.domain.references import CommitSha
 

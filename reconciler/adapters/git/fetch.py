@@ -18,10 +18,10 @@ from dulwich.object_store import MemoryObjectStore, ObjectStoreGraphWalker
 from dulwich.objects import ObjectID
 
 from reconciler.adapters.deadline import Deadline
-from reconciler.adapters.git_binary import Git, object_format_of
-from reconciler.adapters.git_files import FILE_LIMIT_BYTES, read_files, too_large
-from reconciler.adapters.git_pack import PackedFiles, PackTooLarge, check_weight
-from reconciler.adapters.git_ssh import path_of
+from reconciler.adapters.git.binary import Git, object_format_of
+from reconciler.adapters.git.files import FILE_LIMIT_BYTES, read_files, too_large
+from reconciler.adapters.git.pack import PackedFiles, PackTooLarge, check_weight
+from reconciler.adapters.git.ssh import path_of
 from reconciler.adapters.process import check
 from reconciler.domain.errors import (
     CommandFailed,

@@ -9,7 +9,7 @@ from dulwich.object_format import SHA1, SHA256, ObjectFormat
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, ObjectID
 
-from reconciler.adapters.git_binary import Git, split_z
+from reconciler.adapters.git.binary import Git, split_z
 from reconciler.domain.errors import InvalidComposeFile, RevisionNotFound, SourceProtocolError
 from reconciler.domain.references import CommitSha, RepositoryPath
 

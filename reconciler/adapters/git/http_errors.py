@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from reconciler.adapters.git_refs import excerpt
+from reconciler.adapters.git.refs import excerpt
 from reconciler.adapters.retry_after import parse_retry_after
 from reconciler.domain.errors import (
     SourceDenied,

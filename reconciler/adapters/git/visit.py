@@ -12,8 +12,8 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSL
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
 
 from reconciler.adapters.deadline import Deadline
-from reconciler.adapters.git_http_errors import REDIRECTS, redirected, refusal
-from reconciler.adapters.git_refs import AGENT, excerpt
+from reconciler.adapters.git.http_errors import REDIRECTS, redirected, refusal
+from reconciler.adapters.git.refs import AGENT, excerpt
 from reconciler.domain.errors import SourceDenied, SourceProtocolError, SourceUnreachable
 from reconciler.domain.references import GitScheme, GitUrl
 from reconciler.ports import Clock, GitCredentials

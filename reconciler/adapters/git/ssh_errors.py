@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import re
 
-from reconciler.adapters.git_refs import excerpt
+from reconciler.adapters.git.refs import excerpt
 from reconciler.domain.errors import (
     HostKeyMismatch,
     SourceDenied,

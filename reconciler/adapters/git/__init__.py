@@ -1,0 +1,1 @@
+"""Git servers, hosted repositories and work trees."""
