@@ -1,0 +1,69 @@
+"""What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
+
+from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
+from reconciler.ports.records import (
+    Claim,
+    LogLine,
+    PollResult,
+    PollTask,
+    SecretRecord,
+    SettingRecord,
+    TriggerRecord,
+)
+from reconciler.ports.sources import (
+    Checkouts,
+    ComposeReader,
+    GitCredentials,
+    GitRemote,
+    ImageRegistry,
+    RegistryCredentials,
+    RegistryStatus,
+    Repositories,
+)
+from reconciler.ports.store import (
+    DeploymentStore,
+    PollStore,
+    ProjectStore,
+    Sealer,
+    SecretStore,
+    SettingStore,
+    Store,
+    Transaction,
+    WatchStore,
+)
+from reconciler.ports.targets import Engine, Strategy, Work
+
+__all__ = [
+    "Checkouts",
+    "Claim",
+    "Clock",
+    "Command",
+    "CommandResult",
+    "CommandRunner",
+    "ComposeReader",
+    "DeploymentStore",
+    "Engine",
+    "GitCredentials",
+    "GitRemote",
+    "ImageRegistry",
+    "LineSink",
+    "LogLine",
+    "PollResult",
+    "PollStore",
+    "PollTask",
+    "ProjectStore",
+    "RegistryCredentials",
+    "RegistryStatus",
+    "Repositories",
+    "Sealer",
+    "SecretRecord",
+    "SecretStore",
+    "SettingRecord",
+    "SettingStore",
+    "Store",
+    "Strategy",
+    "Transaction",
+    "TriggerRecord",
+    "WatchStore",
+    "Work",
+]

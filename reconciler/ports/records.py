@@ -1,0 +1,94 @@
+"""What the store hands out and takes in, beside the values of the domain."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.domain.deployment import (
+    Cause,
+    Deployment,
+    DeploymentId,
+    Stage,
+)
+from reconciler.domain.gate import Reason
+from reconciler.domain.project import ExternalSource
+from reconciler.domain.references import (
+    CommitSha,
+    ProjectName,
+)
+from reconciler.domain.revision import Revision
+from reconciler.domain.state import SourceHealth
+
+
+@dataclass(frozen=True, slots=True)
+class PollTask:
+    """One external source that is due for a look."""
+
+    project: ProjectName
+    source: ExternalSource
+    tracked: CommitSha | None
+    health: SourceHealth  #: as the last look left it
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """What one look gave."""
+
+    project: ProjectName
+    health: SourceHealth
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRecord:
+    """One call of ``trigger_deployment``, and what became of it."""
+
+    project: ProjectName
+    cause: Cause
+    revision: Revision
+    outcome: str  #: ``admitted``, ``coalesced``, ``held`` or ``refused``
+    reasons: tuple[Reason, ...]
+    deployment: DeploymentId | None
+    at: datetime
+    count: int = 1  #: equal calls in a row are one record
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a deployment's output, secrets already taken out."""
+
+    number: int  #: from 1, without gaps within a deployment
+    at: datetime
+    stage: Stage
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRecord:
+    """One live setting."""
+
+    key: str
+    value: bool | int
+    changed_by: str = ""
+    changed_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRecord:
+    """What may be shown of a stored secret."""
+
+    name: str  #: ``git-token``, ``git-ssh-key``, ``registry:HOST``, ``variable:NAME``
+    fingerprint: str  #: first 8 hex digits of a keyed hash; tells equal from different, no more
+    bound_to: str  #: origin or host it is sent to; empty for variables
+    username: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's hold on one deployment. Every write with it is refused once it is lost."""
+
+    deployment: Deployment
+    owner: str
+    fence: int
+    resumed: bool  #: an earlier worker left it in the middle
