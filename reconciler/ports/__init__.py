@@ -1,5 +1,6 @@
 """What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
 
+from reconciler.ports.deployments import DeploymentStore, Transaction
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
 from reconciler.ports.records import (
     Claim,
@@ -21,14 +22,12 @@ from reconciler.ports.sources import (
     Repositories,
 )
 from reconciler.ports.store import (
-    DeploymentStore,
     PollStore,
     ProjectStore,
     Sealer,
     SecretStore,
     SettingStore,
     Store,
-    Transaction,
     WatchStore,
 )
 from reconciler.ports.targets import Engine, Strategy, Work

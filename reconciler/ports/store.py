@@ -1,78 +1,25 @@
 """What we remember, as protocols; one family of methods each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from reconciler.domain.admission import Request
-from reconciler.domain.deployment import (
-    Cause,
-    Deployment,
-    DeploymentId,
-    Failure,
-    PreparedRevision,
-    Stage,
-    Status,
-)
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.project import HostedSource, Project, Source
 from reconciler.domain.references import (
     ProjectName,
 )
-from reconciler.domain.revision import ImageDigests, Revision
+from reconciler.domain.revision import ImageDigests
 from reconciler.domain.secret import Secret
 from reconciler.domain.state import ProjectState, Quarantine, SourceHealth, WatchedImage
+from reconciler.ports.deployments import DeploymentStore
 from reconciler.ports.records import (
-    Claim,
-    LogLine,
     PollResult,
     PollTask,
     SecretRecord,
     SettingRecord,
-    TriggerRecord,
 )
 from reconciler.ports.sources import GitCredentials, RegistryCredentials
-
-
-class Transaction(Protocol):
-    """What ``trigger_deployment`` does in one transaction, with the project's row locked."""
-
-    def get_project(self, name: ProjectName) -> Project:
-        """Return the declaration, locked until the transaction ends.
-
-        Raises:
-            NotFound: no such project.
-        """
-        ...
-
-    def get_state(self, name: ProjectName) -> ProjectState:
-        """Return the recorded facts."""
-        ...
-
-    def get_switch(self) -> MasterSwitch:
-        """Return the master switch as it is recorded (without the emergency file)."""
-        ...
-
-    def queue(self, request: Request, replaces: Deployment | None, now: datetime) -> Deployment:
-        """Insert a queued deployment; ``replaces`` becomes superseded by it.
-
-        The new one remembers what was tracked before it (or before the one that it replaces),
-        so that ``withdraw`` can put it back.
-        """
-        ...
-
-    def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
-        """Note that ``deployment`` serves this request too."""
-        ...
-
-    def track(self, name: ProjectName, revision: Revision) -> None:
-        """Record the revision as acted on: its commit, and its images into the known map."""
-        ...
-
-    def record_trigger(self, record: TriggerRecord) -> None:
-        """Keep ``record``, or count it up if the project's newest one says the same."""
-        ...
 
 
 class ProjectStore(Protocol):
@@ -181,116 +128,6 @@ class WatchStore(Protocol):
 
     def seed_images(self, name: ProjectName, digests: ImageDigests) -> None:
         """Record digests as tracked without asking for a deployment; drop those not in the file."""
-        ...
-
-
-class DeploymentStore(Protocol):
-    """The queue, the claims and the history."""
-
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a write transaction: ``BEGIN IMMEDIATE`` on SQLite, row locks on PostgreSQL."""
-        ...
-
-    def claim_next(self, owner: str, now: datetime, *, lease: timedelta) -> Claim | None:
-        """Claim a deployment whose time has come.
-
-        First one whose worker died, then the oldest queued. Never one of a project that has
-        another running. None if there is nothing to do.
-        """
-        ...
-
-    def extend(self, claim: Claim, *, lease: timedelta) -> None:
-        """Keep the claim. Raises ``ClaimLost``."""
-        ...
-
-    def release_all(self, owner_prefix: str) -> int:
-        """Let go of every claim of owners that begin so (an earlier life of this daemon)."""
-        ...
-
-    def begin_stage(self, claim: Claim, stage: Stage, now: datetime) -> None:
-        """Record that a stage begins. Raises ``ClaimLost``."""
-        ...
-
-    def end_stage(self, claim: Claim, stage: Stage, outcome: str, now: datetime) -> None:
-        """Record how it ended. Raises ``ClaimLost``."""
-        ...
-
-    def record_prepared(self, claim: Claim, prepared: PreparedRevision) -> None:
-        """Keep what applying needs. Raises ``ClaimLost``."""
-        ...
-
-    def finish(  # noqa: PLR0913  all of it is one transaction
-        self,
-        claim: Claim,
-        status: Status,
-        now: datetime,
-        *,
-        error: Failure | None = None,
-        rolled_back_to: DeploymentId | None = None,
-        quarantine: str = "",
-        superseded_by: DeploymentId | None = None,
-    ) -> None:
-        """End it, in one transaction with what follows from it. Raises ``ClaimLost``.
-
-        ``DEPLOYED`` makes it the live one, adds its digests to the tracked ones that are not
-        known yet, which seeds the images of a project whose auto-deploy is on, and lifts the
-        quarantine of other revisions. A ``quarantine`` text quarantines
-        its revision. ``WITHDRAWN`` puts back what was tracked before it.
-        """
-        ...
-
-    def retry_later(self, claim: Claim, not_before: datetime, error: Failure) -> None:
-        """Put it back into the queue for another attempt.
-
-        Where a newer one waits already, it ends as superseded by that. Raises ``ClaimLost``.
-        """
-        ...
-
-    def find_queued(self, project: ProjectName) -> Deployment | None:
-        """Return the deployment of ``project`` that waits."""
-        ...
-
-    def withdraw_queued(self, deployment: DeploymentId, reason: Failure, now: datetime) -> bool:
-        """End a queued one before it starts; False if it is no longer queued."""
-        ...
-
-    def get_deployment(self, deployment: DeploymentId) -> Deployment:
-        """Return it with its stages. Raises ``NotFound``."""
-        ...
-
-    def list_deployments(
-        self,
-        project: ProjectName | None = None,
-        *,
-        statuses: Sequence[Status] = (),
-        before: DeploymentId | None = None,
-        limit: int = 50,
-    ) -> Sequence[Deployment]:
-        """Return newest first, with their stages."""
-        ...
-
-    def list_restorable(self, project: ProjectName) -> Sequence[Deployment]:
-        """Return those that were verified and whose override is still kept, newest first."""
-        ...
-
-    def drop_prepared(self, deployment: DeploymentId) -> None:
-        """Note that its override is gone: it can't be restored any more."""
-        ...
-
-    def list_triggers(self, project: ProjectName, *, limit: int = 50) -> Sequence[TriggerRecord]:
-        """Return newest first."""
-        ...
-
-    def append_log(
-        self, deployment: DeploymentId, stage: Stage, lines: Sequence[str], now: datetime
-    ) -> None:
-        """Keep output, within the limit per deployment (its head and its newest lines)."""
-        ...
-
-    def read_log(
-        self, deployment: DeploymentId, *, after: int = 0, limit: int = 1000
-    ) -> Sequence[LogLine]:
-        """Return lines with a number over ``after``, in order."""
         ...
 
 
