@@ -178,7 +178,7 @@ def find_hook() -> Path:
     Raises:
         PreconditionFailed: it is in neither; the installation is not whole.
     """
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     places = (package / "post-receive", package.parent / "packaging" / "post-receive")
     for place in places:
         if place.is_file():
