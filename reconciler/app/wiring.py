@@ -197,6 +197,7 @@ class _Wiring:
             docker_host=f"unix://{config.docker_socket}",
             pull_timeout=config.deployment_timeout,
             up_timeout=config.deployment_timeout,
+            own_paths=_own_paths(config),
         )
         compose = ComposeStrategy(
             self.runner,
@@ -225,6 +226,13 @@ class _Wiring:
             _log.warning("ended %d commands that an earlier life left at work", groups)
         if claims := self.store.release_all(self.life):
             _log.warning("taking up %d deployments that an earlier life left unfinished", claims)
+
+
+def _own_paths(config: Config) -> tuple[Path, ...]:
+    """Return what no container may see, wherever the operator put it: who has it is operator."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    places = (config.socket, config.file, Path(credentials) if credentials else None)
+    return tuple(place for place in places if place is not None)
 
 
 def _life(path: Path) -> str:

@@ -402,6 +402,11 @@ BAD_INPUT = [
         id="mount-our-data",
     ),
     pytest.param(
+        {"compose.yaml": WEB.replace("REST", "env_file: DATA/x")},
+        "our own data",
+        id="env-file-of-our-data",
+    ),
+    pytest.param(
         {"compose.yaml": WEB.replace("REST", "extends: {file: ../x.yaml, service: a}")},
         "leaves",
         id="extends-out",
@@ -645,7 +650,7 @@ def test_rendering_can_not_eat_the_machine(rig: ComposeRig) -> None:
     folder.mkdir()
     (folder / "compose.yaml").write_text(f"services: {{web: {{image: a}}}}\nx-a:\n{indented(BOMB)}")
     variables = write_variables(folder, {})
-    call = ComposeCall(rig.name, folder, (folder / "compose.yaml",), (variables,), folder)
+    call = ComposeCall(rig.name, folder, (folder / "compose.yaml",), variables, folder)
     limits = replace(
         rig.strategy.options,
         render_memory_bytes=1 << 30,

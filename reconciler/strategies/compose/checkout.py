@@ -1,6 +1,7 @@
 """A checkout of strangers' files: every path that compose would open, followed before it does."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ DEPLOY_FOLDER = ".deploy"
 
 _LIMIT_BYTES = 1 << 20
 _MOST_FILES = 50
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+#: Compose has values of its own for these, and they win over a project's.
+_COMPOSES_OWN = re.compile(r"PATH|PWD|LC_ALL|(COMPOSE|DOCKER|RECONCILER)_.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,6 @@ class Examined:
 
     file: ComposeFile
     environment: Mapping[str, str]  #: what its variables resolve to: ``.env``, then the project's
-    dotenv: Path | None  #: the ``.env`` that compose may read
     order: tuple[str, ...]  #: service names as the files name them, main file first
     host_files: tuple[tuple[str, str], ...]  #: (where, absolute path) that compose reads itself
 
@@ -62,12 +65,13 @@ class Checkout:
         environment |= variables
         file = self.reader.read(main)
         order = [service.name for service in file.services]
-        pending = [(self.folder, reach) for reach in file.reaches]
+        pending = [(self.compose_file, reach) for reach in file.reaches]
         seen = {self.compose_file}
         host_files: list[tuple[str, str]] = []
         while pending:
-            folder, reach = pending.pop()
-            path = self._follow(folder, reach, environment)
+            written_in, reach = pending.pop()
+            _require_one_reading(reach, included=written_in != self.compose_file)
+            path = self._follow(written_in.parent, reach, environment)
             if path is not None and not path.is_relative_to(self.root):
                 host_files.append((reach.where, str(path)))
             elif path is None or reach.kind is not ReachKind.COMPOSE or path in seen:
@@ -76,9 +80,10 @@ class Checkout:
                 seen.add(path)
                 more = self._read_further(path, len(seen))
                 order += [service.name for service in more.services]
-                pending += [(path.parent, further) for further in more.reaches]
+                pending += [(path, further) for further in more.reaches]
+                self._find_file(path.parent, ".env")  # compose reads it with an included file
         names = tuple(dict.fromkeys(order))
-        return Examined(file, environment, dotenv, names, tuple(host_files))
+        return Examined(file, environment, names, tuple(host_files))
 
     def borrow_untracked(self, tree: Path, variables: Mapping[str, str]) -> None:
         """Copy in the environment files that are not in the commit, but in the work tree.
@@ -139,7 +144,7 @@ class Checkout:
             raise _refusal(reach, "is not supported; keep included files beside what they name")
         if written.startswith("~"):
             raise _refusal(reach, "names a home folder; write the path in full")
-        if "://" in written or (reach.kind is ReachKind.COMPOSE and ":" in written):
+        if _is_remote(written, reach.kind):
             raise _refusal(reach, "is not in the repository; remote files are refused")
         if written.startswith("/"):
             if reach.kind is ReachKind.COMPOSE:
@@ -174,6 +179,27 @@ def resolve_inside(root: Path, folder: Path, written: str, where: str) -> Path:
     if real != real_root and not real.startswith(real_root + os.sep):
         raise InvalidComposeFile(f"{where}: {written!r} leaves the repository by a symbolic link")
     return Path(real)
+
+
+def _is_remote(written: str, kind: ReachKind) -> bool:
+    """Tell whether compose would fetch it, whatever file of that name there is."""
+    is_compose = kind is ReachKind.COMPOSE
+    return "://" in written or (is_compose and (":" in written or written.startswith("github.com")))
+
+
+def _require_one_reading(reach: Reach, *, included: bool) -> None:
+    """Refuse a path that compose itself opens and may resolve to another one than we do.
+
+    It has an environment of its own, and one more for each included file: that folder's ``.env``.
+    """
+    if reach.kind not in {ReachKind.COMPOSE, ReachKind.ENVIRONMENT}:
+        return  # judged by what compose made of it
+    variables = _VARIABLE.findall(reach.path.replace("$$", ""))
+    if variables and included:
+        raise _refusal(reach, "has a variable; in an included file it must be written in full")
+    for name in variables:
+        if _COMPOSES_OWN.fullmatch(name):
+            raise _refusal(reach, f"has the variable {name}, which is compose's own")
 
 
 def _content(path: Path) -> bytes:

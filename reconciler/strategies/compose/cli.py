@@ -37,13 +37,14 @@ _SHORTEST_MASKED = 4
 class ComposeOptions:
     """How compose is run."""
 
-    data_folder: Path  #: ours; what is in it is never mounted into a container
+    data_folder: Path  #: ours; neither it nor what is in it is ever mounted into a container
     docker_host: str = "unix:///var/run/docker.sock"
     program: tuple[str, ...] = ("docker", "compose")
     render_timeout: timedelta = timedelta(seconds=30)
     render_memory_bytes: int = 2 << 30  #: of address space; Go reserves far more than it uses
     pull_timeout: timedelta = timedelta(minutes=15)
     up_timeout: timedelta = timedelta(minutes=10)
+    own_paths: tuple[Path, ...] = ()  #: more that is ours, e.g. the socket of the daemon
 
     def own_folder(self, project: ProjectName, deployment: int) -> Path:
         """Where one deployment is prepared."""
@@ -57,14 +58,13 @@ class ComposeCall:
     project: ProjectName
     folder: Path
     files: tuple[Path, ...]
-    environment_files: tuple[Path, ...]  #: the last one wins
+    environment_file: Path  #: instead of any ``.env``
     docker_config: Path
 
     def argv(self, program: tuple[str, ...], *arguments: str) -> tuple[str, ...]:
         """Return the argument list; no value in it is secret."""
         options = ["--project-name", self.project, "--project-directory", str(self.folder)]
-        for path in self.environment_files:
-            options += ["--env-file", str(path)]
+        options += ["--env-file", str(self.environment_file)]
         for path in self.files:
             options += ["--file", str(path)]
         return (*program, "--ansi", "never", "--progress", "plain", *options, *arguments)

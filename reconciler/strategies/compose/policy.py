@@ -2,10 +2,12 @@
 
 A self-hosted machine's operator may grant what they like, so dangerous grants are not refused;
 each is said in the deployment's log. What is never right is a path that leaves the checkout by
-``..`` or a symbolic link, and a mount of our own data.
+``..`` or a symbolic link, a mount of our own data or of a folder around it, and what belongs to
+another project.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,10 @@ from reconciler.strategies.compose.rendering import Rendering
 
 _SOCKETS = ("docker.sock", "podman.sock", "containerd.sock")
 _HOST_NAMESPACES = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup")
+#: With one of these a container reads another one's memory or files.
+_SHARED_INSIDES = ("pid", "ipc")
+_REMOTE_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3"})
+_OPTION_PARTS = re.compile(r"[,:=]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +30,61 @@ class Policy:
     """The limits for one project's files."""
 
     root: Path  #: of its checkout
-    data_folder: Path  #: ours
+    data_folder: Path  #: ours, with ``projects/NAME`` for each project
+    own_paths: tuple[Path, ...] = ()  #: more that is ours
 
-    def grants(
-        self, rendering: Rendering, host_files: tuple[tuple[str, str], ...] = ()
-    ) -> tuple[str, ...]:
+    def readings(self, host_files: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """Return a line for each (where, path) of this machine that compose reads by itself.
+
+        Raises:
+            InvalidComposeFile: one is ours.
+        """
+        return tuple(f"{where} reads {self._host_path(where, path)}" for where, path in host_files)
+
+    def grants(self, rendering: Rendering) -> tuple[str, ...]:
         """Return a line for each power over this machine that the project takes.
 
         Raises:
-            InvalidComposeFile: a path leaves the checkout, or leads into our own data.
+            InvalidComposeFile: a path leaves the checkout, or leads into our own data, or
+                something belongs to another project.
         """
         document = rendering.document
-        found = [f"{where} reads {self._host_path(where, path)}" for where, path in host_files]
+        found: list[str] = []
         for name, body in (document.get("services") or {}).items():
+            _require_own_insides(name, body)
             found += self._mounts(f"service {name}", body)
             found += _powers(f"service {name}", body)
         for section in ("configs", "secrets"):
             for name, body in (document.get(section) or {}).items():
                 where = f"{section}.{name}"
                 found += self._path(where, (body or {}).get("file"), "takes the file")
+        project = str(document.get("name"))
         for name, body in (document.get("volumes") or {}).items():
-            options = (body or {}).get("driver_opts") or {}
-            if "bind" in str(options.get("o")):
-                found += self._path(f"volumes.{name}", options.get("device"), "mounts")
+            found += self._volume(f"volumes.{name}", body or {}, project)
+        for name, body in (document.get("networks") or {}).items():
+            if (body or {}).get("external"):
+                found.append(f"networks.{name} joins {body.get('name') or name}")
         return tuple(dict.fromkeys(found))
+
+    def _volume(self, where: str, body: Mapping[str, Any], project: str) -> Iterator[str]:
+        full_name = str(body.get("name") or "")
+        # Compose names a project's volumes ``PROJECT_KEY``; no project of ours has a ``_``.
+        owner = full_name.partition("_")[0]
+        if owner != project and owner and (self.data_folder / "projects" / owner).is_dir():
+            raise InvalidComposeFile(
+                f"{where}: {full_name!r} is project {owner}'s; to share data, make a volume "
+                "named after neither project with `docker volume create`, and use it in both"
+            )
+        if body.get("external"):
+            yield f"{where} is the volume {full_name} of this machine"
+        options = body.get("driver_opts") or {}
+        if options.get("type") in _REMOTE_FILE_SYSTEMS:
+            return
+        yield from self._path(where, options.get("device"), "mounts")
+        # Also where it is no bind mount: e.g. `type: overlay` with `o: lowerdir=/folder`.
+        for part in _OPTION_PARTS.split(str(options.get("o") or "")):
+            if part.startswith("/"):
+                yield from self._path(where, part, "mounts")
 
     def _mounts(self, where: str, body: Mapping[str, Any]) -> Iterator[str]:
         for mount in body.get("volumes") or ():
@@ -66,13 +103,36 @@ class Policy:
 
     def _host_path(self, where: str, path: str) -> str:
         real = Path(os.path.realpath(path))
-        if real.is_relative_to(os.path.realpath(self.data_folder)):
-            raise InvalidComposeFile(
-                f"{where}: {path!r} leads out of its checkout, into our own data"
-            )
+        for ours in (self.data_folder, *self.own_paths):
+            own = Path(os.path.realpath(ours))
+            if real.is_relative_to(own):
+                raise InvalidComposeFile(
+                    f"{where}: {path!r} leads out of its checkout, into our own data"
+                )
+            if own.is_relative_to(real):
+                raise InvalidComposeFile(
+                    f"{where}: {path!r} has our own data in it; name what is needed of it"
+                )
         if path.endswith(_SOCKETS) or real.name.endswith(_SOCKETS):
             return f"{path}: who has that socket controls this machine"
         return f"{path} of this machine"
+
+
+def _require_own_insides(name: str, body: Mapping[str, Any]) -> None:
+    """Refuse to share what only a container of another project has."""
+    foreign = [f"{key}: {body[key]}" for key in _SHARED_INSIDES if _is_container(body.get(key))]
+    foreign += [
+        f"volumes_from: {one}" for one in body.get("volumes_from") or () if _is_container(one)
+    ]
+    if foreign:
+        raise InvalidComposeFile(
+            f"services.{name}.{foreign[0]} reaches into a container that is not this project's; "
+            "name a service of the project"
+        )
+
+
+def _is_container(value: object) -> bool:
+    return str(value).startswith("container:")
 
 
 def _powers(where: str, body: Mapping[str, Any]) -> Iterator[str]:
@@ -81,6 +141,8 @@ def _powers(where: str, body: Mapping[str, Any]) -> Iterator[str]:
     for key in _HOST_NAMESPACES:
         if body.get(key) == "host":
             yield f"{where} shares this machine's {key.removesuffix('_mode')}"
+    if _is_container(body.get("network_mode")):
+        yield f"{where} shares the network of {body['network_mode']}"
     for key in ("cap_add", "devices", "device_cgroup_rules"):
         if values := body.get(key):
             yield f"{where} has {key}: {', '.join(_short(value) for value in values)}"

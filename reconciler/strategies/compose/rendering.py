@@ -63,6 +63,9 @@ def parse_rendering(text: str, examined: Examined) -> Rendering:
     position = {name: at for at, name in enumerate(examined.order)}
     names = sorted(bodies, key=lambda name: (position.get(name, len(position)), name))
     services = tuple(_service(name, bodies[name]) for name in names)
+    if all(service.replicas < 1 for service in services):
+        # Nothing would run, and nothing is proved well in no time.
+        raise InvalidComposeFile("no service would be started: each has 0 replicas")
     _require_agreement(services, examined)
     return Rendering(services, document)
 

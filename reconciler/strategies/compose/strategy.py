@@ -23,6 +23,7 @@ from reconciler.domain.errors import InvalidComposeFile, ReconcilerError
 from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
+from reconciler.domain.secret import Secret
 from reconciler.domain.verification import ContainerSample, ContainerState, Health
 from reconciler.ports import (
     Checkouts,
@@ -132,7 +133,7 @@ class ComposeStrategy:
 
     def _require_exposed(self, work: Work, rendering: Rendering) -> None:
         exposed = work.project.expose_service
-        names = [service.name for service in rendering.services]
+        names = [service.name for service in rendering.services if service.replicas > 0]
         if (
             exposed is not None
             and work.project.kind is ProjectKind.COMPOSE
@@ -242,13 +243,16 @@ class ComposeStrategy:
         variables = {name: secret.reveal() for name, secret in work.variables.items()}
         with private_folder(self.options.data_folder.resolve() / "private" / project) as private:
             examined = checkout.examine(variables)
-            environment_files = [examined.dotenv] if examined.dotenv else []
-            environment_files.append(write_variables(private, work.variables))
+            policy = Policy(checkout.root, self.options.data_folder, self.options.own_paths)
+            # Before compose reads them: what it can't parse it quotes.
+            readings = policy.readings(examined.host_files)
+            # As we read ``.env``, so that there is one reading of it.
+            environment = {name: Secret.of(v) for name, v in examined.environment.items()}
+            environment_file = write_variables(private, environment)
             files = (checkout.compose_file,)
-            call = ComposeCall(project, checkout.folder, files, tuple(environment_files), private)
+            call = ComposeCall(project, checkout.folder, files, environment_file, private)
             rendering = parse_rendering(self._cli(work).render(call, work.cancel), examined)
-            policy = Policy(checkout.root, self.options.data_folder)
-            grants = policy.grants(rendering, examined.host_files)
+            grants = (*readings, *policy.grants(rendering))
             yield _Look(checkout, examined, rendering, grants, call)
 
     def _with_override(self, work: Work, look: _Look, override: Path) -> ComposeCall:

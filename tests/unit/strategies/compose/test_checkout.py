@@ -122,6 +122,43 @@ BAD = [
         id="include-chain",
     ),
     pytest.param(
+        {"compose.yaml": WEB.replace("REST", "env_file: '${PATH:+/etc/}x'"), "x": ""},
+        "PATH, which is compose's own",
+        id="variable-that-only-compose-has",
+    ),
+    pytest.param(
+        {
+            "compose.yaml": WEB.replace("REST", "env_file: '${A:-${DOCKER_CONFIG:-a}/../x}'"),
+            "x": "",
+        },
+        "DOCKER_CONFIG, which is compose's own",
+        id="variable-that-only-compose-has-inside-another",
+    ),
+    pytest.param(
+        {
+            "compose.yaml": "include: [sub/a.yaml]",
+            "sub/a.yaml": WEB.replace("REST", "env_file: '${P:-x}'"),
+            "sub/x": "",
+            "sub/.env": "P=/etc/app.env",
+        },
+        "must be written in full",
+        id="variable-of-an-included-files-own-dotenv",
+    ),
+    pytest.param(
+        {
+            "compose.yaml": "include: [sub/a.yaml]",
+            "sub/a.yaml": WEB.replace(", REST", ""),
+            "sub/.env": "->/etc/passwd",
+        },
+        "symbolic link",
+        id="included-files-own-dotenv-leads-out",
+    ),
+    pytest.param(
+        {"compose.yaml": "include: [github.com/a/b.git]", "github.com/a/b.git": WEB},
+        "remote",
+        id="include-git-behind-a-file-of-its-name",
+    ),
+    pytest.param(
         {"compose.yaml": "include: [a.yaml]", "a.yaml": "a: 1\na: 2"},
         "a.yaml: .*twice",
         id="included-file-is-bad",

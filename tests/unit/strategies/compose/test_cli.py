@@ -38,7 +38,7 @@ CALL = ComposeCall(
     ProjectName("app"),
     Path("/tree"),
     (Path("/tree/compose.yaml"), Path("/tree/.deploy/o.yaml")),
-    (Path("/tree/.env"), Path("/private/variables.env")),
+    Path("/private/variables.env"),
     Path("/private/docker"),
 )
 
@@ -82,7 +82,7 @@ def test_up_is_given_both_files_and_nothing_that_builds() -> None:
     assert command.argv == (
         *("docker", "compose", "--ansi", "never", "--progress", "plain"),
         *("--project-name", "app", "--project-directory", "/tree"),
-        *("--env-file", "/tree/.env", "--env-file", "/private/variables.env"),
+        *("--env-file", "/private/variables.env"),
         *("--file", "/tree/compose.yaml", "--file", "/tree/.deploy/o.yaml"),
         *("up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing"),
     )

@@ -22,7 +22,7 @@ DIGEST = Digest("sha256:" + "a" * 64)
 def examined(text: str = "services: {web: {image: 'a:1'}}") -> Examined:
     file = RuamelComposeReader().read(text.encode())
     names = tuple(service.name for service in file.services)
-    return Examined(file, {}, None, names, ())
+    return Examined(file, {}, names, ())
 
 
 def rendered(**web: Any) -> Rendering:
@@ -50,7 +50,9 @@ def test_services_come_in_the_files_own_order() -> None:
 )
 def test_replicas_are_as_declared(body: dict[str, Any], replicas: int) -> None:
     """Both spellings; one where there is none."""
-    assert rendered(**body).services[0].replicas == replicas
+    document = {"services": {"web": {"image": "a:1", **body}, "z": {"image": "a:1"}}}
+    found = parse_rendering(json.dumps(document), examined())
+    assert found.services[0].replicas == replicas
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,61 @@ def test_our_own_data_is_never_mounted(tmp_path: Path) -> None:
         with pytest.raises(InvalidComposeFile, match=r"our own data|symbolic link"):
             policy.grants(rendered(**bind(str(source))))
     with pytest.raises(InvalidComposeFile, match="our own data"):
-        policy.grants(rendered(), (("services.web.env_file", str(tmp_path / "key")),))
+        policy.readings((("services.web.env_file", str(tmp_path / "key")),))
+
+
+def test_nothing_around_our_own_data_is_mounted(tmp_path: Path) -> None:
+    """The whole machine, our folder's parent, the folder of our socket, layers of an overlay."""
+    data, run = tmp_path / "data", tmp_path / "run" / "reconciler"
+    root = data / "projects" / "app" / "tree"
+    for folder in (root, run):
+        folder.mkdir(parents=True)
+    policy = Policy(root, data, (run / "daemon.sock",))
+    for source in ("/", tmp_path, data, run, run.parent, run / "daemon.sock"):
+        with pytest.raises(InvalidComposeFile, match="our own data"):
+            policy.grants(rendered(**bind(str(source))))
+    for options in (
+        {"type": "overlay", "device": "overlay", "o": f"lowerdir={data}:/tmp"},
+        {"type": "none", "device": str(data), "o": "rbind,ro"},
+    ):
+        with pytest.raises(InvalidComposeFile, match="our own data"):
+            policy.grants(with_volume({"driver_opts": options}))
+
+
+def with_volume(body: dict[str, Any]) -> Rendering:
+    document = {"name": "app", "services": {"web": {"image": "a:1"}}, "volumes": {"v": body}}
+    return parse_rendering(json.dumps(document), examined())
+
+
+def test_another_projects_volume_is_refused_and_one_of_the_machine_is_named(tmp_path: Path) -> None:
+    """By the name that compose gives it, whether or not it is there yet."""
+    (tmp_path / "projects" / "shop").mkdir(parents=True)
+    policy = Policy(tmp_path / "root", tmp_path)
+    for external in (True, False):
+        with pytest.raises(InvalidComposeFile, match="is project shop's"):
+            policy.grants(with_volume({"name": "shop_data", "external": external}))
+    (grant,) = policy.grants(with_volume({"name": "media_library", "external": True}))
+    assert grant == "volumes.v is the volume media_library of this machine"
+    assert policy.grants(with_volume({"name": "app_data"})) == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"volumes_from": ["container:db:ro"]}, {"pid": "container:db"}, {"ipc": "container:db"}],
+    ids=["volumes", "pid", "ipc"],
+)
+def test_no_container_of_others_is_reached_into(tmp_path: Path, body: dict[str, Any]) -> None:
+    """Its volumes, and its files by way of its processes."""
+    with pytest.raises(InvalidComposeFile, match="not this project's"):
+        Policy(tmp_path / "root", tmp_path).grants(rendered(**body))
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_nothing_to_start_is_no_success(count: int) -> None:
+    """A project that would run nothing is refused; else nothing would be found to be well."""
+    for body in ({"scale": count}, {"deploy": {"replicas": count}}):
+        with pytest.raises(InvalidComposeFile, match="no service would be started"):
+            rendered(**body)
 
 
 # ── .deploy/ ──────────────────────────────────────────────────────────────────────────────────
