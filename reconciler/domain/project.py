@@ -77,3 +77,13 @@ class Project:
     def followed_branch(self) -> BranchName | None:
         """The branch whose tip should run; None without a repository."""
         return self.source.branch if self.source else None
+
+    def follows(self, repository: ProjectName) -> bool:
+        """Tell whether its source is ``repository``: kept here, or elsewhere by that name."""
+        match self.source:
+            case HostedSource(name):
+                return name == repository
+            case ExternalSource(url):
+                return url.path.rpartition("/")[2].removesuffix(".git") == repository
+            case None:
+                return False

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from reconciler.domain.gate import MasterSwitch
-from reconciler.domain.project import HostedSource, Project, Source
+from reconciler.domain.project import Project, Source
 from reconciler.domain.references import (
     ProjectName,
 )
@@ -50,8 +50,8 @@ class ProjectStore(Protocol):
         """Return all, by name."""
         ...
 
-    def list_followers(self, repository: ProjectName) -> Sequence[tuple[Project, HostedSource]]:
-        """Return the projects that follow a hosted repository, by name, with their source."""
+    def list_followers(self, repository: ProjectName) -> Sequence[Project]:
+        """Return the projects that follow ``repository``, by name; see ``Project.follows``."""
         ...
 
     def get_state(self, name: ProjectName) -> ProjectState:

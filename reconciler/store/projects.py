@@ -93,6 +93,21 @@ class SqlProjects(Family):
         # Sorted here: databases disagree on the order of '-' and letters.
         return sorted((project_from_row(row) for row in rows), key=lambda project: project.name)
 
+    def list_followers(self, repository: ProjectName) -> Sequence[Project]:
+        """Return the projects that follow ``repository``, by name; see ``Project.follows``."""
+        url = PROJECT.c.source_url
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(PROJECT).where(
+                    (PROJECT.c.source_repository == repository)
+                    | url.endswith(f"/{repository}", autoescape=True)
+                    | url.endswith(f"/{repository}.git", autoescape=True)
+                )
+            ).all()
+        # Asked again here: SQLite's LIKE takes no notice of case.
+        followers = [one for one in map(project_from_row, rows) if one.follows(repository)]
+        return sorted(followers, key=lambda project: project.name)
+
     def get_state(self, name: ProjectName) -> ProjectState:
         """Return the recorded facts. Raises ``NotFound``."""
         with self._database.reading() as connection:

@@ -47,10 +47,8 @@ class Pushes:
         """
         followers = [
             project
-            for project in self.store.list_projects()
-            if _follows(project, repository)
-            and project.source
-            and project.source.branch.ref in refs
+            for project in self.store.list_followers(repository)
+            if project.source and project.source.branch.ref in refs
         ]
         if not followers:
             moved = ", ".join(sorted(ref.removeprefix("refs/heads/") for ref in refs)) or "nothing"
@@ -112,12 +110,3 @@ class Pushes:
             lock = self._locks[name]
         with lock:
             yield
-
-
-def _follows(project: Project, repository: ProjectName) -> bool:
-    """Tell whether the project's source is ``repository``: kept here, or elsewhere by that name."""
-    if isinstance(project.source, HostedSource):
-        return project.source.repository == repository
-    if isinstance(project.source, ExternalSource):
-        return project.source.url.path.rpartition("/")[2].removesuffix(".git") == repository
-    return False

@@ -62,8 +62,8 @@ def delete_repository(application: App, name: Name) -> Response:
     application.repositories.path(name)
     followers = [
         project.name
-        for project in application.store.list_projects()
-        if isinstance(project.source, HostedSource) and project.source.repository == name
+        for project in application.store.list_followers(name)
+        if isinstance(project.source, HostedSource)
     ]
     if followers:
         raise Conflict(f"repository {name} is followed by {', '.join(followers)}")

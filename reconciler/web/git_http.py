@@ -141,8 +141,8 @@ class GitHttp:
         """Return branch → tip, of the branches of this repository that a project follows."""
         branches = {
             project.source.branch
-            for project in self._application.store.list_projects()
-            if isinstance(project.source, HostedSource) and project.source.repository == name
+            for project in self._application.store.list_followers(name)
+            if isinstance(project.source, HostedSource)
         }
         return {branch: self._application.repositories.tip(name, branch) for branch in branches}
 

@@ -84,6 +84,26 @@ class TestProjects:
             store.create_project(project(name))
         assert [one.name for one in store.list_projects()] == ["a", "a-b", "ab", "b"]
 
+    def test_a_repositorys_followers_are_found(self, store: SqlStore) -> None:
+        """By name: of a repository kept here, and of one elsewhere that is called the same."""
+        for name, source in (
+            ("b", HostedSource(ProjectName("shop"), BranchName("main"))),
+            ("a", HostedSource(ProjectName("shop"), BranchName("live"))),
+            ("no-1", HostedSource(ProjectName("shop-2"), BranchName("main"))),
+        ):
+            store.create_project(replace(project(name), source=source))
+        for name, path in (
+            ("d", "team/shop.git"),
+            ("c", "shop"),
+            ("no-2", "team/Shop.git"),
+            ("no-3", "shop/api"),
+            ("no-4", "team/workshop.git"),
+        ):
+            store.create_project(project(name, f"https://git.example/{path}"))
+        found = store.list_followers(ProjectName("shop"))
+        assert found == [store.get_project(ProjectName(name)) for name in "abcd"]
+        assert store.list_followers(ProjectName("nobody")) == []
+
     def test_unknown_ones_are_not_found(self, store: SqlStore) -> None:
         for read in (store.get_project, store.get_state, store.get_health, store.images_read_at):
             with pytest.raises(NotFound):
