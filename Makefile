@@ -28,9 +28,9 @@ format: ## format the code, and mend what the linter can
 	.venv/bin/ruff check --quiet --fix . || true
 	.venv/bin/ruff format --quiet .
 
-faults: parts ## only the tests that kill, hang, fill, partition and lie
+faults: parts ## the tests that kill, hang, fill, partition and lie, the slow ones too
 	packaging/venv.sh dev
-	.venv/bin/pytest -q -m fault $(TESTS)
+	.venv/bin/pytest -q -m "fault or slow" $(TESTS)
 
 bench: parts ## the benchmarks, one after another
 	packaging/venv.sh dev
