@@ -10,6 +10,16 @@ from tests.parts.docker_engine import DockerEngine
 from tests.parts.registry import Registry
 from tests.parts.shop import Images, Shop, hosted_shop
 
+#: Seconds. A deployment takes some four; on a machine that is busy with other tests, many more.
+_PATIENCE = 180
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test here the time that several real deployments take."""
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_PATIENCE))
+
 
 @pytest.fixture(scope="session")
 def images(engine: DockerEngine) -> Iterator[Images]:

@@ -6,8 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,7 @@ class Daemon:
         """Write the configuration with ``changes``; return its file."""
         self.config.update(changes)
         path = self.folder / "config.toml"
-        path.write_text(_toml(self.config))
+        path.write_text(as_toml(self.config))
         return path
 
     def start(self) -> None:
@@ -315,23 +314,27 @@ class Daemon:
         return found
 
     def look(self, name: str) -> None:
-        """Have it look at a project's source and images, and wait until it has."""
-        before = _looks(self, name)
-        self.post(f"projects/{name}/look")
-        eventually(lambda: _looks(self, name) != before, what=f"{name} was looked at")
+        """Have it look at a project's source and images, and wait until it has acted on them.
 
-    def quiet(self, seconds: float) -> Iterator[None]:
-        """Yield again and again for ``seconds``: for what must not happen meanwhile."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            yield
-            time.sleep(0.1)
+        A hosted source is looked at twice: looks take turns, so the second one's end is also the
+        end of what the first one led to.
+        """
+        source = self.project(name)["source"]
+        for _ in range(2 if source and source["kind"] == "hosted" else 1):
+            before = self._looks(name)
+            self.post(f"projects/{name}/look")
+            eventually(lambda: self._moved_on(name, before), what=f"{name} was looked at")  # noqa: B023
 
+    def _looks(self, name: str) -> dict[str, str | None]:
+        """Return when the source and each watched image was looked at last."""
+        project = self.project(name)
+        images = self.get(f"projects/{name}/images")["items"]
+        source = {"": project["looked_at"]} if project["source"] else {}
+        return source | {one["image"]: one["looked_at"] for one in images if one["watched"]}
 
-def _looks(daemon: Daemon, name: str) -> tuple[object, ...]:
-    looked = daemon.project(name)["looked_at"]
-    images = daemon.get(f"projects/{name}/images")["items"]
-    return (looked, *(one["looked_at"] for one in images))
+    def _moved_on(self, name: str, before: dict[str, str | None]) -> bool:
+        after = self._looks(name)
+        return all(at is not None and at != before.get(what) for what, at in after.items())
 
 
 def _checked(answer: httpx2.Response) -> Json:
@@ -340,7 +343,7 @@ def _checked(answer: httpx2.Response) -> Json:
     return found
 
 
-def _toml(config: Mapping[str, object]) -> str:
+def as_toml(config: Mapping[str, object]) -> str:
     """Write nested mappings as TOML: strings, numbers, booleans and lists look as in JSON."""
     plain = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
