@@ -1,0 +1,110 @@
+"""Load balancers and people's monitors ask without a token, and get the truth."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from tests.parts.daemon import Daemon
+from tests.parts.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with Daemon() as running:
+        yield running
+
+
+def test_a_daemon_that_works_says_so_to_anybody(daemon: Daemon) -> None:
+    """D2: without a token, over TCP: ready, healthy, with every loop, and its version."""
+    assert daemon.probe("ready") == (200, {"status": "ready"})
+    status, health = daemon.probe("healthz")
+    assert (status, health["status"], health["problems"]) == (200, "ok", [])
+    assert {"polls", "hosted", "images", "deployments"} <= {one["name"] for one in health["loops"]}
+    assert all(one["ok"] for one in health["loops"])
+    eventually(
+        lambda: all(one["last_progress_at"] for one in daemon.probe("healthz")[1]["loops"]),
+        what="every loop has had a pass",
+    )
+    status, version = daemon.probe("version")
+    assert status == 200
+    assert version["version"]
+    assert version["started_at"].endswith("Z")
+
+
+def test_nothing_else_is_told_to_strangers(daemon: Daemon) -> None:
+    """D2: projects, settings and status need a token; the right one opens them."""
+    for path in ("projects", "status", "settings", "deployments", "tokens", "repositories"):
+        url = f"{daemon.url}/api/v1/{path}"
+        assert httpx2.get(url, trust_env=False).status_code == 401, path
+        wrong = httpx2.get(url, headers={"Authorization": "Bearer " + "x" * 40}, trust_env=False)
+        assert wrong.status_code == 401, path
+        right = {"Authorization": f"Bearer {daemon.admin_token}"}
+        assert httpx2.get(url, headers=right, trust_env=False).status_code == 200, path
+
+
+def test_a_name_that_is_not_ours_is_not_served(daemon: Daemon) -> None:
+    """A page elsewhere can't reach the daemon through a name of its own (DNS rebinding)."""
+    headers = {"Host": "evil.example", "Authorization": f"Bearer {daemon.admin_token}"}
+    answer = httpx2.get(f"{daemon.url}/api/v1/projects", headers=headers, trust_env=False)
+    assert answer.status_code == 421
+
+
+def test_a_daemon_that_hangs_does_not_answer(daemon: Daemon) -> None:
+    """A stopped process is no healthy one; it goes on as if nothing had been."""
+    daemon.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(httpx2.TimeoutException):
+            httpx2.get(f"{daemon.url}/api/healthz", timeout=1, trust_env=False)
+    finally:
+        daemon.signal(signal.SIGCONT)
+    eventually(lambda: daemon.probe("healthz")[0] == 200, what="it is healthy again")
+
+
+def test_a_database_that_is_locked_is_a_problem_and_then_none() -> None:
+    """Healthz says that the store fails while somebody else holds it, and only so long."""
+    with Daemon() as daemon:
+        holder = sqlite3.connect(daemon.data / "state.db", isolation_level=None)
+        try:
+            holder.execute("BEGIN IMMEDIATE")
+
+            def failing() -> bool:
+                answer = httpx2.get(f"{daemon.url}/api/healthz", timeout=60, trust_env=False)
+                return answer.status_code == 503 and "store" in answer.text
+
+            eventually(failing, within=60, what="healthz tells of the store")
+            holder.execute("ROLLBACK")
+        finally:
+            holder.close()
+        eventually(lambda: daemon.probe("healthz")[0] == 200, within=60, what="it is well again")
+
+
+@pytest.mark.fault
+@pytest.mark.needs_git
+@pytest.mark.timeout(900)
+def test_a_loop_that_is_stuck_is_told_and_holds_up_no_other() -> None:
+    """It names the loop that got nowhere for minutes, until it does again."""
+    config = {"settings": {"auto_deploy_poll_interval_seconds": 10}}
+    with Daemon(config) as daemon:
+        body = {"name": "stuck", "kind": "compose", "repository": "stuck", "auto_deploy": True}
+        daemon.post("projects", {**body, "create_repository": True})
+        # A file system that hangs: whoever opens this waits until somebody writes to it.
+        ref = daemon.data / "repositories" / "stuck.git" / "refs" / "heads" / "main"
+        os.mkfifo(ref)
+
+        def told() -> list[str]:
+            problems: list[str] = daemon.probe("healthz")[1]["problems"]
+            return problems
+
+        eventually(told, within=480, what="the stuck loop is told")
+        status, health = daemon.probe("healthz")
+        assert (status, health["status"]) == (503, "failing")
+        assert [one["name"] for one in health["loops"] if not one["ok"]] == ["hosted"]
+        assert "hosted" in health["problems"][0]
+        assert daemon.probe("ready")[0] == 200, "it still takes requests"
+        ref.write_text("")
+        ref.unlink()
+        eventually(lambda: daemon.probe("healthz")[0] == 200, within=30, what="it goes on")
