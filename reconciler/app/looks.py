@@ -86,6 +86,7 @@ class Looks:
             at_once=config.polls_at_once,
             per_host=config.polls_at_once_per_host,
             suspects_at_once=max(8, config.polls_at_once // 2),
+            slow_at_once=2 * config.polls_at_once,
         )
         at_once = config.lookups_at_once
         self._watch_lanes = Lanes(

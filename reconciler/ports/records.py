@@ -27,6 +27,7 @@ class PollTask:
     source: ExternalSource
     tracked: CommitSha | None
     health: SourceHealth  #: as the last look left it
+    has_credentials: bool  #: whether any are stored for its source
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, false, select, update
+from sqlalchemy import Row, bindparam, case, exists, false, select, update
 
 from reconciler.domain.project import ExternalSource, ProjectKind
 from reconciler.domain.references import ProjectName
@@ -13,7 +13,7 @@ from reconciler.store.codec import commit_from_text
 from reconciler.store.database import LONG_AGO
 from reconciler.store.family import Family, lock_project
 from reconciler.store.project_rows import health_columns, health_from_row, source_from_row
-from reconciler.store.tables import PROJECT, PROJECT_STATE, SOURCE_HEALTH
+from reconciler.store.tables import PROJECT, PROJECT_STATE, SECRET, SOURCE_HEALTH
 
 
 class SqlPolls(Family):
@@ -31,6 +31,7 @@ class SqlPolls(Family):
                     PROJECT.c.source_repository,
                     PROJECT.c.source_branch,
                     PROJECT_STATE.c.tracked_commit,
+                    _HAS_CREDENTIALS,
                     *_HEALTH,
                 )
                 .select_from(SOURCE_HEALTH)
@@ -100,6 +101,11 @@ class SqlPolls(Family):
             )
 
 
+_HAS_CREDENTIALS = (
+    exists()
+    .where(SECRET.c.project == SOURCE_HEALTH.c.project, SECRET.c.name.startswith("git-"))
+    .label("has_credentials")
+)
 _HEALTH = [column for column in SOURCE_HEALTH.c if column.name != "project"]
 
 
@@ -111,4 +117,5 @@ def _task(row: Row[*tuple[Any, ...]]) -> PollTask:
         source=source,
         tracked=commit_from_text(row.tracked_commit),
         health=health_from_row(row),
+        has_credentials=bool(row.has_credentials),
     )

@@ -40,6 +40,7 @@ class GitPoll:
     def tick(self, interval: timedelta) -> int:
         """Record what came back, start the looks that are due; return how many were started."""
         self.record()
+        self.lanes.relieve()
         room = _BATCH - self.lanes.unfinished
         if room <= 0:
             return 0
@@ -76,7 +77,9 @@ class GitPoll:
 
     def _observe(self, task: PollTask, interval: timedelta) -> SourceHealth:
         try:
-            credentials = self.store.git_credentials(task.project, task.source)
+            credentials = None
+            if task.has_credentials:
+                credentials = self.store.git_credentials(task.project, task.source)
             tip = self.remote.tip(task.source.url, task.source.branch, credentials)
             if tip is not None:
                 self.on_tip(task.project, tip, task.tracked)

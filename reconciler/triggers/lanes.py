@@ -1,24 +1,50 @@
 """Work side by side, under a limit for all and one per host; suspects wait apart.
 
-A host that hangs holds its own places only. What failed last time runs in a lane of its own, so
-that a hundred dead servers take no place from the thousands that answer.
+A host that hangs holds its own places only. What failed last time runs in a lane of its own, and
+what takes long makes room for others, so that a hundred dead servers take no place from the
+thousands that answer: neither later on, nor in the moment in which they die.
 """
 
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 Task = Callable[[], None]
 
+#: Seconds after which a task is slow: it runs on, and its place is free for another.
+_SLOW_AFTER = 2.0
+
 
 class Lanes:
     """Two thread pools and a queue per host. Tasks must not raise."""
 
-    def __init__(self, name: str, *, at_once: int, per_host: int, suspects_at_once: int) -> None:
-        self._healthy = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+    def __init__(
+        self,
+        name: str,
+        *,
+        at_once: int,
+        per_host: int,
+        suspects_at_once: int,
+        slow_at_once: int = 0,
+    ) -> None:
+        """Make the lanes.
+
+        Args:
+            name: of the threads.
+            at_once: tasks side by side, besides those that are slow.
+            per_host: of all kinds, for one host.
+            suspects_at_once: tasks side by side of what failed last time.
+            slow_at_once: slow tasks that make room for others; more hold their places.
+        """
+        self._healthy = ThreadPoolExecutor(at_once + slow_at_once, thread_name_prefix=name)
         self._suspect = ThreadPoolExecutor(suspects_at_once, thread_name_prefix=f"{name}-suspect")
+        self._at_once = at_once
+        self._slow_at_once = slow_at_once
         self._per_host = per_host
+        self._ready: deque[tuple[str, Task]] = deque()
+        self._began: dict[object, float] = {}
         self._lock = threading.Condition()
         self._busy: dict[str, int] = defaultdict(int)
         self._waiting: dict[str, deque[tuple[bool, Task]]] = defaultdict(deque)
@@ -37,6 +63,11 @@ class Lanes:
             self._busy[host] += 1
         self._start(host, task, suspect=suspect)
 
+    def relieve(self) -> None:
+        """Let others have the places of those that became slow; to be called now and then."""
+        with self._lock:
+            self._start_ready()
+
     @property
     def unfinished(self) -> int:
         """How many tasks wait or run."""
@@ -53,12 +84,38 @@ class Lanes:
         with self._lock:
             self._closed = True
             self._waiting.clear()
+            self._ready.clear()
         self._healthy.shutdown(wait=False, cancel_futures=True)
         self._suspect.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, host: str, task: Task, *, suspect: bool) -> None:
-        pool = self._suspect if suspect else self._healthy
-        pool.submit(self._run, host, task)
+        if suspect:
+            self._suspect.submit(self._run, host, task)
+            return
+        with self._lock:
+            self._ready.append((host, task))
+            self._start_ready()
+
+    def _start_ready(self) -> None:
+        while self._ready and not self._closed and self._has_place():
+            place = object()
+            self._began[place] = time.monotonic()
+            self._healthy.submit(self._run_in, place, *self._ready.popleft())
+
+    def _has_place(self) -> bool:
+        if len(self._began) < self._at_once:
+            return True
+        slow_since = time.monotonic() - _SLOW_AFTER
+        slow = sum(began < slow_since for began in self._began.values())
+        return len(self._began) - min(slow, self._slow_at_once) < self._at_once
+
+    def _run_in(self, place: object, host: str, task: Task) -> None:
+        try:
+            self._run(host, task)
+        finally:
+            with self._lock:
+                del self._began[place]
+                self._start_ready()
 
     def _run(self, host: str, task: Task) -> None:
         try:

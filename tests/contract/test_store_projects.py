@@ -162,6 +162,21 @@ class TestPolls:
         assert (task.tracked, task.source) == (commit("a"), project().source)
         assert (task.health.failures, task.health.error) == (2, failure())
 
+    def test_a_task_tells_whether_there_are_credentials(self, store: SqlStore) -> None:
+        """So that looks without any need not ask for them one by one."""
+        for name, secret in (("a", "git-token"), ("b", "variable:GIT"), ("c", "")):
+            store.create_project(project(name))
+            if secret:
+                store.put_secret(
+                    ProjectName(name), secret, Secret.of("s"), bound_to="", username="", now=NOW
+                )
+        tasks = store.claim_due_polls(NOW, hold_for=_MINUTE, limit=5)
+        assert {task.project: task.has_credentials for task in tasks} == {
+            "a": True,
+            "b": False,
+            "c": False,
+        }
+
     def test_the_longest_due_come_first(self, store: SqlStore) -> None:
         for number, name in enumerate(["c", "a", "b"]):
             store.create_project(project(name))

@@ -72,6 +72,30 @@ def test_all_together_stay_within_the_limit(lanes: Lanes) -> None:
     assert (hung.done, hung.most) == (12, 4)
 
 
+def test_what_becomes_slow_makes_room_for_others() -> None:
+    """A hundred hosts that hang for the first time hold up the others for a moment only."""
+    lanes = Lanes("test", at_once=2, per_host=2, suspects_at_once=1, slow_at_once=3)
+    hung, other = Hanging(), threading.Event()
+    for number in range(6):
+        lanes.submit(f"hung-{number}.example", hung)
+    eventually(lambda: hung.busy == 2, within=5)
+    lanes.submit("well.example", other.set)
+    assert not other.is_set()
+
+    def relieved() -> bool:
+        lanes.relieve()
+        return hung.busy == 5
+
+    eventually(relieved, within=10, what="three slow ones made room for three others")
+    lanes.relieve()
+    assert (hung.busy, other.is_set()) == (5, False), "no more than that"
+    hung.gate.set()
+    assert other.wait(5)
+    assert lanes.join(5)
+    assert hung.done == 6
+    lanes.close()
+
+
 def test_join_says_when_time_is_out(lanes: Lanes) -> None:
     """A look that hangs does not hang whoever waits for it."""
     hung = Hanging()
