@@ -9,20 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 from anyio import to_thread
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from reconciler.adapters.listeners import Listener, listen_tcp, listen_unix, peer_uid
+from reconciler.adapters.listeners import Listener, listen_tcp, listen_unix
 from reconciler.web.asgi import create_web
-from reconciler.web.auth import PEER, keep_admin_token
+from reconciler.web.auth import keep_admin_token
+from reconciler.web.connections import BoundedProtocol, UnixProtocol
 from reconciler.web.facade import Application
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger("reconciler.web")
 
@@ -94,14 +93,14 @@ class _Serving:
 
     def _listen(self, app: "FastAPI") -> tuple[list[asyncio.Task[None]], str]:
         config = self._application.config
-        sockets: list[tuple[Listener, type[HttpToolsProtocol]]]
+        sockets: list[tuple[Listener, type[BoundedProtocol]]]
         sockets = [(listen_unix(config.socket), UnixProtocol)]
         url = ""
         if config.listen is not None:
             listener = listen_tcp(config.listen.host, config.listen.port)
             host, port = listener.getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            sockets.append((listener, HttpToolsProtocol))
+            sockets.append((listener, BoundedProtocol))
         tasks = []
         for listener, protocol in sockets:
             server = _Server(_uvicorn_config(app, protocol))
@@ -169,29 +168,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class UnixProtocol(HttpToolsProtocol):
-    """HTTP over the unix socket: every request carries who opened the connection."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn
-        """Ask the kernel who is at the other end."""
-        super().connection_made(transport)
-        uid = peer_uid(transport.get_extra_info("socket").fileno())
-        self.app: Any = _From(self.app, f"local:{uid}")
-
-
-class _From:
-    """Stamps who is at the other end. No header can: it is not one."""
-
-    def __init__(self, app: "ASGIApp", peer: str) -> None:
-        self._app = app
-        self._peer = peer
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        scope[PEER] = self._peer
-        await self._app(scope, receive, send)
-
-
-def _uvicorn_config(app: "FastAPI", protocol: type[HttpToolsProtocol]) -> uvicorn.Config:
+def _uvicorn_config(app: "FastAPI", protocol: type[BoundedProtocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
