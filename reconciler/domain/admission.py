@@ -113,6 +113,5 @@ def _reason_against(state: ProjectState, request: Request) -> Reason | None:
         return Reason(ReasonCode.ALREADY_LIVE, f"deployment {live.id} of this revision is live")
     for quarantine in state.quarantined:
         if quarantine.revision.satisfies(request.revision):
-            text = f"rolled back in deployment {quarantine.deployment}: {quarantine.reason}"
-            return Reason(ReasonCode.QUARANTINED, text)
+            return Reason(ReasonCode.QUARANTINED, quarantine.story)
     return None

@@ -49,6 +49,11 @@ class Quarantine:
         """The revision's identity."""
         return self.revision.fingerprint
 
+    @property
+    def story(self) -> str:
+        """What happened to it, in words."""
+        return f"rolled back in deployment {self.deployment}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectState:

@@ -234,7 +234,7 @@ def _quarantines(state: ProjectState) -> list[ExplainedReason]:
     return [
         ExplainedReason(
             "quarantined",
-            f"{one.revision} was rolled back in deployment {one.deployment}: {one.reason}; "
+            f"{one.revision} was {one.story}; "
             f"a newer commit or digest lifts that, or `reconciler quarantine lift {state.name}`",
             one.since,
         )

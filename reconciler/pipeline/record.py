@@ -58,12 +58,16 @@ class Record:
         """Return the deployment as it is recorded now."""
         return self._store.get_deployment(self._claim.deployment.id)
 
+    def failure_of(self, error: ReconcilerError) -> Failure:
+        """Return what ``error`` says, as it may be kept and shown."""
+        return self._journal.without_secrets(Failure.of(error))
+
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Record that ``stage`` begins, and how it ends."""
         self._journal.flush()
         self._journal.stage = stage
-        self._store.begin_stage(self._claim, stage, self._clock.now())
+        self._insist(lambda: self._store.begin_stage(self._claim, stage, self._clock.now()))
         outcome = "internal-error"
         try:
             yield

@@ -26,6 +26,7 @@ from reconciler.domain.errors import (
     ReconcilerError,
     Recovery,
     Refused,
+    StoreError,
     TargetUnreachable,
     VerificationFailed,
 )
@@ -78,11 +79,15 @@ class Rollout:
 
         Raises:
             ClaimLost: another worker has it now; nothing more was written.
-            Interrupted: ``cancel`` was set; the next worker goes on from the recorded stage.
+            Interrupted: ``cancel`` was set, or the store is out of reach; the next worker goes on.
         """
         with log_fields(project=claim.deployment.project, deployment=claim.deployment.id):
             try:
                 _Run(self, claim, journal, cancel).to_the_end()
+            except ClaimLost:
+                raise
+            except StoreError as error:  # no fault of the revision: nothing is rolled back for it
+                raise Interrupted(f"what is recorded can't be read: {error.message}") from error
             finally:
                 journal.flush()
 
@@ -123,7 +128,7 @@ class _Run:
             self._verify(prepared)
         except NotStarted as held:
             self._record.finish(Status.WITHDRAWN, held.failure)
-        except (ClaimLost, Interrupted):
+        except (StoreError, Interrupted):
             raise
         except ReconcilerError as error:
             self._fail(error)
@@ -167,13 +172,9 @@ class _Run:
             raise NotStarted(reasons[0])
 
     def _quarantined(self, prepared: PreparedRevision) -> tuple[Reason, ...]:
-        return tuple(
-            Reason(
-                ReasonCode.QUARANTINED, f"rolled back in deployment {one.deployment}: {one.reason}"
-            )
-            for one in self._store.get_state(self._project.name).quarantined
-            if one.fingerprint == prepared.revision.fingerprint
-        )
+        known, wanted = self._store.get_state(self._project.name), prepared.revision.fingerprint
+        stories = (one.story for one in known.quarantined if one.fingerprint == wanted)
+        return tuple(Reason(ReasonCode.QUARANTINED, story) for story in stories)
 
     def _apply(self, prepared: PreparedRevision) -> None:
         with self._record.stage(Stage.APPLY):
@@ -200,7 +201,7 @@ class _Run:
 
     def _fail(self, error: ReconcilerError) -> None:
         self._say(f"failed: {error.message}")
-        failure = Failure.of(error)
+        failure = self._record.failure_of(error)
         attempt = self._deployment.attempt
         if self._record.read().stage.changes_target:
             self._roll_back(failure)
@@ -223,7 +224,7 @@ class _Run:
             with self._record.stage(Stage.ROLL_BACK):
                 self._apply_patiently(live.prepared)
                 self._watch().until_proved(live.prepared, self._cancel)
-        except (ClaimLost, Interrupted):
+        except (StoreError, Interrupted):
             raise
         except ReconcilerError as second:
             self._give_up(failure, live, second)
@@ -236,7 +237,8 @@ class _Run:
 
     def _give_up(self, failure: Failure, live: Deployment, second: ReconcilerError) -> None:
         self._say(f"the rollback failed too: {second.message}")
-        text = f"{failure.message}; going back to deployment {live.id} failed: {second.message}"
+        why = self._record.failure_of(second).message
+        text = f"{failure.message}; going back to deployment {live.id} failed: {why}"
         worse = replace(failure, code="rollback-failed", message=text, recovery=Recovery.OPERATOR)
         self._record.finish(Status.NEEDS_OPERATOR, worse, quarantine=failure.message)
 

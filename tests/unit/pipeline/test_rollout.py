@@ -1,7 +1,7 @@
 """One deployment from its claim to its end, on a target that does as it is told."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -323,27 +323,88 @@ def test_output_is_kept_by_stage_and_without_secrets(world: World) -> None:
     done = world.roll_out()
     assert "failed: said" in world.output(done.id)
     assert "s3cret-value" not in world.output(done.id)
+    assert done.error is not None
+    assert "s3cret-value" not in f"{done.error.message}{done.error.evidence}"
+
+
+@pytest.mark.parametrize("shown", ["s3cret-value", "czNjcmV0LXZhbHVl"], ids=["raw", "base64"])
+def test_what_is_recorded_of_a_failure_holds_no_secret(
+    world: World, failing: Fail, shown: str
+) -> None:
+    """Programs quote what they were given: neither message, evidence nor quarantine keeps it."""
+    from reconciler.domain.secret import Secret
+
+    now = world.clock.now()
+    secret = Secret.of("s3cret-value")
+    world.store.put_secret(WEB, "variable:TOKEN", secret, bound_to="", username="", now=now)
+    world.deploy(A)
+    for _ in range(2):
+        failing("apply", CommandFailed(f"said {shown}", stderr=f"one\n{shown}"))
+    done = world.deploy(B)
+    (quarantined,) = world.store.get_state(WEB).quarantined
+    assert done.status is Status.NEEDS_OPERATOR
+    assert done.error is not None
+    assert done.error.evidence["stderr"].startswith("one\n")
+    assert shown not in f"{done.error.message}{done.error.evidence}{quarantined.reason}"
+
+
+@dataclass
+class Flaky:
+    """The store, which is out of reach where ``fails`` says so of a call."""
+
+    world: World
+    fails: Callable[[str, tuple[object, ...]], bool]
+    refused: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> object:
+        real = getattr(self.world.store, name)
+
+        def call(*args: object, **named: object) -> object:
+            if self.fails(name, args):
+                self.refused.append(name)
+                raise StoreError("disk full")
+            return real(*args, **named)
+
+        return call
+
+
+@pytest.mark.parametrize("stage", list(Stage)[:4])
+@pytest.mark.parametrize("write", ["begin_stage", "end_stage"])
+def test_a_stage_waits_for_the_store_to_be_back(world: World, write: str, stage: Stage) -> None:
+    """A store that is out of reach for a moment is no fault of the revision."""
+    world.deploy(A)
+    flaky = Flaky(world, lambda name, args: len(flaky.refused) < 2 and [name, *args[1:2]] == seen)
+    seen = [write, stage]
+    world.trigger(B)
+    done = replace(world, store=flaky).roll_out(world.claim())  # type: ignore[arg-type]
+    assert done.status is Status.DEPLOYED
+    assert flaky.refused == [write, write]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param("variables", id="before-applying"),
+        pytest.param("get_state", id="at-the-gate"),
+    ],
+)
+def test_a_store_that_can_not_be_read_rolls_nothing_back(world: World, read: str) -> None:
+    """The worker lets go; the next one goes on from the recorded stage."""
+    world.deploy(A)
+    world.trigger(B)
+    flaky = Flaky(world, lambda name, _: name == read and not flaky.refused)
+    claim = world.claim()
+    with pytest.raises(Interrupted, match="disk full"):
+        replace(world, store=flaky).roll_out(claim)  # type: ignore[arg-type]
+    assert world.store.get_deployment(claim.deployment.id).status is Status.RUNNING
+    world.store.release_all("me")
+    assert world.roll_out().status is Status.DEPLOYED
 
 
 def test_an_outcome_is_written_when_the_store_is_back(world: World) -> None:
     """A store that is out of reach for a moment costs no outcome."""
-    refused: list[str] = []
-
-    class Flaky:
-        """The store, whose `finish` fails twice."""
-
-        def __getattr__(self, name: str) -> object:
-            real = getattr(world.store, name)
-            if name != "finish" or len(refused) == 2:
-                return real
-
-            def out_of_reach(*_: object, **__: object) -> None:
-                refused.append(name)
-                raise StoreError("disk full")
-
-            return out_of_reach
-
-    flaky = replace(world, store=Flaky())  # type: ignore[arg-type]
+    flaky = Flaky(world, lambda name, _: name == "finish" and len(flaky.refused) < 2)
     world.trigger(A)
-    assert flaky.roll_out(world.claim()).status is Status.DEPLOYED
-    assert refused == ["finish", "finish"]
+    done = replace(world, store=flaky).roll_out(world.claim())  # type: ignore[arg-type]
+    assert done.status is Status.DEPLOYED
+    assert flaky.refused == ["finish", "finish"]
