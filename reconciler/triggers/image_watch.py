@@ -25,6 +25,7 @@ _Key = tuple[str, ProjectName | None]
 #: Per project: each image to look up, and how it is asked for.
 _Wanted = Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]
 _LONGEST_TICK = timedelta(minutes=5)
+_BATCH = 200  #: projects whose looks are recorded in one transaction
 
 
 @dataclass(slots=True)
@@ -57,8 +58,13 @@ class ImageWatch:
             self._refresh(projects, states)
             wanted = self._wanted(projects)
             found = self._look_up(wanted)
+            seen = {}
             for project in projects:
-                self._compare(project, wanted, found)
+                pairs = wanted.get(project.name, ())
+                results = {image.image: found[key] for key, image in pairs if key in found}
+                if self._compare(states[project.name], pairs, results):
+                    seen[project.name] = self._looked(pairs, results)
+            self._record(seen)
             return len(found)
 
     def _refresh(
@@ -67,7 +73,7 @@ class ImageWatch:
         """Read the compose files that changed, side by side."""
         for project in projects:
             refresh = partial(self.images.refresh, project, states[project.name].tracked_commit)
-            self.lanes.submit(_source_host(project), self._guarded(project, refresh))
+            self.lanes.submit(_source_host(project), partial(self._guarded, project.name, refresh))
         self.lanes.join(_LONGEST_TICK.total_seconds())
 
     def _wanted(self, projects: Sequence[Project]) -> _Wanted:
@@ -109,19 +115,27 @@ class ImageWatch:
 
     def _compare(
         self,
-        project: Project,
-        wanted: _Wanted,
-        found: Mapping[_Key, Digest | Failure],
-    ) -> None:
-        pairs = wanted.get(project.name, ())
-        results = {image.image: found[key] for key, image in pairs if key in found}
+        state: ProjectState,
+        pairs: Sequence[tuple[_Key, WatchedImage]],
+        results: Mapping[str, Digest | Failure],
+    ) -> bool:
+        """Pass on what was seen of one project; False if that failed.
+
+        Where each image has the digest that was acted on, there is nothing to pass on. A state
+        that changed during the tick is compared by the next one.
+        """
         digests = {image: result for image, result in results.items() if isinstance(result, Digest)}
+        if state.images_seeded and len(digests) == len(pairs) and digests == state.tracked_images:
+            return True
+        followed = [image.image for _, image in pairs]
+        return self._guarded(state.name, partial(self.on_images, state.name, followed, digests))
 
-        def compare() -> None:
-            self.on_images(project.name, [image.image for _, image in pairs], digests)
-            self.store.record_lookups({project.name: self._looked(pairs, results)})
-
-        self._guarded(project, compare)()
+    def _record(self, seen: Mapping[ProjectName, Sequence[WatchedImage]]) -> None:
+        """Record the looks, many in one transaction, none of which holds up others for long."""
+        names = list(seen)
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            self.store.record_lookups({name: seen[name] for name in batch})
 
     def _looked(
         self, pairs: Iterable[tuple[_Key, WatchedImage]], results: Mapping[str, Digest | Failure]
@@ -143,16 +157,14 @@ class ImageWatch:
                     looked.append(image)
         return looked
 
-    def _guarded(self, project: Project, work: Callable[[], object]) -> Callable[[], None]:
-        """Return ``work`` so that its failure is this project's alone."""
-
-        def guarded() -> None:
-            try:
-                work()
-            except Exception as bug:  # noqa: BLE001  one project's trouble must not stop the others
-                self.on_bug(f"watching the images of {project.name}", bug)
-
-        return guarded
+    def _guarded(self, name: ProjectName, work: Callable[[], object]) -> bool:
+        """Do ``work`` so that its failure is this project's alone; return whether it went well."""
+        try:
+            work()
+        except Exception as bug:  # noqa: BLE001  one project's trouble must not stop the others
+            self.on_bug(f"watching the images of {name}", bug)
+            return False
+        return True
 
 
 def _source_host(project: Project) -> str:

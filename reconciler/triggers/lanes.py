@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-Task = Callable[[], None]
+Task = Callable[[], object]
 
 #: Seconds after which a task is slow: it runs on, and its place is free for another.
 _SLOW_AFTER = 2.0
