@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from reconciler.domain.deployment import DeploymentId, Stage
+from reconciler.domain.deployment import DeploymentId, Failure, Stage
 from reconciler.domain.errors import StoreError
 from reconciler.domain.secret import Secret
 from reconciler.ports import Clock, DeploymentStore
@@ -22,6 +23,10 @@ class Redaction(Protocol):
 
     def clean(self, text: str) -> str:
         """Return ``text`` without secrets and control characters."""
+        ...
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without secrets, otherwise as it is."""
         ...
 
 
@@ -47,6 +52,12 @@ class Journal:
             due = self._clock.monotonic() - self._flushed_at >= _FLUSH_AFTER_SECONDS
         if due:
             self.flush()
+
+    def without_secrets(self, failure: Failure) -> Failure:
+        """Return ``failure`` as it may be recorded: it quotes what programs and servers said."""
+        redact = self._redaction.redact
+        evidence = {name: redact(value) for name, value in failure.evidence.items()}
+        return replace(failure, message=redact(failure.message), evidence=evidence)
 
     def flush(self) -> None:
         """Write what has been collected.
