@@ -69,9 +69,12 @@ def reasons_to_hold(project: Project, switch: MasterSwitch) -> tuple[Reason, ...
     if not switch.enabled:
         who = f" by {switch.changed_by}" if switch.changed_by else ""
         why = f" ({switch.reason})" if switch.reason else ""
-        reasons.append(
-            Reason(ReasonCode.MASTER_SWITCH_OFF, f"the master switch was turned off{who}{why}")
-        )
+        text = f"the master switch was turned off{who}{why}; `reconciler switch on` lets it go on"
+        reasons.append(Reason(ReasonCode.MASTER_SWITCH_OFF, text))
     if not project.auto_deploy:
-        reasons.append(Reason(ReasonCode.AUTO_DEPLOY_OFF, f"auto-deploy of {project.name} is off"))
+        text = (
+            f"auto-deploy of {project.name} is off; "
+            f"`reconciler project enable {project.name}` turns it on"
+        )
+        reasons.append(Reason(ReasonCode.AUTO_DEPLOY_OFF, text))
     return tuple(reasons)

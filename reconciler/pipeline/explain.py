@@ -1,17 +1,17 @@
 """Why a project did or did not deploy, from recorded facts only."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.domain.deployment import Deployment, Status
+from reconciler.domain.deployment import Status
 from reconciler.domain.gate import MasterSwitch, Reason, reasons_to_hold, reasons_to_refuse
-from reconciler.domain.project import Project
-from reconciler.domain.references import ProjectName
-from reconciler.domain.state import ProjectState, SourceHealth, WatchedImage
+from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.state import ProjectState, SourceHealth
+from reconciler.pipeline.reasons import ExplainedReason, reasons_of
 from reconciler.pipeline.trigger import Brakes
-from reconciler.ports import Store, TriggerRecord
+from reconciler.ports import Store
 
 
 class StandingCode(StrEnum):
@@ -38,16 +38,6 @@ class ProjectSummary:
     health: SourceHealth
     standing: StandingCode
     text: str  #: one plain sentence
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainedReason:
-    """One fact that explains, with when it was so and what was seen."""
-
-    code: str
-    text: str
-    at: datetime | None = None
-    evidence: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +79,13 @@ class Explainer:
         """Return why the project stands where it does. Raises ``NotFound``."""
         summary = self.summary(name)
         switch = self.brakes(self.store.get_switch())
-        reasons = (
-            *_brakes(summary.project, switch),
-            *_under_way(summary.state),
-            *_source(summary.health),
-            *_images(self.store.get_images(name)),
-            *_quarantines(summary.state),
-            *_latest(summary.state),
-            *(_trigger(record) for record in self.store.list_triggers(name, limit=10)),
+        reasons = reasons_of(
+            summary.project,
+            summary.state,
+            summary.health,
+            switch,
+            self.store.get_images(name),
+            self.store.list_triggers(name, limit=10),
         )
         nothing = ExplainedReason(summary.standing, "nothing was seen or asked for yet")
         return Explanation(name, summary.text, reasons or (nothing,))
@@ -144,7 +133,8 @@ def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _S
         return StandingCode.FAILED, f"deployment {latest.id} failed: {said}"
     if state.quarantined and _wants(state, health, state.quarantined[-1].revision.commit):
         last = state.quarantined[-1]
-        text = f"{last.revision} was rolled back ({last.reason}); the last good revision runs"
+        runs = f"deployment {state.live.id} runs" if state.live else "nothing runs"
+        text = f"deployment {last.deployment} was rolled back ({last.reason}); {runs}"
         return StandingCode.QUARANTINED, text
     return None
 
@@ -161,110 +151,21 @@ def _held(
 
 def _calm(project: Project, state: ProjectState) -> _Standing:
     if state.live is None:
-        hint = (
-            "" if project.auto_deploy else f"; `reconciler deploy {project.name}` starts the first"
-        )
-        return StandingCode.NEVER_DEPLOYED, f"nothing was deployed yet{hint}"
+        return StandingCode.NEVER_DEPLOYED, f"nothing was deployed yet; {_first_step(project)}"
     if not project.auto_deploy:
         return StandingCode.OFF, f"auto-deploy is off; deployment {state.live.id} runs"
     return StandingCode.IN_SYNC, f"deployment {state.live.id} runs, and nothing moved since"
 
 
-def _wants(state: ProjectState, health: SourceHealth, commit: object) -> bool:
-    """Tell whether the source still asks for ``commit``."""
-    return commit in {state.tracked_commit, health.observed}
+def _first_step(project: Project) -> str:
+    source = project.source
+    if not project.auto_deploy:
+        return f"`reconciler deploy {project.name}` starts the first"
+    if isinstance(source, HostedSource):
+        return f"push to branch {source.branch} of the repository {source.repository}"
+    return f"the first look at {'its source' if source else 'its image'} starts it"
 
 
-def _brakes(project: Project, switch: MasterSwitch) -> list[ExplainedReason]:
-    reasons = (*reasons_to_refuse(project), *reasons_to_hold(project, switch))
-    return [ExplainedReason(reason.code, reason.text, switch.changed_at) for reason in reasons]
-
-
-def _under_way(state: ProjectState) -> list[ExplainedReason]:
-    found = []
-    for deployment, code in ((state.running, "running"), (state.queued, "queued")):
-        if deployment:
-            cause = deployment.causes[-1]
-            text = f"deployment {deployment.id} ({cause.trigger}: {cause.detail}) is {code}"
-            if deployment.not_before and deployment.error:
-                text += f"; attempt {deployment.attempt} after: {deployment.error.message}"
-            found.append(ExplainedReason(code, text, deployment.created_at))
-    return found
-
-
-def _source(health: SourceHealth) -> list[ExplainedReason]:
-    found = []
-    if health.error:
-        times = f"{health.failures} in a row" if health.failures > 1 else "the first time"
-        text = f"the last look at the source failed ({times}): {health.error.message}"
-        found.append(
-            ExplainedReason(health.error.code, text, health.looked_at, health.error.evidence)
-        )
-    if health.branch_gone:
-        text = "the server answered, and the branch was not there"
-        found.append(ExplainedReason("branch-gone", text, health.looked_at))
-    if health.observed:
-        text = f"the branch was at {health.observed.short} at the last good look"
-        found.append(ExplainedReason("source-observed", text, health.observed_at))
-    if health.next_look_at:
-        found.append(
-            ExplainedReason("next-look", "the source is looked at again", health.next_look_at)
-        )
-    return found
-
-
-def _images(images: Sequence[WatchedImage]) -> list[ExplainedReason]:
-    found = []
-    for image in images:
-        if image.unwatched_because:
-            text = f"{image.image} is not watched: {image.unwatched_because}"
-            found.append(ExplainedReason("image-unwatched", text))
-        elif image.error:
-            text = f"the last look-up of {image.image} failed: {image.error.message}"
-            found.append(
-                ExplainedReason(image.error.code, text, image.looked_at, image.error.evidence)
-            )
-        elif image.digest:
-            text = f"{image.image} was {image.digest.short} at the last look"
-            found.append(ExplainedReason("image-observed", text, image.looked_at))
-    return found
-
-
-def _quarantines(state: ProjectState) -> list[ExplainedReason]:
-    return [
-        ExplainedReason(
-            "quarantined",
-            f"{one.revision} was {one.story}; "
-            f"a newer commit or digest lifts that, or `reconciler quarantine lift {state.name}`",
-            one.since,
-        )
-        for one in state.quarantined
-    ]
-
-
-def _latest(state: ProjectState) -> list[ExplainedReason]:
-    found = []
-    for deployment, what in ((state.live, "live"), (state.latest, "latest")):
-        if deployment is None or (
-            what == "latest" and state.live and deployment.id == state.live.id
-        ):
-            continue
-        found.append(_outcome(deployment, what))
-    return found
-
-
-def _outcome(deployment: Deployment, what: str) -> ExplainedReason:
-    cause = deployment.causes[0]
-    text = f"deployment {deployment.id} ({cause.trigger}: {cause.detail}) is {deployment.status}"
-    if deployment.error:
-        text += f": {deployment.error.message}"
-    evidence = dict(deployment.error.evidence) if deployment.error else {}
-    return ExplainedReason(what, text, deployment.finished_at or deployment.created_at, evidence)
-
-
-def _trigger(record: TriggerRecord) -> ExplainedReason:
-    times = f" ({record.count} times)" if record.count > 1 else ""
-    because = "; ".join(reason.text for reason in record.reasons)
-    text = f"{record.cause.trigger} ({record.cause.detail}) was {record.outcome}{times}: {because}"
-    code = record.reasons[0].code if record.reasons else record.outcome
-    return ExplainedReason(str(code), text, record.last_at or record.at)
+def _wants(state: ProjectState, health: SourceHealth, commit: CommitSha | None) -> bool:
+    """Tell whether ``commit`` is still the newest that the source has."""
+    return commit == (health.observed or state.tracked_commit)
