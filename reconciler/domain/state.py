@@ -1,7 +1,7 @@
 """What we know of a project: observed, attempted and deployed are three facts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.domain.deployment import Deployment, Failure
@@ -20,6 +20,16 @@ class SourceHealth:
     branch_gone: bool = False  #: the server answered, and the branch was not there
     failures: int = 0  #: in a row
     error: Failure | None = None  #: of the last look, None if it was good
+
+    def after_failure(self, error: Failure, at: datetime, next_look_at: datetime) -> "SourceHealth":
+        """Return this after one more look, ``at``, that failed: what was seen before stays."""
+        return replace(
+            self,
+            looked_at=at,
+            next_look_at=next_look_at,
+            failures=self.failures + 1,
+            error=error,
+        )
 
 
 @dataclass(frozen=True, slots=True)

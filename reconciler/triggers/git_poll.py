@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from reconciler.domain.deployment import Failure
@@ -97,15 +97,8 @@ class GitPoll:
     def _failed(
         self, before: SourceHealth, error: ReconcilerError, interval: timedelta
     ) -> SourceHealth:
-        now = self.clock.now()
-        failures = before.failures + 1
-        wait = time_until_next_look(interval, failures, self.random())
+        wait = time_until_next_look(interval, before.failures + 1, self.random())
         if isinstance(error, SourceThrottled):
             wait = max(wait, error.retry_after)
-        return replace(
-            before,
-            looked_at=now,
-            next_look_at=now + wait,
-            failures=failures,
-            error=Failure.of(error),
-        )
+        now = self.clock.now()
+        return before.after_failure(Failure.of(error), now, now + wait)

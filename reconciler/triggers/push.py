@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from reconciler.domain.deployment import Failure
+from reconciler.domain.errors import ReconcilerError, StoreError
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
@@ -57,10 +59,14 @@ class Pushes:
 
     def look_at(self, project: Project) -> str:
         """Look at one project's branch now, and act on it; elsewhere it takes a moment."""
-        if isinstance(project.source, ExternalSource):
-            self.look_elsewhere(project.name)
-            return f"{project.source.url} is looked at now"
-        return self._look(project)
+        match project.source:
+            case HostedSource() as source:
+                return self._look(project, source)
+            case ExternalSource(url):
+                self.look_elsewhere(project.name)
+                return f"{url} is looked at now"
+            case None:
+                return "it follows no repository"
 
     def look_at_all(self, interval: timedelta) -> None:
         """Look at the branch of every auto-deploying project, and act on those that moved."""
@@ -69,21 +75,42 @@ class Pushes:
         for project in self.store.list_projects():
             if not isinstance(project.source, HostedSource) or not project.auto_deploy:
                 continue
-            tip = self.repositories.tip(project.source.repository, project.source.branch)
             tracked = states[project.name].tracked_commit if project.name in states else None
-            looks.append(self._seen(project, tip, tracked, interval))
-            if tip not in {None, tracked}:
-                self._look(project)
+            looks.append(self._compare(project, project.source, tracked, interval))
         self.store.record_polls(looks)
 
-    def _look(self, project: Project) -> str:
-        assert isinstance(project.source, HostedSource)  # noqa: S101  all callers asked
+    def _compare(
+        self,
+        project: Project,
+        source: HostedSource,
+        tracked: CommitSha | None,
+        interval: timedelta,
+    ) -> PollResult:
+        """Look at one branch in its turn; what is wrong with its repository is its trouble alone.
+
+        Raises:
+            StoreError: which is everybody's.
+        """
+        try:
+            tip = self.repositories.tip(source.repository, source.branch)
+            if tip not in {None, tracked}:
+                self._look(project, source)
+        except StoreError:
+            raise
+        except ReconcilerError as error:
+            now, before = self.clock.now(), self.store.get_health(project.name)
+            return PollResult(
+                project.name, before.after_failure(Failure.of(error), now, now + interval)
+            )
+        return self._seen(project, tip, tracked, interval)
+
+    def _look(self, project: Project, source: HostedSource) -> str:
         with self._alone(project.name):
-            tip = self.repositories.tip(project.source.repository, project.source.branch)
+            tip = self.repositories.tip(source.repository, source.branch)
             tracked = self.store.get_state(project.name).tracked_commit
             self.store.record_polls([self._seen(project, tip, tracked, timedelta(minutes=1))])
             if tip is None:
-                return f"branch {project.source.branch} is gone; what runs stays as it is"
+                return f"branch {source.branch} is gone; what runs stays as it is"
             return self.act(project.name, tip, tracked)
 
     def _seen(

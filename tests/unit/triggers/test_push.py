@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.domain.errors import NotFound
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.store.sql_store import SqlStore
@@ -22,8 +23,11 @@ class Tips:
     at: CommitSha | None = None
     acted: list[tuple[str, CommitSha]] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
+    missing: set[str] = field(default_factory=set)
 
     def tip(self, name: ProjectName, branch: BranchName) -> CommitSha | None:
+        if name in self.missing:
+            raise NotFound(f"there is no repository {name}")
         return self.at
 
     def act(self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None) -> str:
@@ -121,3 +125,23 @@ def test_pushes_that_nobody_announced_are_found(
     tips.at = B
     pushes.look_at_all(timedelta(minutes=1))
     assert tips.acted[-1] == ("web", B)
+
+
+def test_a_repository_that_is_gone_hides_no_other_project(
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """One bad project never stops the loop; why its look failed is shown, others are acted on."""
+    for name, repository in (("bad", "gone"), ("good", "app")):
+        add_project(store, clock, name, hosted(repository))
+    tips.missing.add("gone")
+    pushes.look_at_all(timedelta(minutes=1))
+    assert tips.acted == [("good", A)]
+    health = store.get_health(ProjectName("bad"))
+    assert health.error is not None
+    assert health.error.code == "not-found"
+    assert health.failures == 1
+    assert store.get_health(ProjectName("good")).observed == A
+    tips.missing.clear()
+    pushes.look_at_all(timedelta(minutes=1))
+    assert ("bad", A) in tips.acted
+    assert store.get_health(ProjectName("bad")).error is None
