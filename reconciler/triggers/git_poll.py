@@ -47,7 +47,7 @@ class GitPoll:
         tasks = self.store.claim_due_polls(self.clock.now(), hold_for=_HOLD_FOR, limit=room)
         for task in tasks:
             suspect = task.health.failures > 0
-            self.lanes.submit(task.source.url.host, self._look(task, interval), suspect=suspect)
+            self.lanes.submit(task.source.url.origin, self._look(task, interval), suspect=suspect)
         return len(tasks)
 
     def record(self) -> None:

@@ -168,8 +168,8 @@ class ImageWatch:
 
 
 def _source_host(project: Project) -> str:
-    """Return the host that reading the project's compose file asks; empty for this machine."""
-    return project.source.url.host if isinstance(project.source, ExternalSource) else ""
+    """Return the server that reading the project's compose file asks; empty for this machine."""
+    return project.source.url.origin if isinstance(project.source, ExternalSource) else ""
 
 
 def _watched(project: Project, states: Mapping[ProjectName, ProjectState]) -> bool:
