@@ -15,6 +15,7 @@ from pathlib import Path
 
 from reconciler.domain.errors import (
     CommandFailed,
+    InvalidComposeFile,
     PreconditionFailed,
     ReconcilerError,
     RevisionNotFound,
@@ -82,14 +83,19 @@ class ComposeCli:
         """Return the project as compose understands it, as JSON.
 
         Raises:
-            RolloutError: compose is not there, or says that the files can't be used.
+            InvalidComposeFile: compose can't use the files.
+            RolloutError: compose or its engine is not there.
         """
         limits = self._memory_limit()
         argv = (*limits, *call.argv(self.options.program, "config", "--format", "json"))
         result = self.runner.run(
             self._command(call, argv, self.options.render_timeout), cancel=cancel
         )
-        return self._checked(result, "compose can't read the project").stdout
+        try:
+            return self._checked(result, "compose can't read the project").stdout
+        except CommandFailed as error:
+            # Compose itself is there, and this needs nothing but the files.
+            raise InvalidComposeFile(error.message, **error.evidence) from None
 
     def pull(
         self, call: ComposeCall, services: Iterable[str], log: LineSink, cancel: threading.Event
