@@ -30,8 +30,8 @@ def images(engine: DockerEngine) -> Iterator[Images]:
 
 @pytest.fixture(scope="session")
 def shared_daemon(engine: DockerEngine) -> Iterator[Daemon]:
-    """A daemon for tests that leave its settings and its life alone."""
-    with Daemon() as running:
+    """A daemon for tests that leave its settings and its life alone; it logs all there is."""
+    with Daemon({"log_level": "debug"}) as running:
         yield running
 
 

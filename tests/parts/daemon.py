@@ -60,7 +60,7 @@ class Daemon:
         self, config: Mapping[str, object] | None = None, *, env: Mapping[str, str] | None = None
     ) -> None:
         """Say how it is configured; nothing starts before the block is entered."""
-        self.config: dict[str, object] = {"log_level": "debug", **SHORT_WINDOWS, **(config or {})}
+        self.config: dict[str, object] = {**SHORT_WINDOWS, **(config or {})}
         self.env = dict(env or {})
         self._stack = ExitStack()
         self._child: Child | None = None
