@@ -39,16 +39,17 @@ def listen_tcp(host: str, port: int) -> Listener:
 
 
 def listen_unix(path: Path) -> Listener:
-    """Return a socket at ``path`` that its owner alone can open, in a folder of theirs alone.
+    """Return a socket at ``path`` that its owner alone can open.
 
-    One that a killed daemon left behind is replaced; one that answers is not.
+    A folder that is made for it is its owner's alone, too; one that is there may be used by others,
+    e.g. ``/run``, and stays as it is. A socket that a killed daemon left behind is
+    replaced; one that answers is not.
 
     Raises:
         PreconditionFailed: another daemon answers there, or the folder can't be used.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
         _clear(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)

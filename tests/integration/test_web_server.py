@@ -74,6 +74,26 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
         assert [item["name"] for item in listed] == ["kept"]
 
 
+def test_a_withdrawn_administrators_token_stays_withdrawn(tmp_path: Path) -> None:
+    """The next start makes another one; what leaked is not revived from its file."""
+    with WebDaemon(tmp_path / "d") as first:
+        leaked = first.admin_token
+        assert first.local.delete("/api/v1/tokens/admin").status_code == 204
+    with WebDaemon(tmp_path / "d") as second:
+        assert second.admin_token != leaked
+        assert second.remote(leaked).get("/api/v1/projects").status_code == 401
+
+
+def test_a_folder_that_others_use_stays_open_to_them(tmp_path: Path) -> None:
+    """Our socket in ``/tmp`` or ``/run`` is closed by its own mode, not by closing the folder."""
+    tmp_path.chmod(0o1777)
+    with listen_unix(tmp_path / "r.sock"):
+        assert tmp_path.stat().st_mode & 0o7777 == 0o1777
+        assert (tmp_path / "r.sock").stat().st_mode & 0o777 == 0o600
+    with listen_unix(tmp_path / "new" / "r.sock"):
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
 def _gone(daemon: WebDaemon) -> bool:
     try:
         return (
