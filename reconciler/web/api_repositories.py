@@ -58,7 +58,7 @@ def create_repository(application: App, body: NewRepository) -> RepositoryBody:
     responses=errors(404, 409, 422),
 )
 def delete_repository(application: App, name: Name) -> Response:
-    """Not while a project follows it."""
+    """With the tokens for it, which would open a later one of its name. Not while followed."""
     application.repositories.path(name)
     followers = [
         project.name
@@ -67,6 +67,9 @@ def delete_repository(application: App, name: Name) -> Response:
     ]
     if followers:
         raise Conflict(f"repository {name} is followed by {', '.join(followers)}")
+    for token, scope, _ in application.store.list_tokens():
+        if scope == f"repository:{name}":
+            application.store.remove_token(token)
     application.repositories.remove(name)
     return Response(status_code=204)
 

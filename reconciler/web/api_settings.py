@@ -7,7 +7,7 @@ from fastapi import Path, Request, Response
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.settings import SETTINGS
 from reconciler.pipeline.declare import change_settings
-from reconciler.web.auth import Policy, actor_of, make_token
+from reconciler.web.auth import Policy, actor_of, make_token, withdraw_token
 from reconciler.web.facade import Application
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.daemon import (
@@ -73,8 +73,8 @@ def delete_token(
     application: App,
     token: Annotated[str, Path(description="The token's name.", examples=["dashboard"])],
 ) -> Response:
-    """It stops working at once."""
-    application.store.remove_token(token)
+    """It stops working at once, and for good."""
+    withdraw_token(application.store, token, application.config.token_file)
     return Response(status_code=204)
 
 

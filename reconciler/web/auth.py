@@ -124,6 +124,17 @@ def keep_admin_token(store: SecretStore, file: Path, now: datetime) -> bool:
     return True
 
 
+def withdraw_token(store: SecretStore, name: str, file: Path) -> None:
+    """Remove a token; with the file that the administrator's is in, so that no start revives it.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    if name == _FIRST_NAME:
+        file.unlink(missing_ok=True)
+    store.remove_token(name)
+
+
 def _write_token(file: Path) -> str:
     token = f"rcl_{secrets.token_urlsafe(32)}"
     unfinished = file.with_name(f"{file.name}.new")

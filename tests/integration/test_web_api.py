@@ -555,6 +555,17 @@ class TestRepositories:
         assert api.delete(f"{V1}/repositories/kept").status_code == 204
         assert problem(api.delete(f"{V1}/repositories/kept"), 404)
 
+    def test_tokens_go_with_their_repository(self, api: httpx2.Client, daemon: WebDaemon) -> None:
+        """Who could push to a repository that is gone can't push to a later one of its name."""
+        token = daemon.make_repository("reborn")
+        api.delete(f"{V1}/repositories/reborn")
+        api.post(f"{V1}/repositories", json={"name": "reborn"})
+        old = daemon.remote(token)
+        found = old.get("/git/reborn.git/info/refs?service=git-receive-pack").status_code
+        assert found == 401
+        names = [item["name"] for item in api.get(f"{V1}/tokens").json()["items"]]
+        assert "push-reborn" not in names
+
     def test_report_of_a_repository_elsewhere(self, api: httpx2.Client) -> None:
         """A hook of another server's repository is answered by who follows it."""
         declare(api, compose("elsewhere", url="https://git.example/team/abroad.git"))
