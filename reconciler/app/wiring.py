@@ -38,7 +38,15 @@ from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.rollout import Limits, Rollout
 from reconciler.pipeline.trigger import Brakes
-from reconciler.ports import Checkouts, Clock, ComposeReader, GitRemote, Repositories, Store
+from reconciler.ports import (
+    Checkouts,
+    Clock,
+    ComposeReader,
+    GitRemote,
+    RegistryCredentials,
+    Repositories,
+    Store,
+)
 from reconciler.scheduling import Daemon, Deployments
 from reconciler.store.data_lock import lock_data
 from reconciler.store.opening import open_store
@@ -97,17 +105,18 @@ class _Wiring:
             data / "repositories", self.runner, hook=find_hook(), socket=config.socket
         )
         self.checkouts: Checkouts = GitCheckouts(
-            data / "projects", self.runner, self.remote, self.repositories
+            _private(data / "projects"), self.runner, self.remote, self.repositories
         )
         self.credentials = self._credentials()
         self.registry = OrasRegistry(
             clock,
-            self.credentials.find,
+            self._find_credentials,
             insecure_hosts=config.insecure_registries,
             approved_realms=config.allowed_realms,
             ca_bundle=config.registry_ca_file,
             time_limit=config.poll_timeout,
         )
+        self.compose = self._compose()
         self.probe = RegistryProbe(self.registry, config.registry_address)
 
     def application(self) -> Application:
@@ -190,7 +199,16 @@ class _Wiring:
             CredentialHelpers(self.runner, self.clock, {"HOME": home}),
         )
 
-    def _rollout(self) -> Rollout:
+    def _find_credentials(
+        self, host: str, project: ProjectName | None
+    ) -> RegistryCredentials | None:
+        """Return what a registry is shown, which no log then shows."""
+        found = self.credentials.find(host, project)
+        if found:
+            self.redactor.register(found.password)
+        return found
+
+    def _compose(self) -> ComposeStrategy:
         config = self.config
         options = ComposeOptions(
             data_folder=config.data_folder,
@@ -199,21 +217,24 @@ class _Wiring:
             up_timeout=config.deployment_timeout,
             own_paths=_own_paths(config),
         )
-        compose = ComposeStrategy(
+        return ComposeStrategy(
             self.runner,
             self.checkouts,
             self.registry,
             self.reader,
             self.engine,
             options,
-            self.credentials.find,
+            self._find_credentials,
         )
+
+    def _rollout(self) -> Rollout:
+        config = self.config
         window = Window(config.stability_healthy, config.stability_unchecked, config.verify_timeout)
         limits = Limits(window=window, kept_revisions=config.kept_revisions)
         return Rollout(
             self.store,
             self.clock,
-            {ProjectKind.COMPOSE: compose, ProjectKind.IMAGE: compose},
+            {ProjectKind.COMPOSE: self.compose, ProjectKind.IMAGE: self.compose},
             self.brakes,
             self.redactor,
             limits,
@@ -224,6 +245,7 @@ class _Wiring:
         """End what an earlier life left at work, and let its deployments be taken up again."""
         if groups := self.runner.end_orphans():
             _log.warning("ended %d commands that an earlier life left at work", groups)
+        self.compose.forget_secrets()
         if claims := self.store.release_all(self.life):
             _log.warning("taking up %d deployments that an earlier life left unfinished", claims)
 
@@ -233,6 +255,13 @@ def _own_paths(config: Config) -> tuple[Path, ...]:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     places = (config.socket, config.file, Path(credentials) if credentials else None)
     return tuple(place for place in places if place is not None)
+
+
+def _private(folder: Path) -> Path:
+    """Return ``folder``, closed to others, also where the one around it is open to them."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
 
 
 def _life(path: Path) -> str:

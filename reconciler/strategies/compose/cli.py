@@ -47,6 +47,11 @@ class ComposeOptions:
     up_timeout: timedelta = timedelta(minutes=10)
     own_paths: tuple[Path, ...] = ()  #: more that is ours, e.g. the socket of the daemon
 
+    @property
+    def secrets_folder(self) -> Path:
+        """Where compose finds secrets while it runs; empty while nothing is deployed."""
+        return self.data_folder / "private"
+
     def own_folder(self, project: ProjectName, deployment: int) -> Path:
         """Where one deployment is prepared."""
         return self.data_folder / "projects" / project / "deployments" / str(deployment)

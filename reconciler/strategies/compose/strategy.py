@@ -230,6 +230,10 @@ class ComposeStrategy:
         shutil.rmtree(self.options.own_folder(project, deployment), ignore_errors=True)
         DeployFolder(self._tree(project)).forget(deployment)
 
+    def forget_secrets(self) -> None:
+        """Delete what a killed daemon left for compose to read; nothing may be under way."""
+        shutil.rmtree(self.options.secrets_folder, ignore_errors=True)
+
     def ping(self) -> str | Failure:
         """Return the engine's version, or why nothing can be deployed here. Never raises."""
         return self.engine.ping()
@@ -241,7 +245,7 @@ class ComposeStrategy:
         """Follow, render and judge a checkout. Secrets are on disk as long as the block lasts."""
         project = work.project.name
         variables = {name: secret.reveal() for name, secret in work.variables.items()}
-        with private_folder(self.options.data_folder.resolve() / "private" / project) as private:
+        with private_folder(self.options.secrets_folder.resolve() / project) as private:
             examined = checkout.examine(variables)
             policy = Policy(checkout.root, self.options.data_folder, self.options.own_paths)
             # Before compose reads them: what it can't parse it quotes.
