@@ -1,6 +1,6 @@
 """The queue, the claims and the history of deployments."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -76,11 +76,19 @@ class DeploymentStore(Protocol):
         """Open a write transaction: ``BEGIN IMMEDIATE`` on SQLite, row locks on PostgreSQL."""
         ...
 
-    def claim_next(self, owner: str, now: datetime, *, lease: timedelta) -> Claim | None:
+    def claim_next(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        lease: timedelta,
+        held: Collection[DeploymentId] = (),
+    ) -> Claim | None:
         """Claim a deployment whose time has come.
 
         First one whose worker died, then the oldest queued. Never one of a project that has
-        another running. None if there is nothing to do.
+        another running, and never one that the caller ``held`` itself: a machine that slept finds
+        every lease over. None if there is nothing to do.
         """
         ...
 

@@ -1,5 +1,6 @@
 """Claims: which worker holds which deployment, and the refusal of everyone else's writes."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,10 +23,17 @@ class SqlClaims(Family):
     the time; on SQLite by the daemon's own, for a daemon owns its database alone.
     """
 
-    def claim_next(self, owner: str, now: datetime, *, lease: timedelta) -> Claim | None:
+    def claim_next(
+        self,
+        owner: str,
+        now: datetime,
+        *,
+        lease: timedelta,
+        held: Collection[DeploymentId] = (),
+    ) -> Claim | None:
         """Claim what a worker left behind, else the oldest queued whose time has come."""
         with self._database.writing() as connection:
-            abandoned = self._find_abandoned(connection, now)
+            abandoned = self._find_abandoned(connection, now, held)
             found = abandoned or self._find_ready(connection, now)
             if found is None:
                 return None
@@ -65,10 +73,13 @@ class SqlClaims(Family):
             )
             return released.rowcount
 
-    def _find_abandoned(self, connection: Connection, now: datetime) -> DeploymentId | None:
+    def _find_abandoned(
+        self, connection: Connection, now: datetime, held: Collection[DeploymentId]
+    ) -> DeploymentId | None:
         return _find_first(
             connection,
             DEPLOYMENT.c.status == Status.RUNNING,
+            DEPLOYMENT.c.id.not_in(held),
             DEPLOYMENT.c.lease_until <= self._database.lease_clock(now),
         )
 

@@ -1,0 +1,138 @@
+"""The workers: claims deployments, carries them out, and keeps their leases."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from reconciler.domain.deployment import DeploymentId
+from reconciler.domain.errors import ClaimLost, Interrupted
+from reconciler.pipeline.journal import Journal
+from reconciler.pipeline.rollout import Rollout
+from reconciler.ports import Claim, Store
+
+log = logging.getLogger(__name__)
+
+#: Shares of a lease.
+_EXTEND_AFTER = 0.25
+_LET_GO_AFTER = 0.75
+
+
+@dataclass(slots=True)
+class _Active:
+    """A deployment that a worker carries out."""
+
+    claim: Claim
+    journal: Journal
+    kept_at: float  #: monotonic, when its lease was asked for last with success
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+class Deployments:
+    """Claims deployments and carries them out, several at once; keeps their leases."""
+
+    def __init__(
+        self,
+        store: Store,
+        rollout: Rollout,
+        *,
+        owner: str,
+        at_once: int,
+        lease: timedelta = timedelta(minutes=1),
+    ) -> None:
+        self._store = store
+        self._rollout = rollout
+        self.clock = rollout.clock
+        self._owner = owner
+        self._at_once = at_once
+        self._lease = lease
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="deployment")
+        self._lock = threading.Condition()
+        self._active: dict[DeploymentId, _Active] = {}
+        #: Called when a place is free again.
+        self.on_free: Callable[[], None] = lambda: None
+
+    def claim(self) -> None:
+        """Claim and start whatever there is room for."""
+        while self._free():
+            began = self.clock.monotonic()
+            claim = self._store.claim_next(
+                self._owner, self.clock.now(), lease=self._lease, held=self._held()
+            )
+            if claim is None:
+                return
+            active = _Active(claim, self._rollout.journal(claim), began)
+            with self._lock:
+                self._active[claim.deployment.id] = active
+            self._pool.submit(self._carry_out, active)
+
+    def keep_leases(self) -> None:
+        """Extend the leases that are a quarter over, and write what was said meanwhile."""
+        with self._lock:
+            every = list(self._active.values())
+        for active in every:
+            began = self.clock.monotonic()
+            if began - active.kept_at >= self._lease.total_seconds() * _EXTEND_AFTER:
+                try:
+                    self._store.extend(active.claim, lease=self._lease)
+                    active.kept_at = began
+                except ClaimLost:
+                    active.cancel.set()
+        for active in every:
+            active.journal.flush()
+
+    def let_go(self) -> None:
+        """Stop each worker whose lease could not be extended in time: another may have it soon.
+
+        It asks nobody, so that no store that hangs can keep it from doing so.
+        """
+        now = self.clock.monotonic()
+        with self._lock:
+            for active in self._active.values():
+                if now - active.kept_at > self._lease.total_seconds() * _LET_GO_AFTER:
+                    active.cancel.set()
+
+    def drain(self, grace: timedelta) -> bool:
+        """Wait for what runs; stop what takes longer. The next life goes on from there.
+
+        Returns whether all of it ended by itself.
+        """
+        ended = self._idle(grace)
+        with self._lock:
+            for active in self._active.values():
+                active.cancel.set()
+        self._idle(timedelta(seconds=15))
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return ended
+
+    def _idle(self, within: timedelta) -> bool:
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._active, within.total_seconds())
+
+    def _free(self) -> bool:
+        with self._lock:
+            return len(self._active) < self._at_once
+
+    def _held(self) -> Collection[DeploymentId]:
+        with self._lock:
+            return set(self._active)
+
+    def _carry_out(self, active: _Active) -> None:
+        deployment = active.claim.deployment
+        name = f"deployment {deployment.id} of {deployment.project}"
+        try:
+            self._rollout.run(active.claim, active.journal, active.cancel)
+        except Interrupted as interrupted:
+            log.warning("%s was interrupted: %s", name, interrupted.message)
+        except ClaimLost:
+            log.warning("%s is carried on by another worker", name)
+        except Exception:
+            # Its lease runs out, and it is taken up again; the third time a person is asked.
+            log.exception("%s failed unexpectedly", name)
+        finally:
+            with self._lock:
+                self._active.pop(deployment.id, None)
+                self._lock.notify_all()
+            self.on_free()
