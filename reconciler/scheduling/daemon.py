@@ -57,7 +57,8 @@ class Daemon:
         from apscheduler.schedulers.background import BackgroundScheduler  # heavy
 
         self.on_start()
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        # A wake-up that it skips, under load, is one that has come already.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             daemon=True,
