@@ -4,6 +4,7 @@ No loader runs and no tag builds anything. Every scalar stays the text it was wr
 so that ``22:22``, ``on`` and ``0755`` mean what YAML 1.2 and compose say they mean.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,8 @@ Node = dict[str, "Node"] | list["Node"] | str | None
 _MOST_NODES = 20_000  #: what aliases stand for counts each time
 _DEEPEST = 40
 _MOST_ALIASES = 500
+#: The scanner takes time that grows with the square of a tag's length.
+_LONG_TAG = re.compile(r"![\w\-;/?:@&=+$,.!~*'()\[\]%<]{4096}|^%.{4096}", re.MULTILINE)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _CORE_TAG = "tag:yaml.org,2002:"
 _CORE = frozenset({"str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp"})
@@ -35,6 +38,8 @@ def parse_yaml(text: str) -> Node:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    if _LONG_TAG.search(text):
+        raise InvalidComposeFile("the file is not acceptable YAML: a tag of more than 4096 letters")
     try:
         return _Builder().build(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:

@@ -183,6 +183,7 @@ class _Environment:
         self._text = text.replace("\r\n", "\n")
         self._at = 0
         self._values: dict[str, str] = {}
+        self._length = 0
 
     def read(self) -> Mapping[str, str]:
         while self._at < len(self._text):
@@ -202,6 +203,9 @@ class _Environment:
         quote = self._text[self._at : self._at + 1]
         value = self._quoted(quote) if quote in {"'", '"'} else self._plain()
         self._values[match["name"]] = value
+        self._length += len(value)
+        if self._length > _LIMIT_BYTES:
+            raise self._error(f"makes the values longer than {_LIMIT_BYTES} characters")
         if len(self._values) > _MOST_VARIABLES:
             raise self._error(
                 f"is variable number {_MOST_VARIABLES + 1}; the limit is {_MOST_VARIABLES}"

@@ -10,6 +10,8 @@ _EXPRESSION = re.compile(r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_][A-Za-z0-9_]*
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
 _DEEPEST = 10
+#: A variable may stand for others, and those for others again: a few lines would fill the memory.
+_LONGEST = 1 << 20
 
 
 class Unresolved(Exception):
@@ -32,12 +34,13 @@ def interpolate(
         missing: what an unset variable becomes; None makes it unresolved.
 
     Raises:
-        Unresolved: a variable without value and default, a required one, or bad syntax.
+        Unresolved: a variable without value and default, a required one, bad syntax, or a result
+            that is far too long.
     """
     if depth > _DEEPEST:
         raise Unresolved("defaults nested too deeply")
     out: list[str] = []
-    at = 0
+    at = length = 0
     while (dollar := text.find("$", at)) >= 0:
         out.append(text[at:dollar])
         match = _EXPRESSION.match(text, dollar)
@@ -53,6 +56,9 @@ def interpolate(
             close = _closing_brace(text, match.end())
             out.append(_braced(text[match.end() : close], environment, depth, missing))
             at = close + 1
+        length += len(out[-1])
+        if length > _LONGEST:
+            raise Unresolved(f"its value would have more than {_LONGEST} characters")
     return "".join(out) + text[at:]
 
 

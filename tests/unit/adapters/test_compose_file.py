@@ -237,12 +237,30 @@ def test_environment_files_read_as_compose_reads_them(text: str, variables: dict
         pytest.param("A=${B:?no}", "line 1 can't be resolved", id="required"),
         pytest.param("\n".join(f"A{i}=1" for i in range(2001)), "2000", id="too-many"),
         pytest.param("A=" + "x" * (1 << 20), "1 MiB", id="too-large"),
+        pytest.param(
+            "A0=xxxxxxxxxx\n" + "".join(f"A{i + 1}={f'$A{i}' * 10}\n" for i in range(40)),
+            "line 7 makes the values longer",
+            id="bomb",
+        ),
     ],
 )
 def test_bad_environment_files_are_refused_with_their_line(text: str, problem: str) -> None:
     """The line is named, and no value is shown."""
     with pytest.raises(InvalidComposeFile, match=problem):
         READER.read_environment(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: !<" + "x" * 900_000 + "> b", "a: !" + "x" * 900_000, "%TAG ! " + "x" * 900_000 + "\n"],
+    ids=["verbatim", "shorthand", "directive"],
+)
+def test_a_tag_that_takes_minutes_to_scan_is_refused(text: str) -> None:
+    """The scanner's time grows with the square of its length; nobody else has the GIL meanwhile."""
+    started = time.process_time()
+    with pytest.raises(InvalidComposeFile, match="a tag of more than"):
+        READER.read(text.encode())
+    assert time.process_time() - started < 5
 
 
 @given(st.text(max_size=200))

@@ -92,3 +92,9 @@ def test_any_text_is_resolved_or_unresolved(text: str, environment: dict[str, st
     """Nothing else happens, whatever is written."""
     with suppress(Unresolved):
         assert isinstance(interpolate(text, environment), str)
+
+
+def test_a_short_text_can_not_become_an_endless_one() -> None:
+    """Each variable may be named often; what that makes is bounded before it is made."""
+    with pytest.raises(Unresolved, match="more than 1048576"):
+        interpolate("${A}" * 100_000, {"A": "x" * 65_536})
