@@ -1,5 +1,6 @@
 """The sockets that the daemon is reached by."""
 
+import errno
 import os
 import socket
 import struct
@@ -92,4 +93,7 @@ def _clear(path: Path) -> None:
 
 
 def _cannot_listen(where: str, error: OSError) -> PreconditionFailed:
-    return PreconditionFailed(f"can't listen at {where}: {error.strerror or error}", address=where)
+    text = f"can't listen at {where}: {(error.strerror or str(error)).lower()}"
+    if error.errno == errno.EADDRINUSE:
+        text += "; end what listens there, or choose another `listen` (RECONCILER_LISTEN)"
+    return PreconditionFailed(text, address=where)

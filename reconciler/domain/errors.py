@@ -36,13 +36,17 @@ class ReconcilerError(Exception):
 
 
 class InvalidInput(ReconcilerError):
-    """A value from outside that we do not accept; names the field, the value and the remedy."""
+    """A value from outside that we do not accept; names the field, the value and the remedy.
+
+    ``problem`` goes on from the value; of one that is missing (None) there is nothing to show.
+    """
 
     code = "invalid-input"
 
     def __init__(self, field: str, value: object, problem: str) -> None:
-        shown = repr(value if not isinstance(value, str) or len(value) <= 80 else value[:77] + "…")
-        super().__init__(f"{field}: {shown} {problem}", field=field)
+        cut = value[:77] + "…" if isinstance(value, str) and len(value) > 80 else value
+        shown = "" if value is None else f"{cut!r} "
+        super().__init__(f"{field}: {shown}{problem}", field=field)
         self.field = field
         self.problem = problem
 

@@ -149,7 +149,7 @@ def _parse_kind(text: str) -> ProjectKind:
 
 def _misplaced(draft: ProjectDraft, kind: ProjectKind) -> list[InvalidInput]:
     return [
-        InvalidInput(field, value, f"does not belong to a {kind} project; leave it out")
+        InvalidInput(field, value, f"does not belong in a project of kind {kind}; leave it out")
         for field, kinds in _BELONGS_TO.items()
         if kind not in kinds and (value := getattr(draft, field)) not in (None, ())
     ]
@@ -181,7 +181,7 @@ def _with_image(project: Project, draft: ProjectDraft, problems: _Problems) -> P
         volumes=problems.collect(lambda: parse_volumes(draft.volumes)) or (),
     )
     if draft.image is None:
-        problems.found.append(InvalidInput("image", None, "is none, and it is all there is to run"))
+        problems.found.append(InvalidInput("image", None, "is missing: it is all there is to run"))
         return project
     text = draft.image
     return replace(
@@ -194,7 +194,7 @@ def _parse_source(draft: ProjectDraft, problems: _Problems) -> Source | None:
     branch = problems.collect(lambda: BranchName.parse(branch_text))
     repository, url = draft.repository, draft.url
     if (repository is None) == (url is None):
-        missing = "is no source: give `url` or `repository`"
+        missing = "is missing, and so is `repository`: give one of them"
         problem = missing if url is None else "and `repository` exclude each other"
         problems.found.append(InvalidInput("url", url, problem))
         return None

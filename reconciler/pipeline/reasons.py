@@ -52,7 +52,8 @@ def reasons_of(
 
 
 def _brakes(project: Project, switch: MasterSwitch) -> list[ExplainedReason]:
-    reasons = (*reasons_to_refuse(project), *reasons_to_hold(project, switch))
+    holds = reasons_to_hold(project, switch) if project.kind.deployable else ()
+    reasons = (*reasons_to_refuse(project), *holds)
     return [
         ExplainedReason(
             reason.code,

@@ -42,7 +42,7 @@ class Reconciler:
         """Ask for ``tip`` if it is not the commit that was last acted on."""
         if tip == tracked:
             return InSync()
-        moved = f"{tracked.short} → {tip.short}" if tracked else f"first look: {tip.short}"
+        moved = f"{tracked.short} → {tip.short}" if tracked else f"first seen at {tip.short}"
         return self._ask(
             name, Revision(commit=tip), Cause(trigger, actor=str(trigger), detail=moved)
         )

@@ -123,5 +123,9 @@ def _open_read_only(database: Path) -> sqlite3.Connection:
 def _failures(what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
+        # The name of our own unfinished file would say nothing to whoever reads this.
+        folder = Path(str(error.filename)).parent if error.filename else ""
+        raise StoreError(f"{what}: {error.strerror or error} ({folder})") from error
+    except sqlite3.Error as error:
         raise StoreError(f"{what}: {error}") from error

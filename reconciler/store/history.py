@@ -22,7 +22,9 @@ class SqlHistory(Family):
         with self._database.reading() as connection:
             found = find_deployment(connection, deployment)
         if found is None:
-            raise NotFound(f"there is no deployment {deployment}")
+            raise NotFound(
+                f"there is no deployment {deployment}; `reconciler deployments` lists them"
+            )
         return found
 
     def list_deployments(

@@ -137,7 +137,9 @@ class BareRepositories:
         """
         repository = self._path(name)
         if not (repository / "HEAD").exists():
-            raise NotFound(f"there is no repository {name}", repository=name)
+            raise NotFound(
+                f"there is no repository {name}; `reconciler repo list` shows all", repository=name
+            )
         return repository
 
     def tip(self, name: ProjectName, branch: BranchName) -> CommitSha | None:
