@@ -156,20 +156,25 @@ class Client:
             problem = None
         if not isinstance(problem, dict):
             return CommandFailed(f"{self.where} answered {answer.status_code}", "", status)
+        if answer.status_code == 401:
+            return self._denied()
         return CommandFailed(
             _detail(problem) or f"{self.where} answered {answer.status_code}",
-            str(problem.get("remedy") or "") or self._remedy(answer.status_code),
+            str(problem.get("remedy") or ""),
             status,
             answer=answer.status_code,
             code=str(problem.get("code") or ""),
         )
 
-    def _remedy(self, status: int) -> str:
-        if status == 401:
-            return (
-                "set RECONCILER_TOKEN to a token of this daemon; `reconciler token add` makes one"
-            )
-        return ""
+    def _denied(self) -> CommandFailed:
+        known = "does not know this token" if self._api.token else "asks for a token"
+        return CommandFailed(
+            f"{self.where} {known}",
+            "set RECONCILER_TOKEN to one; `reconciler token add NAME` on its machine makes it",
+            ExitStatus.DENIED,
+            answer=401,
+            code="access-denied",
+        )
 
     def _not_understood(self) -> CommandFailed:
         return CommandFailed(
@@ -187,7 +192,9 @@ class Client:
         reason = late if self._api.url else "nothing listens there"
         return CommandFailed(
             f"the daemon can't be reached at {self.where} ({reason})",
-            "start it with `reconciler serve`",
+            "look at the address, and whether the daemon runs there"
+            if self._api.url
+            else "start it with `reconciler serve`",
             ExitStatus.UNREACHABLE,
         )
 

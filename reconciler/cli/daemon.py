@@ -179,6 +179,8 @@ def _say_hello(addresses: "Addresses") -> None:
     )
     show.say("")
     show.say("In another terminal:")
+    if folder := _folder_that_is_not_searched():
+        show.say(f'  export PATH="{folder}:$PATH"')
     for command, meaning in _NEXT:
         show.say(f"  {command:<44} {meaning}".rstrip())
     show.say("Ctrl-C ends it.")
@@ -191,6 +193,14 @@ _NEXT = (
     ("reconciler project enable shop", "deploy what is pushed, from now on"),
     ("reconciler why shop", "why it does what it does"),
 )
+
+
+def _folder_that_is_not_searched() -> str:
+    """Return where this command is, if a shell would not find it by its name."""
+    import shutil
+
+    here = Path(sys.argv[0]).absolute()
+    return "" if here.name != "reconciler" or shutil.which(here.name) else str(here.parent)
 
 
 def _what_is_missing(socket: Path) -> str:

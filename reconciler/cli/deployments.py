@@ -71,7 +71,7 @@ def rollback(
 def deployments(
     context: typer.Context,
     name: str | None = typer.Argument(
-        None, metavar="[PROJECT]", help="Of one project only.", show_default=False
+        None, metavar="PROJECT", help="Of one project only.", show_default=False
     ),
     status: str | None = typer.Option(None, "--status", help="Only these, e.g. failed."),
     limit: int = LIMIT,
@@ -83,16 +83,15 @@ def deployments(
         show.as_json(answer)
         return
     show.table(
-        ("ID", "PROJECT", "STATUS", "COMMIT", "CREATED", "CAUSE", "ERROR"),
+        ("ID", "PROJECT", "STATUS", "COMMIT", "CREATED", "TRIGGER", "DETAIL"),
         (
             (
                 show.styled(show.word(item, "id"), "bold"),
-                show.word(item, "project"),
+                "" if name else show.word(item, "project"),
                 show.word(item, "status"),
                 show.short(item, "revision", "commit"),
                 show.ago(item, "created_at"),
-                _cause_of(item),
-                show.word(item, "error", "message"),
+                *_cause_of(item),
             )
             for item in items_of(answer)
         ),
@@ -135,7 +134,11 @@ def logs(
 def lift(context: typer.Context, name: str = PROJECT) -> None:
     """Let a project's rolled-back revisions deploy by themselves again."""
     answer = connect(context).send("DELETE", at("projects", name, "quarantine"))
-    show.say(f"lifted: {show.word(answer, 'lifted') or '0'} of {name}")
+    lifted = show.word(answer, "lifted")
+    if lifted in {"", "0"}:
+        show.say(f"no revision of {name} is quarantined")
+    else:
+        show.say(f"lifted {lifted} quarantined revision{'' if lifted == '1' else 's'} of {name}")
 
 
 def _ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
@@ -173,9 +176,11 @@ def _find(client: Client, subject: str) -> JsonObject:
     return newest[0]
 
 
-def _cause_of(item: JsonObject) -> str:
+def _cause_of(item: JsonObject) -> tuple[str, str]:
+    """Return what asked for a deployment, and what went wrong with it or else what had moved."""
     causes = item.get("causes")
-    first = causes[0] if isinstance(causes, list) and causes else None
+    given = causes if isinstance(causes, list) else []
+    first = given[0] if given else None
+    more = f" (+{len(given) - 1})" if len(given) > 1 else ""
     detail = show.word(first, "detail") or show.word(first, "actor")
-    more = f" (+{len(causes) - 1})" if isinstance(causes, list) and len(causes) > 1 else ""
-    return f"{show.word(first, 'trigger')}: {detail}{more}" if first else ""
+    return show.word(first, "trigger"), show.word(item, "error", "message") or f"{detail}{more}"

@@ -2,6 +2,8 @@
 
 import typer
 
+from reconciler.cli.failure import CommandFailed, ExitStatus
+
 
 def new_family(help_text: str, epilog: str = "") -> typer.Typer:
     """Return an empty group of commands; called alone, it shows its help."""
@@ -49,7 +51,7 @@ def confirm(question: str, yes: bool) -> None:
     """Ask on a terminal before something is lost; elsewhere ``--yes`` has to be given.
 
     Raises:
-        typer.BadParameter: nobody to ask.
+        CommandFailed: nobody to ask.
         typer.Exit: the answer was no.
     """
     import sys
@@ -57,6 +59,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Say so with --yes.")
+        text = f"nobody is there to answer: {question} `--yes` says so"
+        raise CommandFailed(text, status=ExitStatus.USAGE)
     if not typer.confirm(question):
         raise typer.Exit(1)

@@ -3,7 +3,7 @@
 import typer
 
 from reconciler.cli import show
-from reconciler.cli.client import at, connect, items_of
+from reconciler.cli.client import JsonObject, at, connect, items_of
 from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, examples
 from reconciler.cli.projects import project
 
@@ -47,9 +47,9 @@ def triggers(
             (
                 show.ago(item, "last_at") or show.ago(item, "at"),
                 show.word(item, "trigger"),
-                show.word(item, "actor"),
+                _person(item),
                 show.word(item, "outcome"),
-                show.word(item, "count"),
+                "" if show.pick(item, "count") == 1 else show.word(item, "count"),
                 show.word(item, "deployment"),
                 show.word(item, "detail"),
             )
@@ -64,8 +64,20 @@ def why(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) ->
     if as_json:
         show.as_json(answer)
         return
-    show.say(show.word(answer, "verdict"), "bold")
+    verdict = show.word(answer, "verdict")
+    show.paragraph(verdict, "bold")
     reasons = show.pick(answer, "reasons")
-    for reason in reasons if isinstance(reasons, list) else ():
-        when = show.ago(reason, "at")
-        show.say(f"  {show.word(reason, 'text')}{f' ({when})' if when else ''}")
+    show.facts(
+        (
+            (show.ago(reason, "at") or "now", show.word(reason, "text"))
+            for reason in (reasons if isinstance(reasons, list) else ())
+            if show.word(reason, "text") != verdict
+        ),
+        style="dim",
+    )
+
+
+def _person(item: JsonObject) -> str:
+    """Return who asked; a trigger that asked by itself has no other name than its own."""
+    actor = show.word(item, "actor")
+    return "" if actor == show.word(item, "trigger") else actor

@@ -54,10 +54,20 @@ def _say_failure(error: Exception) -> int:
             return ExitStatus.CONFIG
         case typer.TyperException():
             path = getattr(getattr(error, "ctx", None), "command_path", "reconciler")
-            show.fail(f"{error.format_message().rstrip('.')}; `{path} --help` shows how")
+            show.fail(f"{_usage_mistake(error)}; `{path} --help` shows how")
             return error.exit_code
     show.fail(f"this is a bug in reconciler: {type(error).__name__}: {error}")
     return ExitStatus.ERROR
+
+
+def _usage_mistake(error: typer.TyperException) -> str:
+    """Return what is wrong with the words given, with the value where it is known."""
+    text = error.format_message().rstrip(".?").replace(". Did you mean", "; did you mean")
+    text = text[:1].lower() + text[1:]
+    found = getattr(error.__cause__, "errors", None)  # of pydantic, which does not show the value
+    if not callable(found):
+        return text
+    return f"{text.partition(', unable')[0]}, and is {found()[0]['input']!r}"
 
 
 def build() -> typer.Typer:

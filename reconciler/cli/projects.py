@@ -100,6 +100,9 @@ def set_(
     del changed["name"]
     for option in clear or ():
         parameter = option.removeprefix("--").replace("-", "_")
+        if parameter not in _DECLARED[1:]:
+            known = ", ".join(name.replace("_", "-") for name in _DECLARED[1:])
+            raise typer.BadParameter(f"{option!r} can't be cleared: choose of {known}")
         changed[_FIELDS.get(parameter, parameter)] = None
     if not changed:
         raise typer.BadParameter("nothing to change: name an option, e.g. --branch live")
@@ -157,8 +160,8 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("", show.word(item, "auto_deploy_refused")),
             ("live", _live(item)),
             ("since", show.ago(item, "live", "since")),
-            ("tracked", show.short(item, "tracked_commit")),
             ("source", source_of(item)),
+            ("acted on", show.short(item, "tracked_commit")),
             ("compose file", show.word(item, "compose_path") if show.pick(item, "source") else ""),
             ("exposes", _exposed(item)),
             ("stateful", show.words(item, "stateful_services")),
@@ -171,7 +174,6 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("running", show.word(item, "running")),
             ("quarantined", _quarantined(item)),
             ("roll back to", show.words(item, "restorable")),
-            ("generation", show.word(item, "generation")),
         )
     )
 
@@ -279,7 +281,7 @@ def _quarantined(item: JsonObject) -> str:
     if not isinstance(revisions, list):
         return ""
     return "; ".join(
-        f"{show.short(one, 'commit') or 'images'} since {show.ago(one, 'since')}: "
+        f"{show.short(one, 'commit') or 'images'}, {show.ago(one, 'since')}: "
         f"{show.word(one, 'reason')}"
         for one in revisions
     )

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 from reconciler.log import plain
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.table import Table
     from rich.text import Text
 
 #: Output that is no terminal has no width; tables take what they need.
 _WIDE = 100_000
+#: Spaces between two columns.
+_GAP = 2
+#: The least that prose needs to be read beside other columns.
+_LEAST_PROSE = 30
 
 _STYLES = {
     **dict.fromkeys(("deployed", "in-sync", "ready", "ok", "on"), "green"),
@@ -103,40 +108,73 @@ def span(seconds: float) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence["str | Text"]], empty: str = "") -> None:
-    """Print rows below their headings; ``empty`` where there are none."""
-    from rich.table import Table
+    """Print rows below their headings; ``empty`` where there are none.
 
+    Columns that say nothing are left out. The last one is prose: it wraps, and where little room
+    is left beside the others it stands below them.
+    """
     cells = [[_cell(cell) for cell in row] for row in rows]
     if not cells:
         note(empty or "nothing yet")
         return
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        made.add_column(heading, overflow="fold")
-    for row in cells:
-        made.add_row(*row)
-    _print_without_trailing_space(made)
+    told = [number for number in range(len(headings)) if any(row[number] for row in cells)] or [0]
+    columns = [[styled(headings[one], "bold"), *(row[one] for row in cells)] for one in told]
+    out = console()
+    prose = max(len(cell) for cell in columns[-1])
+    room = out.width - sum(max(len(cell) for cell in column) + _GAP for column in columns[:-1])
+    if room >= min(prose, _LEAST_PROSE):
+        _print(_grid(columns))
+    elif room >= 0:
+        _print_in_two_lines(columns)
+    else:
+        _print(_grid(columns, no_wrap=False))
 
 
-def facts(pairs: Iterable[tuple[str, "str | Text"]]) -> None:
+def facts(pairs: Iterable[tuple[str, "str | Text"]], style: str = "bold") -> None:
     """Print ``name  value`` lines that line up; those without a value are left out."""
+    told = [(styled(name, style), _cell(value)) for name, value in pairs if value]
+    if told:
+        _print(_grid(list(zip(*told, strict=True))))
+
+
+def paragraph(text: str, style: str = "") -> None:
+    """Print prose: on a terminal its lines break between words."""
+    _print(styled(text, style))
+
+
+def _grid(columns: Sequence[Sequence["Text"]], *, no_wrap: bool = True) -> "Table":
+    """Return columns that line up, the last as wide as the terminal lets it."""
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    made.add_column(style="bold", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in pairs:
-        if value:
-            made.add_row(name, _cell(value))
-    _print_without_trailing_space(made)
+    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=False)
+    for number in range(len(columns)):
+        made.add_column(overflow="fold", no_wrap=no_wrap and number < len(columns) - 1)
+    for row in zip(*columns, strict=True):
+        made.add_row(*row)
+    return made
 
 
-def _print_without_trailing_space(made: object) -> None:
+def _print_in_two_lines(columns: Sequence[Sequence["Text"]]) -> None:
+    """Print each row, and what its last column says below it."""
+    from rich.padding import Padding
+
+    lines = _lines(_grid(columns[:-1]))
+    for number, (line, prose) in enumerate(zip(lines, columns[-1], strict=True)):
+        sys.stdout.write(f"{line}\n")
+        if prose and number:  # its heading would say nothing there
+            _print(Padding(prose, (0, 0, 0, _GAP)))
+
+
+def _print(made: "RenderableType") -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in _lines(made)))
+
+
+def _lines(made: "RenderableType") -> list[str]:
+    """Return what is printed, without spaces at the end of lines."""
     out = console()
     with out.capture() as captured:
         out.print(made, soft_wrap=False)
-    lines = (line.rstrip() for line in captured.get().splitlines())
-    out.file.write("".join(f"{line}\n" for line in lines))
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def say(text: str, style: str = "") -> None:
@@ -146,11 +184,13 @@ def say(text: str, style: str = "") -> None:
 
 def note(text: str) -> None:
     """Print one line for people on stderr, so that stdout stays data."""
+    sys.stdout.flush()
     console(error=True).print(styled(text, "dim"))
 
 
 def fail(text: str) -> None:
     """Print the one line of an error."""
+    sys.stdout.flush()
     console(error=True).print(styled(f"error: {text}", "red"))
 
 

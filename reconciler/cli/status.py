@@ -1,6 +1,8 @@
 """``reconciler status``: everything on one screen."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,6 +10,12 @@ from reconciler.cli import show
 from reconciler.cli.client import JsonObject, at, connect
 from reconciler.cli.family import AS_JSON
 from reconciler.cli.projects import show_projects
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+#: States that the table alone does not explain.
+_TROUBLED = {"failed", "quarantined", "held", "branch-gone"}
 
 
 def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
@@ -27,15 +35,17 @@ def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
             ("docker", _engine(answer)),
             *(("registry", line) for line in _registries(answer)),
             *(("loop", show.styled(line, "red")) for line in _late_loops(answer)),
-            ("projects", _counts(answer)),
+            ("projects", _counts(_objects(answer, "projects"))),
         )
     )
     projects = _objects(answer, "projects")
     if projects:
         show.say("")
-        show_projects(projects)
-    else:
-        show.note("no projects yet; `reconciler project add --help` shows how")
+    show_projects(projects)
+    troubled = [item for item in projects if show.word(item, "state") in _TROUBLED]
+    if troubled:
+        show.say("")
+        show.facts((show.word(item, "name"), show.word(item, "state_text")) for item in troubled)
 
 
 def _objects(answer: JsonObject, name: str) -> list[JsonObject]:
@@ -43,22 +53,26 @@ def _objects(answer: JsonObject, name: str) -> list[JsonObject]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _switch(answer: JsonObject) -> str:
+def _switch(answer: JsonObject) -> "str | Text":
+    """Return ``on``, or who turned it off, when and why."""
     switch = show.pick(answer, "master_switch")
     if emergency := show.word(switch, "emergency_file"):
-        return f"off: the emergency file {emergency} is there"
+        text = f"off: the emergency file {emergency} is there, nothing deploys by itself"
+        return show.styled(text, "yellow")
     if show.pick(switch, "enabled"):
         return "on"
     who = show.word(switch, "changed_by")
     reason = show.word(switch, "reason")
     when = show.ago(switch, "changed_at")
-    return f"off, {when} by {who}{f' ({reason})' if reason else ''}: nothing deploys by itself"
+    text = f"off, {when} by {who}{f' ({reason})' if reason else ''}: nothing deploys by itself"
+    return show.styled(text, "yellow")
 
 
-def _engine(answer: JsonObject) -> str:
+def _engine(answer: JsonObject) -> "str | Text":
     if show.pick(answer, "engine", "ok"):
         return show.word(answer, "engine", "version") or "ok"
-    return f"containers can't be deployed: {show.word(answer, 'engine', 'error')}"
+    text = f"containers can't be deployed: {show.word(answer, 'engine', 'error')}"
+    return show.styled(text, "yellow")
 
 
 def _registries(answer: JsonObject) -> Iterator[str]:
@@ -78,12 +92,7 @@ def _late_loops(answer: JsonObject) -> Iterator[str]:
             yield f"{show.word(item, 'name')} is late by {show.word(item, 'late_seconds')} s"
 
 
-def _counts(answer: JsonObject) -> str:
-    counts = answer.get("counts")
-    if not isinstance(counts, dict):
-        return ""
-    return ", ".join(
-        f"{show.word(count)} {name.replace('_', ' ')}"
-        for name, count in counts.items()
-        if count and name != "projects"
-    )
+def _counts(projects: list[JsonObject]) -> str:
+    """Return how many stand where, in the words of the table below."""
+    counts = Counter(show.word(item, "state") for item in projects)
+    return ", ".join(f"{count} {state}" for state, count in counts.most_common())

@@ -33,9 +33,9 @@ def off(context: typer.Context, reason: str = _REASON) -> None:
 
 def settings(
     context: typer.Context,
-    key: str | None = typer.Argument(None, metavar="[KEY", help="One setting.", show_default=False),
+    key: str | None = typer.Argument(None, metavar="KEY", help="One setting.", show_default=False),
     value: str | None = typer.Argument(
-        None, metavar="[VALUE]]", help="true, false, or whole seconds.", show_default=False
+        None, metavar="VALUE", help="true, false, or whole seconds.", show_default=False
     ),
     reason: str = _REASON,
     as_json: bool = AS_JSON,
@@ -59,21 +59,29 @@ def settings(
 
 def _show(items: list[JsonObject]) -> None:
     show.table(
-        ("SETTING", "VALUE", "DEFAULT", "MINIMUM", "MEANING", "CHANGED", "BY", "REASON"),
+        ("SETTING", "VALUE", "DEFAULT", "MINIMUM", "MEANING"),
         (
             (
                 show.word(item, "key"),
                 show.styled(_value(item, "value"), "bold"),
                 _value(item, "default"),
                 show.word(item, "minimum"),
-                show.word(item, "meaning"),
-                show.ago(item, "changed_at"),
-                show.word(item, "changed_by"),
-                show.word(item, "reason"),
+                _meaning(item),
             )
             for item in items
         ),
     )
+
+
+def _meaning(item: JsonObject) -> str:
+    """Return what a setting is for, and who changed it last, when and why."""
+    meaning = show.word(item, "meaning")
+    when = show.ago(item, "changed_at")
+    if not when:
+        return meaning
+    reason = show.word(item, "reason")
+    by = f"changed {when} by {show.word(item, 'changed_by')}{f' ({reason})' if reason else ''}"
+    return f"{meaning}; {by}" if meaning else by
 
 
 def _put(context: typer.Context, body: dict[str, object]) -> JsonObject:

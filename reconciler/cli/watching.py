@@ -176,7 +176,10 @@ class _Live(_Plain):
 
 def line_of(line: JsonObject) -> str:
     """Return one line of a deployment's output as it is shown: its stage, then its text."""
-    return f"{show.word(line, 'stage'):<9} {show.word(line, 'text')}"
+    text = show.word(line, "text")
+    # Compose begins its own lines with one space; what is indented further is so for a reason.
+    text = text if text.startswith("  ") else text.removeprefix(" ")
+    return f"{show.word(line, 'stage'):<9} {text}"
 
 
 @contextmanager

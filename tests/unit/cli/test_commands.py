@@ -100,12 +100,14 @@ READS = [
             "nobody answers",
             "b.example can't be reached",
             "git-poll is late by 90 s",
-            "1 in sync",
+            "1 in-sync",
             "shop",
         ],
         id="status",
     ),
-    pytest.param("why shop", "/api/v1/projects/shop/why", WHY, ["it waits", "switch ("], id="why"),
+    pytest.param(
+        "why shop", "/api/v1/projects/shop/why", WHY, ["it waits", "ago  switch"], id="why"
+    ),
     pytest.param(
         "project list",
         "/api/v1/projects",
@@ -117,7 +119,7 @@ READS = [
         "project show shop",
         "/api/v1/projects/shop",
         PROJECT,
-        ["web:8080", "db, queue", "1f2e3d4c since", "unhealthy", "11, 9"],
+        ["web:8080", "db, queue", "1f2e3d4c, ", "unhealthy", "11, 9"],
         id="project-show",
     ),
     pytest.param(
@@ -159,7 +161,7 @@ READS = [
         "deployments",
         "/api/v1/deployments",
         listed(DEPLOYMENT),
-        ["12", "rolled-back", "push: main moved (+1)", "web was not healthy"],
+        ["12", "rolled-back", "push     web was not healthy"],
         id="deployments",
     ),
     pytest.param(
@@ -437,7 +439,7 @@ def test_secret_is_no_argument(daemon: DaemonStub, run: Run) -> None:
 def test_terminal_takes_no_orders_from_the_daemon(daemon: DaemonStub, run: Run) -> None:
     """Escape sequences, forged lines and markup of what others wrote are shown as text."""
     hostile = "\x1b]0;owned\x07\x1b[2J[red]x[/red]\r\nFAKE 99 deployed\u202e"
-    named = {**DEPLOYMENT, "causes": [{"trigger": "push", "detail": hostile}]}
+    named = {**DEPLOYMENT, "causes": [{"trigger": "push", "detail": hostile}], "error": None}
     daemon.says("GET /api/v1/deployments", Said(listed(named)))
     shown, as_json = run("deployments").out, run("deployments", "--json").out
     assert "[red]x[/red]\\nFAKE 99 deployed" in shown

@@ -74,7 +74,7 @@ def test_version_needs_no_daemon(run: Run) -> None:
         pytest.param(
             problem(401, "access-denied", "no token"),
             77,
-            "no token; set RECONCILER_TOKEN",
+            "asks for a token; set RECONCILER_TOKEN",
             id="401",
         ),
         pytest.param(problem(403, "access-denied", "scope"), 77, "scope", id="403"),
@@ -182,14 +182,14 @@ def test_socket_of_somebody_else(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     ("arguments", "said"),
     [
         pytest.param(
-            ("nonsense",), "No such command 'nonsense'; `reconciler --help`", id="command"
+            ("nonsense",), "no such command 'nonsense'; `reconciler --help`", id="command"
         ),
         pytest.param(
-            ("deploy",), "Missing argument 'PROJECT'; `reconciler deploy --help`", id="argument"
+            ("deploy",), "missing argument 'PROJECT'; `reconciler deploy --help`", id="argument"
         ),
         pytest.param(
             ("deploy", "x", "--wat"),
-            "No such option: --wat (Possible options: --wait); `reconciler deploy",
+            "no such option: --wat (Possible options: --wait); `reconciler deploy",
             id="option",
         ),
         pytest.param(("rollback", "x", "--to", "y"), "`reconciler rollback --help`", id="type"),

@@ -106,4 +106,4 @@ def test_runs_as_a_module() -> None:
         check=False,
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: No such command")
+    assert ended.stderr.startswith("error: no such command")

@@ -1,0 +1,109 @@
+"""What a person sees on a terminal of some width."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.daemon_stub import DaemonStub, Said
+from tests.unit.cli.test_commands import DEPLOYMENT, SETTING, STATUS, WHY, listed
+
+ERROR = {"message": "web: container f731d3dbaf1e keeps restarting (exit status 3)"}
+SETTINGS = listed({**SETTING, "meaning": "between two looks at an external repository"})
+REASON = {"text": "rolled back in deployment 5: web: container f731d3dbaf1e keeps restarting"}
+
+
+def seen(daemon: DaemonStub, home: Path, columns: int, *words: str) -> list[str]:
+    """Return the lines that a command shows on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "TERM": "xterm",
+        "NO_COLOR": "1",
+        "RECONCILER_SOCKET": str(daemon.socket),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:
+        pass  # how Linux says that the other end of a terminal was closed
+    finally:
+        os.close(ours)
+    assert child.wait(30) == 0, shown
+    return re.sub(r"\x1b\[\d+m", "", shown.decode()).splitlines()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 140])
+@pytest.mark.parametrize(
+    ("words", "path", "answer", "whole"),
+    [
+        pytest.param(
+            "deployments",
+            "/api/v1/deployments",
+            listed({**DEPLOYMENT, "error": ERROR}),
+            ERROR["message"],
+            id="deployments",
+        ),
+        pytest.param(
+            "settings",
+            "/api/v1/settings",
+            SETTINGS,
+            "between two looks at an external repository",
+            id="settings",
+        ),
+        pytest.param(
+            "why shop",
+            "/api/v1/projects/shop/why",
+            {**WHY, "reasons": [REASON]},
+            REASON["text"],
+            id="why",
+        ),
+        pytest.param(
+            "status", "/api/v1/status", STATUS, "https://git.example/shop.git", id="status"
+        ),
+    ],
+)
+def test_lines_fit_and_nothing_is_cut(
+    daemon: DaemonStub,
+    home: Path,
+    columns: int,
+    words: str,
+    path: str,
+    answer: dict[str, object],
+    whole: str,
+) -> None:
+    """However narrow, no line is longer than the terminal, and each word of the prose is there."""
+    daemon.says(f"GET {path}", Said(answer))
+    lines = seen(daemon, home, columns, *words.split())
+    assert max(map(len, lines)) <= columns
+    assert "".join(whole.split()) in "".join("".join(lines).split())
+
+
+def test_detail_stands_below_where_there_is_no_room(daemon: DaemonStub, home: Path) -> None:
+    """A row stays one line of columns that line up; its prose has the next line for itself."""
+    rows = listed({**DEPLOYMENT, "error": ERROR}, {**DEPLOYMENT, "id": 7})
+    daemon.says("GET /api/v1/deployments", Said(rows))
+    heading, first, detail, second, other = seen(daemon, home, 80, "deployments")
+    assert heading.split() == ["ID", "PROJECT", "STATUS", "COMMIT", "CREATED", "TRIGGER"]
+    assert detail == f"  {ERROR['message']}"
+    assert other == "  web was not healthy"
+    assert first.index("rolled-back") == second.index("rolled-back") == heading.index("STATUS")
