@@ -108,10 +108,14 @@ class Pushes:
         with self._alone(project.name):
             tip = self.repositories.tip(source.repository, source.branch)
             tracked = self.store.get_state(project.name).tracked_commit
+            # Acted on first: somebody waits for that, and nobody for the record of the look.
+            said = (
+                self.act(project.name, tip, tracked)
+                if tip is not None
+                else f"branch {source.branch} is gone; what runs stays as it is"
+            )
             self.store.record_polls([self._seen(project, tip, tracked, timedelta(minutes=1))])
-            if tip is None:
-                return f"branch {source.branch} is gone; what runs stays as it is"
-            return self.act(project.name, tip, tracked)
+            return said
 
     def _seen(
         self,
