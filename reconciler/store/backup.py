@@ -125,7 +125,7 @@ def _failures(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         # The name of our own unfinished file would say nothing to whoever reads this.
-        folder = Path(str(error.filename)).parent if error.filename else ""
-        raise StoreError(f"{what}: {error.strerror or error} ({folder})") from error
+        place = f" ({Path(str(error.filename)).parent})" if error.filename else ""
+        raise StoreError(f"{what}: {error.strerror or error}{place}") from error
     except sqlite3.Error as error:
         raise StoreError(f"{what}: {error}") from error
