@@ -203,6 +203,24 @@ def test_links_that_lead_out_are_refused(workshop: Workshop, path: str, target: 
     assert workshop.tree.exists() is False
 
 
+def test_a_name_that_is_no_text_hides_no_link(workshop: Workshop) -> None:
+    """Two such names look alike; the second one's mode must not stand for the first one's."""
+    workshop.commit({"a": "1"})
+    workshop.commit_link('"\\376"', "/etc")
+    blob = workshop.source.git("rev-parse", "main:a")
+    lines = (
+        b"commit refs/heads/main\ncommitter a <a@b.test> 1700000200 +0000\ndata 0\n\n"
+        b"from refs/heads/main^0\n" + f'M 100644 {blob} "\\377"\n'.encode()
+    )
+    workshop.source.git("fast-import", "--quiet", "--force", stdin=lines)
+    commit = CommitSha.parse(workshop.source.tip())
+    workshop.checkouts.fetch(WEB, SOURCE, commit, None)
+    with pytest.raises(InvalidComposeFile, match="UTF-8"):
+        workshop.checkouts.export(WEB, commit, workshop.tree.parent / "export")
+    with pytest.raises(InvalidComposeFile, match="UTF-8"):
+        workshop.switch(commit)
+
+
 def test_links_that_stay_inside_are_links(workshop: Workshop) -> None:
     """A symlink within the repository is one in the tree, too."""
     workshop.commit({"b/c": "1"})

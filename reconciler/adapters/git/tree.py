@@ -17,6 +17,8 @@ from reconciler.domain.references import CommitSha
 OWN_FOLDER = ".deploy"
 _SYMLINK, _SUBMODULE = "120000", "160000"
 _LONGEST_LINK_BYTES = 4096
+#: What stands in a child's output for bytes that are no UTF-8.
+_NOT_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ def list_tree(git: Git, commit: CommitSha) -> Tree:
     Raises:
         RevisionNotFound: it is not in the repository.
         PreconditionFailed: its list of files alone is larger than we read.
+        InvalidComposeFile: a name in it is not UTF-8.
     """
     try:
         listed = git.run("ls-tree", "-r", "-z", "--long", "--full-tree", commit.text, "--")
@@ -54,6 +57,9 @@ def list_tree(git: Git, commit: CommitSha) -> Tree:
         raise PreconditionFailed(f"commit {commit.short} has too many files to list") from error
     if not listed.ok:
         raise RevisionNotFound(f"{git.repository.name} has no commit {commit.short}")
+    if _NOT_TEXT in listed.stdout:
+        # Different names would look alike, and one entry stand for another.
+        raise InvalidComposeFile(f"commit {commit.short} has a file whose name is not UTF-8")
     tree = {}
     for line in split_z(listed.stdout):
         facts, _, path = line.partition("\t")
