@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from reconciler.adapters.engine import DockerEngine
 from reconciler.adapters.registry.oras_registry import OrasRegistry
@@ -22,13 +21,13 @@ from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
 
 
-class RefUpdate(Protocol):
-    """One line of a push."""
+@dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """One line of a push: where a ref was, and where it is."""
 
-    @property
-    def ref(self) -> str:
-        """The ref in full, e.g. ``refs/heads/main``."""
-        ...
+    old: CommitSha | None  #: None: it is new
+    new: CommitSha | None  #: None: it is gone
+    ref: str  #: in full, e.g. ``refs/heads/main``
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,10 @@ class _Wiring:
             self.store.get_host_key,
             lambda origin, key: self.store.pin_host_key(origin, key, clock.now()),
         )
+        run = data / "run"
+        run.mkdir(mode=0o700, exist_ok=True)  # whoever may enter it reaches the socket
         self.remote: GitRemote = DulwichRemote(
-            data / "run" / "git",
+            run / "git",
             self.runner,
             keys,
             limit=config.poll_timeout,

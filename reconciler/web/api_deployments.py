@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Header, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
+from reconciler.app import Application
 from reconciler.domain.deployment import DeploymentId, Status
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
@@ -12,7 +13,6 @@ from reconciler.pipeline.declare import parse_remark
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.web.auth import Policy, actor_of
 from reconciler.web.events import MOST_FOLLOWERS, Followers, look, read_whole_log
-from reconciler.web.facade import Application
 from reconciler.web.problems import make_problem, refusal, respond
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.body import DeploymentNumber

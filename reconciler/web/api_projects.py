@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
+from reconciler.app import Application
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import ProjectName
 from reconciler.pipeline.declare import change_project, declare_project, remove_project
 from reconciler.web.auth import Policy
-from reconciler.web.facade import Application
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.deployments import ImageBody, ImageList, TriggerBody, TriggerList
 from reconciler.web.schemas.projects import (

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import Body, Request, Response
 from starlette.responses import PlainTextResponse
 
+from reconciler.app import Application, RefUpdate
 from reconciler.domain.errors import AlreadyExists, Conflict, InvalidInput
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
 from reconciler.web.auth import Policy, make_token
-from reconciler.web.facade import Application, RefUpdate
 from reconciler.web.git_http import Receipts
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.daemon import (

@@ -9,11 +9,12 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 
 from reconciler import __version__
+from reconciler.app import Application
 from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import StoreError
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
+from reconciler.scheduling import LoopHealth
 from reconciler.web.auth import Policy
-from reconciler.web.facade import Application, LoopHealth
 from reconciler.web.routing import App, router_for
 from reconciler.web.schemas.daemon import (
     CountsBody,
@@ -159,7 +160,7 @@ def _registries(application: Application) -> list[RegistryBody]:
         RegistryBody(
             host=one.host,
             reachable=one.reachable,
-            error=one.error.message if isinstance(one.error, Failure) else one.error or None,
+            error=one.error or None,
             cooling_until=one.cooling_until,
             limit_remaining=one.limit_remaining,
         )

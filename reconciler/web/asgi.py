@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount
 
 from reconciler import __version__
+from reconciler.app import Application
 from reconciler.config.values import Listen
 from reconciler.domain.errors import ReconcilerError
 from reconciler.web import (
@@ -21,7 +22,6 @@ from reconciler.web import (
 )
 from reconciler.web.auth import Authentication, Policy
 from reconciler.web.events import Followers
-from reconciler.web.facade import Application
 from reconciler.web.git_http import GitHttp, Receipts
 from reconciler.web.limits import Limits
 from reconciler.web.routing import GuardedRoute

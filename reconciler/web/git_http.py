@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
 from reconciler.adapters.git.http_backend import HttpBackend
+from reconciler.app import Application, RefUpdate
 from reconciler.domain.errors import NotFound, ReconcilerError
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
@@ -29,7 +30,6 @@ from reconciler.web.auth import (
     find_principal,
     local_principal,
 )
-from reconciler.web.facade import Application, RefUpdate
 from reconciler.web.problems import problem_of
 
 if TYPE_CHECKING:

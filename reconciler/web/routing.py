@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Path, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from reconciler.app import Application
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.web.auth import Policy, authorize, principal_of
-from reconciler.web.facade import Application
 from reconciler.web.problems import MEDIA_TYPE, make_problem
 
 _EXPLAINED = {

@@ -15,10 +15,10 @@ import uvicorn
 from anyio import to_thread
 
 from reconciler.adapters.listeners import Listener, listen_tcp, listen_unix
+from reconciler.app import Application
 from reconciler.web.asgi import create_web
 from reconciler.web.auth import keep_admin_token
 from reconciler.web.connections import BoundedProtocol, UnixProtocol
-from reconciler.web.facade import Application
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -212,7 +212,7 @@ def test_a_route_without_policy_is_not_built(tmp_path: Path) -> None:
         with pytest.raises(UnguardedRoute, match="/forgotten"):
             open_paths(app.router.routes)
     finally:
-        application.store.close()
+        application.close()
 
 
 def test_answers_quickly_under_many_idle_connections(daemon: WebDaemon) -> None:

@@ -7,19 +7,19 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
-from reconciler.adapters.git.checkouts import GitCheckouts
+from reconciler.adapters.engine import DockerEngine
 from reconciler.adapters.git.repositories import BareRepositories
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import open_vault
-from reconciler.config import Config, load_config
-from reconciler.domain.deployment import DeploymentId, Failure, Trigger
+from reconciler.adapters.registry.oras_registry import OrasRegistry
+from reconciler.app import Application, build
+from reconciler.config import load_config
+from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import PreconditionFailed, SourceUnreachable
-from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -27,19 +27,10 @@ from reconciler.domain.references import (
     ProjectName,
     RepositoryPath,
 )
-from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
-from reconciler.pipeline.reconcile import InSync, Reconciler, Seeded
 from reconciler.pipeline.requests import Requests
-from reconciler.pipeline.trigger import TriggerResult
-from reconciler.ports import Checkouts, GitCredentials, RegistryStatus
-from reconciler.scheduling import LoopHealth
-from reconciler.store.opening import open_store
-from reconciler.store.sql_store import SqlStore
-from reconciler.triggers.push import Pushes
-from reconciler.web.facade import RefUpdate
+from reconciler.ports import GitCredentials, RegistryStatus
+from reconciler.scheduling import Daemon, LoopHealth
 from reconciler.web.server import Addresses, serve
-
-HOOK = Path(__file__).parents[2] / "packaging" / "post-receive"
 
 
 class NoRemote:
@@ -92,52 +83,22 @@ class Idle:
     def look_now(self, name: ProjectName) -> None:
         self.looked_at.append(name)
 
+    def wake(self, name: str) -> None:
+        """Nothing sleeps here."""
 
-@dataclass(frozen=True)
-class WebApplication:
-    """What the web needs, from real parts, apart from network, engine and loops."""
 
-    config: Config
-    clock: SystemClock
-    store: SqlStore
-    repositories: BareRepositories
-    checkouts: Checkouts
-    daemon: Idle
-    engine: NoEngine
-    started_at: datetime
-    requests: Requests
-    explainer: Explainer
-    pushes: Pushes
+class NoRegistries:
+    """Registries of which one is in use, and was not asked yet."""
 
-    def registries(self) -> Sequence[RegistryStatus]:
+    def status(self) -> Sequence[RegistryStatus]:
         return [RegistryStatus("registry.example", None, "", None, None, None, 0)]
 
-    def deploy(
-        self, name: ProjectName, *, commit: CommitSha | None, force: bool, actor: str, reason: str
-    ) -> TriggerResult:
-        return self.requests.deploy(name, commit=commit, force=force, actor=actor, reason=reason)
 
-    def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
-        return self.requests.roll_back(name, to=to, actor=actor)
+def open_application(folder: Path) -> Application:
+    """Return the application whose data is in ``folder``; made there the first time.
 
-    def received(self, repository: ProjectName, updates: Sequence[RefUpdate]) -> Sequence[str]:
-        return self.pushes.receive(repository, {update.ref for update in updates})
-
-    def why(self, name: ProjectName) -> Explanation:
-        return self.explainer.why(name)
-
-    def summaries(self) -> Sequence[ProjectSummary]:
-        return self.explainer.summaries()
-
-    def summary(self, name: ProjectName) -> ProjectSummary:
-        return self.explainer.summary(name)
-
-    def switch(self) -> MasterSwitch:
-        return self.store.get_switch()
-
-
-def open_application(folder: Path) -> WebApplication:
-    """Return the application whose data is in ``folder``; made there the first time."""
+    It is the real one, apart from network, engine and loops.
+    """
     config = load_config(
         environment={
             "HOME": str(folder),
@@ -145,50 +106,26 @@ def open_application(folder: Path) -> WebApplication:
             "RECONCILER_LISTEN": "127.0.0.1:0",
         }
     )
-    clock, runner = SystemClock(), LocalRunner("test")
     config.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = open_store(
-        config.data_folder / "state.db",
-        lambda may_create: open_vault(config.data_folder, may_create=may_create),
-        clock,
-    )
-    repositories = BareRepositories(
-        config.data_folder / "repositories", runner, hook=_hook(folder), socket=config.socket
-    )
-
-    def brakes(switch: MasterSwitch) -> MasterSwitch:
-        return switch
-
-    reconciler = Reconciler(store, clock, brakes)
-
-    def act(name: ProjectName, tip: CommitSha, tracked: CommitSha | None) -> str:
-        result = reconciler.reconcile_commit(name, tip, tracked, Trigger.PUSH)
-        if isinstance(result, InSync | Seeded):
-            return "nothing new"
-        return f"{result.outcome}: {result.reasons[0].text}"
-
-    return WebApplication(
-        config=config,
-        clock=clock,
-        store=store,
-        repositories=repositories,
-        checkouts=GitCheckouts(config.data_folder / "projects", runner, NoRemote(), repositories),
-        daemon=Idle(),
-        engine=NoEngine(),
-        started_at=clock.now(),
-        requests=Requests(store, clock, brakes, NoRemote(), repositories),
-        explainer=Explainer(store, brakes),
-        pushes=Pushes(store, repositories, clock, act, lambda _: None),
+    made = build(config)
+    if (folder / "no-hook").exists():
+        _leave_hook_out(made, folder / "hook")
+    requests = Requests(made.store, made.clock, made.brakes, NoRemote(), made.repositories)
+    return replace(
+        made,
+        daemon=cast("Daemon", Idle()),
+        engine=cast("DockerEngine", NoEngine()),
+        registry=cast("OrasRegistry", NoRegistries()),
+        requests=requests,
     )
 
 
-def _hook(folder: Path) -> Path:
-    """Return the hook that ships; one that does nothing where ``no-hook`` is in the folder."""
-    if not (folder / "no-hook").exists():
-        return HOOK
-    hook = folder / "hook"
+def _leave_hook_out(application: Application, hook: Path) -> None:
+    """Put a hook that does nothing in place of the one that ships."""
+    config = application.config
     hook.write_text("#!/bin/sh\nexit 0\n")
-    return hook
+    folder = config.data_folder / "repositories"
+    BareRepositories(folder, LocalRunner("test"), hook=hook, socket=config.socket)
 
 
 def main(folder: Path) -> int:
