@@ -21,7 +21,7 @@ class Recovery(StrEnum):
 class ReconcilerError(Exception):
     """An expected failure, with the evidence to act on it."""
 
-    code: ClassVar[str] = "internal-error"
+    code: str = "internal-error"
     recovery: ClassVar[Recovery] = Recovery.OPERATOR
     remedy: ClassVar[str] = ""
 
@@ -113,7 +113,7 @@ class Refused(ReconcilerError):
 
     def __init__(self, code: str, message: str, **evidence: str) -> None:
         super().__init__(message, **evidence)
-        self.reason_code = code
+        self.code = code
 
 
 class AccessDenied(ReconcilerError):

@@ -149,10 +149,10 @@ class _Run:
     def _prepare(self) -> PreparedRevision:
         if self._deployment.restores is None:
             return self._strategy.prepare(self._work())
-        kept = self._store.get_deployment(self._deployment.restores).prepared
+        wanted, every = self._deployment.restores, self._store.list_restorable(self._project.name)
+        kept = next((one.prepared for one in every if one.id == wanted), None)
         if kept is None:
-            text = f"deployment {self._deployment.restores} is not kept any more"
-            raise Refused(ReasonCode.NOTHING_TO_RESTORE, text)
+            raise Refused(ReasonCode.NOTHING_TO_RESTORE, f"deployment {wanted} is not kept")
         return kept
 
     def _pass_gate(self, prepared: PreparedRevision | None = None) -> None:

@@ -53,7 +53,7 @@ _LONGEST_FIELD = 200
 
 def problem_of(error: errors.ReconcilerError) -> Problem:
     """Return what ``error`` says, as clients see it."""
-    code = error.reason_code if isinstance(error, errors.Refused) else error.code
+    code = error.code
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     if code == ReasonCode.DRAINING:
         status = 503

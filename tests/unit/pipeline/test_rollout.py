@@ -292,6 +292,16 @@ def test_rolls_back_to_an_earlier_revision_on_request(world: World) -> None:
     assert world.trigger(B).outcome == "admitted"
 
 
+def test_a_rollback_to_what_is_no_longer_kept_says_so(world: World) -> None:
+    """The failure that is recorded has the reason's own code."""
+    first = world.deploy(A)
+    world.trigger(A, Trigger.ROLLBACK, revision=first.target_revision, restores=first.id)
+    world.store.drop_prepared(first.id)
+    done = world.roll_out()
+    assert done.error is not None
+    assert done.error.code == "nothing-to-restore"
+
+
 def test_only_the_newest_revisions_are_kept(world: World) -> None:
     """Five can be restored; older ones are dropped, the live one never."""
     for number in range(7):
