@@ -141,6 +141,7 @@ def connect(url: URL, clock: Clock) -> Database:
             "keepalives_idle": 15,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,  # or a silent partition holds a statement for 15 minutes
             "application_name": "reconciler",
         },
         hide_parameters=True,
