@@ -126,7 +126,10 @@ def _busy(state: ProjectState) -> _Standing | None:
 
 def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _Standing | None:
     if health.branch_gone:
-        text = f"branch {project.followed_branch} does not exist any more"
+        was_seen = health.observed or state.tracked_commit
+        since = "does not exist any more" if was_seen else "is not there yet"
+        text = f"branch {project.followed_branch} {since}; push it, or follow another: "
+        text += f"`reconciler project set {project.name} --branch …`"
         return StandingCode.BRANCH_GONE, text
     if (latest := state.latest) and latest.status in {Status.FAILED, Status.NEEDS_OPERATOR}:
         said = latest.error.message if latest.error else latest.status

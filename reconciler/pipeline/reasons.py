@@ -47,7 +47,7 @@ def reasons_of(
         *_latest(state),
         *_source(health),
         *_images(images),
-        *_unserved(triggers, state.live, {brake.text for brake in brakes}),
+        *_unserved(triggers, state, {brake.text for brake in brakes}),
     )
 
 
@@ -157,13 +157,15 @@ def _images(images: Sequence[WatchedImage]) -> list[ExplainedReason]:
 
 
 def _unserved(
-    records: Sequence[TriggerRecord], live: Deployment | None, brakes: Collection[str]
+    records: Sequence[TriggerRecord], state: ProjectState, brakes: Collection[str]
 ) -> list[ExplainedReason]:
-    """Return the requests that no deployment serves and that what runs did not overtake."""
+    """Return the requests that no deployment serves and that no later one overtook."""
     found = []
+    known = (state.live, state.latest, state.running, state.queued)
+    newest = max((one.created_at for one in known if one), default=None)
     for record in records:
         at = record.last_at or record.at
-        if record.deployment is not None or (live and at < live.created_at):
+        if record.deployment is not None or (newest and at < newest):
             continue
         times = f" ({record.count} times)" if record.count > 1 else ""
         text = f"{record.cause.trigger} ({record.cause.detail}) was {record.outcome}{times}"

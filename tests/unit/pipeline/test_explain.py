@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.domain.deployment import Status, Trigger
+from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.state import SourceHealth
 from reconciler.domain.verification import ContainerSample, Health
-from reconciler.pipeline.explain import Explainer, Explanation
+from reconciler.pipeline.explain import Explainer, Explanation, summarize
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
 
@@ -78,3 +80,29 @@ def test_what_a_newer_deployment_overtook_is_not_told(world: World) -> None:
     world.clock.advance(MINUTE)
     assert world.trigger(A, Trigger.PERSON).outcome == "refused"
     assert codes(world) == ["live", "already-live"]
+
+
+def test_a_request_that_a_failed_deployment_overtook_is_not_told(world: World) -> None:
+    """What was held before the newest deployment explains nothing, however that one ended."""
+    world.deploy(A)
+    world.clock.advance(MINUTE)
+    world.switch(enabled=False)
+    world.trigger(B)
+    world.clock.advance(MINUTE)
+    world.switch(enabled=True)
+    world.strategy.digests[IMAGE] = digest_of("bad")
+    world.strategy.looks[digest_of("bad")] = unhealthy
+    assert world.deploy(B).status is Status.ROLLED_BACK
+    assert codes(world) == ["quarantined", "live"]
+
+
+def test_a_branch_that_never_was_is_not_said_to_be_gone(world: World) -> None:
+    """Before the first push there is something to push, after it something was deleted."""
+    explainer = Explainer(world.store, world.brakes)
+    nobody = SourceHealth(branch_gone=True)
+    project, state = world.store.get_project(WEB), world.store.get_state(WEB)
+    assert "is not there yet" in summarize(project, state, nobody, MasterSwitch()).text
+    world.deploy(A)
+    state = world.store.get_state(WEB)
+    assert "any more" in summarize(project, state, nobody, MasterSwitch()).text
+    assert "any more" not in explainer.summary(WEB).text
