@@ -1,7 +1,8 @@
 """The few pages of plain HTML: what this is, and what its API offers."""
 
 import html
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import Request
@@ -18,9 +19,20 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <style>
 :root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }}
-code {{ font-size: .95em }}
-dt {{ margin-top: 1rem }}
+body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto;
+        padding: 0 1rem }}
+h1 {{ font-size: 1.6rem; margin: 0 0 .5rem }}
+h2 {{ font-size: 1.15rem; margin: 2.5rem 0 0; border-bottom: 1px solid #8886 }}
+small {{ font-weight: normal; opacity: .6 }}
+code {{ font: .9em ui-monospace, monospace; background: #8882; padding: .1em .3em;
+        border-radius: .25em; overflow-wrap: anywhere }}
+dl {{ margin: 0 }}
+dt {{ margin-top: 1.2rem }}
+dd {{ margin: .2rem 0 0 }}
+.facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem;
+          margin: 2rem 0 }}
+.facts dt, .facts dd {{ margin: 0 }}
+.facts dt {{ opacity: .6 }}
 </style></head><body>
 {content}
 </body></html>
@@ -30,33 +42,52 @@ dt {{ margin-top: 1rem }}
 @open_to_all.get("/", include_in_schema=False)
 def show_start(application: App) -> HTMLResponse:
     """Say what this is and where to look; nothing of any project."""
+    facts = {
+        "State": f"<strong>{html.escape(application.daemon.state)}</strong>",
+        "Health": '<a href="/api/healthz">every loop, and the database</a>',
+        "API": '<a href="/docs">what it offers</a>, <a href="/openapi.json">its description</a>',
+        "On its machine": "<code>reconciler status</code> shows what runs, "
+        "<code>reconciler why NAME</code> says why",
+    }
     content = (
-        f"<h1>reconciler {html.escape(__version__)}</h1>"
+        f"{_heading('reconciler')}"
         "<p>It keeps asking whether what should run is what runs.</p>"
-        f"<p>State: <strong>{html.escape(application.daemon.state)}</strong>"
-        ' (<a href="/api/healthz">health</a>).</p>'
-        "<p>On this machine: <code>reconciler status</code>. The API: "
-        '<a href="/docs">what it offers</a>, <a href="/openapi.json">its description</a>.</p>'
+        f'<dl class="facts">{_definitions(facts.items())}</dl>'
     )
     return HTMLResponse(_PAGE.format(title="reconciler", content=content))
 
 
 @open_to_all.get("/docs", include_in_schema=False)
 def show_docs(request: Request) -> HTMLResponse:
-    """List every operation, in page that loads nothing from elsewhere."""
+    """List every operation, in a page that loads nothing from elsewhere."""
     description: Mapping[str, Any] = request.app.openapi()
-    items = "".join(
-        f"<dt><code>{method.upper()} {html.escape(path)}</code></dt>"
-        f"<dd>{html.escape(operation['summary'])}. {html.escape(operation['description'])}</dd>"
-        for path, operations in description["paths"].items()
-        for method, operation in operations.items()
-    )
+    families: dict[str, list[tuple[str, str]]] = {}
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            title = f"<code>{method.upper()} {html.escape(path)}</code>"
+            text = f"<strong>{_prose(operation['summary'])}</strong><br>"
+            text += _prose(operation["description"])
+            families.setdefault(operation["tags"][0], []).append((title, text))
     content = (
-        f"<h1>API of reconciler {html.escape(__version__)}</h1>"
-        f"<p>{html.escape(description['info']['description'])}</p><dl>{items}</dl>"
+        f"{_heading('API of reconciler')}<p>{_prose(description['info']['description'])}</p>"
         '<p>With every field: <a href="/openapi.json">openapi.json</a>.</p>'
     )
+    for family, operations in families.items():
+        content += f"<h2>{html.escape(family)}</h2><dl>{_definitions(operations)}</dl>"
     return HTMLResponse(_PAGE.format(title="API of reconciler", content=content))
+
+
+def _heading(name: str) -> str:
+    return f"<h1>{name} <small>{html.escape(__version__)}</small></h1>"
+
+
+def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in pairs)
+
+
+def _prose(text: str) -> str:
+    """Return HTML for text with `code` in it."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 @open_to_all.get("/openapi.json", include_in_schema=False)
