@@ -67,7 +67,8 @@ def _usage_mistake(error: typer.TyperException) -> str:
     found = getattr(error.__cause__, "errors", None)  # of pydantic, which does not show the value
     if not callable(found):
         return text
-    return f"{text.partition(', unable')[0]}, and is {found()[0]['input']!r}"
+    said = text.partition(", unable")[0].replace("Input", "it")
+    return f"{said}, and is {found()[0]['input']!r}"
 
 
 def build() -> typer.Typer:

@@ -132,7 +132,7 @@ def show_projects(projects: list[JsonObject]) -> None:
             (
                 show.styled(show.word(item, "name"), "bold"),
                 show.word(item, "state"),
-                "on" if show.pick(item, "auto_deploy") else "off",
+                _toggle_of(item),
                 _live(item),
                 show.ago(item, "live", "since"),
                 source_of(item),
@@ -156,7 +156,7 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("kind", show.word(item, "kind")),
             ("state", show.word(item, "state")),
             ("", show.word(item, "state_text")),
-            ("auto-deploy", "on" if show.pick(item, "auto_deploy") else "off"),
+            ("auto-deploy", _toggle_of(item)),
             ("", show.word(item, "auto_deploy_refused")),
             ("live", _live(item)),
             ("since", show.ago(item, "live", "since")),
@@ -248,6 +248,13 @@ def _notes(answer: JsonObject) -> list[str]:
 def _say_refusal(item: JsonObject) -> None:
     if refused := show.word(item, "auto_deploy_refused"):
         show.note(refused)
+
+
+def _toggle_of(item: JsonObject) -> str:
+    """Return the toggle; there is none where nothing can be deployed."""
+    if show.word(item, "state") == "nothing-to-deploy":
+        return ""
+    return "on" if show.pick(item, "auto_deploy") else "off"
 
 
 def _live(item: JsonObject) -> str:
