@@ -209,6 +209,17 @@ class TargetUnreachable(RolloutError):
     recovery = Recovery.RETRY
 
 
+class NameTaken(RolloutError):
+    """Something that is not ours runs under the project's name; it was left alone."""
+
+    code = "name-taken"
+    recovery = Recovery.OPERATOR
+    remedy = (
+        "choose another project name, or have ours take their place: "
+        "`reconciler deploy NAME --force`"
+    )
+
+
 class WorkTreeDirty(RolloutError):
     """Tracked files of the project's work tree were changed by hand; nothing was overwritten."""
 

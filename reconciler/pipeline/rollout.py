@@ -289,6 +289,15 @@ class _Run:
             credentials=credentials,
             log=self._say,
             cancel=self._cancel,
+            may_take_over=self._deployment.forced or self._was_here_before(),
+        )
+
+    def _was_here_before(self) -> bool:
+        """Tell whether a deployment of this project has changed the target already."""
+        return any(
+            stage.stage.changes_target
+            for deployment in self._store.list_deployments(self._project.name)
+            for stage in deployment.stages
         )
 
     def _forget_old_ones(self) -> None:

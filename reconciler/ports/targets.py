@@ -33,6 +33,9 @@ class Work:
     credentials: GitCredentials | None
     log: LineSink
     cancel: threading.Event  #: set when the work must stop
+    #: Whether what runs under the project's name is ours: an earlier deployment of it began to
+    #: change the target, or a person insists. If not, a strategy leaves it alone.
+    may_take_over: bool = False
 
 
 class Engine(Protocol):

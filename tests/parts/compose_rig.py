@@ -102,6 +102,7 @@ class ComposeRig:
             credentials=None,
             log=self.log.append,
             cancel=threading.Event(),
+            may_take_over=True,
         )
 
     def check_out(self) -> None:

@@ -19,7 +19,7 @@ from reconciler.domain.deployment import (
     PlannedService,
     PreparedRevision,
 )
-from reconciler.domain.errors import InvalidComposeFile, ReconcilerError
+from reconciler.domain.errors import InvalidComposeFile, NameTaken, ReconcilerError
 from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
@@ -84,6 +84,7 @@ class ComposeStrategy:
 
     def prepare(self, work: Work) -> PreparedRevision:
         """Render, judge, pin and pull one revision; see ``Strategy``."""
+        self._require_free_name(work)
         own = self.options.own_folder(work.project.name, work.deployment)
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir(parents=True, mode=0o700)
@@ -105,6 +106,17 @@ class ComposeStrategy:
             return prepared
         finally:
             shutil.rmtree(own, ignore_errors=True)
+
+    def _require_free_name(self, work: Work) -> None:
+        """Refuse to touch containers that somebody else brought up under the project's name."""
+        if work.may_take_over:
+            return
+        if found := self.engine.containers(work.project.name):
+            raise NameTaken(
+                f"{len(found)} containers of a compose project {work.project.name} run here, and "
+                "no deployment of ours started them",
+                containers=", ".join(sorted(sample.id[:12] for sample in found)[:20]),
+            )
 
     def _export(self, work: Work, into: Path) -> Checkout:
         """Write the files of exactly the commit into the deployment's own folder."""
