@@ -195,7 +195,7 @@ def test_a_bad_digest_comes_back_and_a_newer_one_lifts_that(
         assert shop.running()["Config"]["Image"] == f"{images.at(tag)}@{mended}"
 
 
-@pytest.mark.fault
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_crash_after_twenty_seconds_is_seen_with_the_real_windows(
     engine: DockerEngine, images: Images, tmp_path: Path

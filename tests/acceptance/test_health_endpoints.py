@@ -82,7 +82,7 @@ def test_a_database_that_is_locked_is_a_problem_and_then_none() -> None:
         eventually(lambda: daemon.probe("healthz")[0] == 200, within=60, what="it is well again")
 
 
-@pytest.mark.fault
+@pytest.mark.slow
 @pytest.mark.needs_git
 @pytest.mark.timeout(900)
 def test_a_loop_that_is_stuck_is_told_and_holds_up_no_other() -> None:
