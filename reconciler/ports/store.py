@@ -98,6 +98,10 @@ class PollStore(Protocol):
         """Record what was seen, in one transaction."""
         ...
 
+    def correct_polls(self, now: datetime) -> None:
+        """Make due what was timed by a clock that has been set back since, by over 10 minutes."""
+        ...
+
     def poll_now(self, name: ProjectName) -> None:
         """Make the project's source due at once."""
         ...

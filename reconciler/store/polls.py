@@ -15,6 +15,9 @@ from reconciler.store.family import Family, lock_project
 from reconciler.store.project_rows import health_columns, health_from_row, source_from_row
 from reconciler.store.tables import PROJECT, PROJECT_STATE, SECRET, SOURCE_HEALTH
 
+#: More than the clocks of replicas ever do.
+_CLOCKS_DIFFER = timedelta(minutes=10)
+
 
 class SqlPolls(Family):
     """``PollStore``."""
@@ -100,12 +103,26 @@ class SqlPolls(Family):
                 .values(next_look_at=LONG_AGO)
             )
 
+    def correct_polls(self, now: datetime) -> None:
+        """Make due what a clock timed that has been set back since."""
+        ahead = case(
+            (SOURCE_HEALTH.c.being_looked_at, SOURCE_HEALTH.c.next_look_at),
+            else_=SOURCE_HEALTH.c.looked_at,
+        )
+        with self._database.writing() as connection:
+            connection.execute(
+                update(SOURCE_HEALTH)
+                .where(SOURCE_HEALTH.c.next_look_at.is_not(None), ahead > now + _CLOCKS_DIFFER)
+                .values(next_look_at=LONG_AGO, being_looked_at=False)
+            )
+
 
 _HAS_CREDENTIALS = (
     exists()
     .where(SECRET.c.project == SOURCE_HEALTH.c.project, SECRET.c.name.startswith("git-"))
     .label("has_credentials")
 )
+
 _HEALTH = [column for column in SOURCE_HEALTH.c if column.name != "project"]
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import ReconcilerError, SourceThrottled
@@ -36,6 +36,7 @@ class GitPoll:
     random: Callable[[], float]
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _results: list[PollResult] = field(default_factory=list, init=False)
+    _ticked_at: datetime = field(default=datetime.max.replace(tzinfo=UTC), init=False)
 
     def tick(self, interval: timedelta) -> int:
         """Record what came back, start the looks that are due; return how many were started."""
@@ -44,7 +45,12 @@ class GitPoll:
         room = _BATCH - self.lanes.unfinished
         if room <= 0:
             return 0
-        tasks = self.store.claim_due_polls(self.clock.now(), hold_for=_HOLD_FOR, limit=room)
+        now = self.clock.now()
+        if now < self._ticked_at:
+            # Before the first tick too: the clock may have been set while nobody ran.
+            self.store.correct_polls(now)
+        self._ticked_at = now
+        tasks = self.store.claim_due_polls(now, hold_for=_HOLD_FOR, limit=room)
         for task in tasks:
             suspect = task.health.failures > 0
             self.lanes.submit(task.source.url.origin, self._look(task, interval), suspect=suspect)

@@ -151,6 +151,25 @@ class TestPolls:
         assert (self.due(store), self.due(store)) == (["web"], [])
         assert self.due(store, _MINUTE) == ["web"]
 
+    @pytest.mark.parametrize(
+        ("back", "due"),
+        [
+            pytest.param(timedelta(seconds=30), [], id="replicas-disagree"),
+            pytest.param(timedelta(days=2), ["web"], id="clock-was-set"),
+        ],
+    )
+    @pytest.mark.parametrize("looked", [True, False])
+    def test_a_clock_that_was_set_back_stops_no_looks(
+        self, store: SqlStore, back: timedelta, due: list[str], looked: bool
+    ) -> None:
+        """What was to happen in what is the far future now happens at once, and once."""
+        store.create_project(project())
+        assert self.due(store) == ["web"]
+        if looked:
+            self.look(store)
+        store.correct_polls(NOW - back)
+        assert (self.due(store, -back), self.due(store, -back)) == (due, [])
+
     def test_what_was_seen_comes_back_with_the_next_task(self, store: SqlStore) -> None:
         store.create_project(project())
         queue(store, "a")

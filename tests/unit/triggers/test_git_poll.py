@@ -61,6 +61,19 @@ def test_each_source_is_asked_once_an_interval(
     assert health.looked_at == clock.now()
 
 
+def test_a_clock_that_is_set_back_stops_no_looks(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """The next tick looks at once, and from then on an interval later."""
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = A
+    assert poller.tick() == 1
+    clock.advance(-timedelta(days=2))
+    assert [poller.tick(), poller.tick()] == [1, 0]
+    clock.advance(MINUTE)
+    assert poller.tick() == 1
+
+
 def test_a_failing_source_backs_off_and_keeps_what_was_seen(
     poller: Poller, clock: ManualClock, sources: Sources
 ) -> None:
