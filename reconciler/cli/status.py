@@ -42,10 +42,18 @@ def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
     if projects:
         show.say("")
     show_projects(projects)
-    troubled = [item for item in projects if show.word(item, "state") in _TROUBLED]
+    troubled = [(show.word(item, "name"), text) for item in projects if (text := _trouble(item))]
     if troubled:
         show.say("")
-        show.facts((show.word(item, "name"), show.word(item, "state_text")) for item in troubled)
+        show.facts(troubled)
+
+
+def _trouble(item: JsonObject) -> str:
+    """Return what the table does not explain of a project: its trouble, or that of its source."""
+    if show.word(item, "state") in _TROUBLED:
+        return show.word(item, "state_text")
+    error = show.word(item, "source_error", "message")
+    return f"its source can't be looked at: {error}" if error else ""
 
 
 def _objects(answer: JsonObject, name: str) -> list[JsonObject]:

@@ -1,6 +1,6 @@
 """What explains where a project stands: recorded facts as sentences, the weightiest first."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,14 +40,17 @@ def reasons_of(
 ) -> tuple[ExplainedReason, ...]:
     """Return what is known: brakes, what goes on, what failed, what runs, what was seen."""
     brakes = _brakes(project, switch)
+    # What the first sentences told in full is not told again by those that follow from it.
+    told = {brake.text: "" for brake in brakes}
+    told |= {one.story: "it is quarantined" for one in state.quarantined}
     return (
         *brakes,
         *_under_way(state),
         *_quarantines(state),
-        *_latest(state),
+        *_latest(state, told),
         *_source(health),
         *_images(images),
-        *_unserved(triggers, state, {brake.text for brake in brakes}),
+        *_unserved(triggers, state, told),
     )
 
 
@@ -87,15 +90,15 @@ def _quarantines(state: ProjectState) -> list[ExplainedReason]:
     ]
 
 
-def _latest(state: ProjectState) -> list[ExplainedReason]:
+def _latest(state: ProjectState, told: Mapping[str, str]) -> list[ExplainedReason]:
     """Return how the newest deployment ended, unless that was told already, and what runs."""
     live, latest = state.live, state.latest
-    told = {one.deployment for one in state.quarantined} | {live.id if live else None}
+    known = {one.deployment for one in state.quarantined} | {live.id if live else None}
     found = []
-    if latest and latest.id not in told:
+    if latest and latest.id not in known:
         text = f"deployment {latest.id} {_ENDED.get(latest.status, latest.status)}"
         if latest.error:
-            text += f": {latest.error.message}"
+            text += f": {told.get(latest.error.message, latest.error.message)}"
             text += f"; {latest.error.remedy}" if latest.error.remedy else ""
         evidence = dict(latest.error.evidence) if latest.error else {}
         text += f"; {_asked_for(latest)}"
@@ -157,7 +160,7 @@ def _images(images: Sequence[WatchedImage]) -> list[ExplainedReason]:
 
 
 def _unserved(
-    records: Sequence[TriggerRecord], state: ProjectState, brakes: Collection[str]
+    records: Sequence[TriggerRecord], state: ProjectState, told: Mapping[str, str]
 ) -> list[ExplainedReason]:
     """Return the requests that no deployment serves and that no later one overtook."""
     found = []
@@ -169,7 +172,8 @@ def _unserved(
             continue
         times = f" ({record.count} times)" if record.count > 1 else ""
         text = f"{record.cause.trigger} ({record.cause.detail}) was {record.outcome}{times}"
-        because = "; ".join(one.text for one in record.reasons if one.text not in brakes)
+        texts = (told.get(one.text, one.text) for one in record.reasons)
+        because = "; ".join(text for text in texts if text)
         code = record.reasons[0].code if record.reasons else record.outcome
         found.append(ExplainedReason(code, f"{text}: {because}" if because else text, at))
     return found

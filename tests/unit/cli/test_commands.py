@@ -56,7 +56,7 @@ STATUS = {
     ],
     "loops": [{"name": "git-poll", "late_seconds": 90, "ok": False}],
     "counts": {"projects": 1, "in_sync": 1, "failed": 0},
-    "projects": [PROJECT],
+    "projects": [PROJECT, {"name": "blog", "source_error": {"message": "nobody answers at git"}}],
 }
 IMAGE = {
     "image": "docker.io/library/redis:7",
@@ -101,6 +101,7 @@ READS = [
             "b.example can't be reached",
             "git-poll is late by 90 s",
             "1 in-sync",
+            "its source can't be looked at: nobody answers at git",
             "shop",
         ],
         id="status",

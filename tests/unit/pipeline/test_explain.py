@@ -50,6 +50,10 @@ def test_a_rollback_is_told_before_what_runs(world: World) -> None:
     assert [reason.code for reason in told.reasons] == ["quarantined", "live"]
     assert f"reconciler quarantine lift {WEB}" in told.reasons[0].text
 
+    world.clock.advance(MINUTE)
+    assert world.trigger(B).outcome == "refused"
+    assert why(world).reasons[-1].text == "git-poll (moved) was refused: it is quarantined"
+
 
 def test_brakes_come_first_with_what_releases_them(world: World) -> None:
     """Only the switch has a time of its own; what it held says so without repeating it."""
