@@ -267,8 +267,11 @@ def _private(folder: Path) -> Path:
 
 
 def _life(path: Path) -> str:
-    """Return this installation's own name, made at its first start."""
-    if not path.exists():
+    """Return this installation's own name, made at its first start.
+
+    One that a power cut left empty is made again: every worker's name begins with nothing.
+    """
+    if not path.exists() or not path.read_text():
         part = path.with_suffix(".part")
         part.write_text(secrets.token_hex(8))
         part.replace(path)

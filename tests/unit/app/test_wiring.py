@@ -31,3 +31,12 @@ def test_projects_files_are_closed_to_others_in_a_folder_that_is_open(tmp_path: 
     with build(load_config(environment=environment(tmp_path))).resources:
         pass
     assert (tmp_path / "data" / "projects").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_installation_without_a_name_is_given_one(tmp_path: Path) -> None:
+    """A power cut may leave the file empty; it would release every replica's work."""
+    life = tmp_path / "data" / "life"
+    for _ in range(2):
+        with build(load_config(environment=environment(tmp_path))).resources:
+            assert len(life.read_text()) == 16
+        life.write_text("")
