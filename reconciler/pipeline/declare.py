@@ -83,8 +83,9 @@ def change_project(
 ) -> Declared:
     """Change the fields that ``change`` names; the others stay.
 
-    The generation grows when what would run changes, so that the next look deploys it. Naming one
-    of ``url`` and ``repository`` lets go of the other.
+    The generation grows when what would run changes: then what is live is no longer what is
+    declared, and the same commit can be deployed again. Naming one of ``url`` and ``repository``
+    lets go of the other.
 
     Raises:
         NotFound: no such project.
@@ -109,20 +110,6 @@ def change_project(
         for what, origin in sorted(bound - kept)
     )
     return Declared(after, (*dropped, *_notes(after)))
-
-
-def enable_auto_deploy(
-    store: Store, repositories: Repositories, name: ProjectName, now: datetime
-) -> Declared:
-    """Let triggers deploy the project. Raises as ``change_project``."""
-    return change_project(store, repositories, name, {"auto_deploy": True}, now)
-
-
-def disable_auto_deploy(
-    store: Store, repositories: Repositories, name: ProjectName, now: datetime
-) -> Declared:
-    """Let only people deploy the project. Raises as ``change_project``."""
-    return change_project(store, repositories, name, {"auto_deploy": False}, now)
 
 
 def remove_project(store: ProjectStore, checkouts: Checkouts, name: ProjectName) -> None:

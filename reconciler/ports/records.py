@@ -57,7 +57,7 @@ class TriggerRecord:
 class LogLine:
     """One line of a deployment's output, secrets already taken out."""
 
-    number: int  #: from 1, without gaps within a deployment
+    number: int  #: from 1, growing; it jumps where output over the limit was left out
     at: datetime
     stage: Stage
     text: str

@@ -265,7 +265,7 @@ class ImageList(Answer):
 class LogLineBody(Answer):
     """One line of output, secrets taken out."""
 
-    number: int = said("From 1, without gaps.", 7)
+    number: int = said("From 1, growing; it jumps where output over the limit was left out.", 7)
     at: datetime = said("When it was written.", AT)
     stage: Stage = said("In which stage.", "apply")
     text: str = said("The line.", "Container shop-web-1  Started")
