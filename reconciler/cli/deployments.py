@@ -12,6 +12,11 @@ quarantine = new_family("Revisions that were rolled back, and are not tried agai
 
 #: Conflicts that are no answer of the gate.
 _NO_REFUSAL = {"conflict", "already-exists"}
+#: What helps against an answer of the gate, where its text does not say so itself.
+_REMEDIES = {
+    "already-live": "`--force` deploys it again, `reconciler project look` notices newer images",
+    "quarantined": "`--force` tries it again",
+}
 
 
 def deploy(
@@ -147,6 +152,7 @@ def _ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
     except CommandFailed as failure:
         if failure.answer == 409 and failure.code not in _NO_REFUSAL:
             failure.status = ExitStatus.REFUSED
+            failure.remedy = failure.remedy or _REMEDIES.get(failure.code, "")
         raise
 
 

@@ -65,7 +65,7 @@ def test_refusal(daemon: DaemonStub, run: Run, command: str) -> None:
         daemon.says(request, refused, problem(409, "conflict", "in between"))
     first, second = run(*command.split()), run(*command.split())
     assert (first.status, second.status) == (10, 1)
-    assert "it was rolled back" in first.err
+    assert "it was rolled back; `--force`" in first.err
 
 
 def test_broken_stream_goes_on_where_it_stopped(daemon: DaemonStub, run: Run) -> None:
