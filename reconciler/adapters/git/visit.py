@@ -207,6 +207,9 @@ def _is_loopback(host: str) -> bool:
 
 def _reason(error: BaseException) -> str:
     """Return the innermost text: urllib3 wraps what the system said."""
+    cause = error.__cause__
+    if isinstance(error, NewConnectionError) and isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror  # without the name of a class of ours
     inner = error.args[-1] if error.args else error
     while isinstance(inner, BaseException) and inner.args and inner is not error:
         deeper = inner.args[-1]
