@@ -120,6 +120,9 @@ def _busy(state: ProjectState) -> _Standing | None:
     if running := state.running:
         return StandingCode.DEPLOYING, f"deployment {running.id} is in stage {running.stage}"
     if queued := state.queued:
+        if queued.error:
+            text = f"deployment {queued.id} waits for attempt {queued.attempt}"
+            return StandingCode.QUEUED, f"{text}: {queued.error.message}"
         return StandingCode.QUEUED, f"deployment {queued.id} waits for its turn"
     return None
 
@@ -155,9 +158,13 @@ def _held(
 def _calm(project: Project, state: ProjectState) -> _Standing:
     if state.live is None:
         return StandingCode.NEVER_DEPLOYED, f"nothing was deployed yet; {_first_step(project)}"
+    runs = f"deployment {state.live.id} runs"
     if not project.auto_deploy:
-        return StandingCode.OFF, f"auto-deploy is off; deployment {state.live.id} runs"
-    return StandingCode.IN_SYNC, f"deployment {state.live.id} runs, and nothing moved since"
+        return StandingCode.OFF, f"auto-deploy is off; {runs}"
+    if state.live.target_revision.generation != project.generation:
+        text = f"{runs}, from before the last change of its declaration or variables"
+        return StandingCode.IN_SYNC, f"{text}; `reconciler deploy {project.name}` applies that"
+    return StandingCode.IN_SYNC, f"{runs}, and nothing moved since"
 
 
 def _first_step(project: Project) -> str:

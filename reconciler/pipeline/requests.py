@@ -1,16 +1,25 @@
 """What people ask for: deploy, roll back, lift a quarantine."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reconciler.domain.admission import Request
 from reconciler.domain.deployment import Cause, DeploymentId, Trigger
-from reconciler.domain.errors import Conflict, NotFound, Refused, RevisionNotFound
+from reconciler.domain.errors import (
+    Conflict,
+    NotFound,
+    ReconcilerError,
+    Refused,
+    RevisionNotFound,
+)
 from reconciler.domain.gate import ReasonCode
 from reconciler.domain.project import HostedSource, Project
-from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
-from reconciler.ports import Clock, GitRemote, Repositories, Store
+from reconciler.ports import Clock, GitRemote, ImageRegistry, Repositories, Store
+
+_LOOKS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class Requests:
     brakes: Brakes
     remote: GitRemote
     repositories: Repositories
+    registry: ImageRegistry
 
     def deploy(
         self,
@@ -40,10 +50,31 @@ class Requests:
         """
         project = self.store.get_project(name)
         wanted = commit or self._tip(project)
+        images = {} if commit else self._digests(name, wanted)
         cause = Cause(
             Trigger.PERSON, actor, reason or ("this very commit" if commit else "deploy now")
         )
-        return self._ask(Request(name, Revision(commit=wanted), cause, force=force))
+        return self._ask(Request(name, Revision(wanted, images), cause, force=force))
+
+    def _digests(self, name: ProjectName, tip: CommitSha | None) -> dict[str, Digest]:
+        """Return the digests behind the tags that run, where the commit alone tells no difference.
+
+        One that can't be looked up is left out: the deployment looks again, and says so.
+        """
+        live = self.store.get_state(name).live
+        if live is None or live.target_revision.commit != tip:
+            return {}
+
+        def look(image: str) -> Digest | None:
+            try:
+                return self.registry.digest(ImageReference.parse(image), name)
+            except ReconcilerError:
+                return None
+
+        images = list(live.target_revision.images)
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+            found = dict(zip(images, pool.map(look, images), strict=True))
+        return {image: digest for image, digest in found.items() if digest is not None}
 
     def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
         """Go back to ``to``, or to the verified revision before the live one.

@@ -53,7 +53,9 @@ class Limits:
     """How patient a rollout is."""
 
     window: Window = field(default_factory=Window)
-    attempts: int = 5  #: of a deployment that fails for passing reasons
+    attempts: int = 5  #: of what a person asked for and fails for passing reasons
+    #: The same of what nobody waits for: it outlasts a registry that is away for a day.
+    automatic_attempts: int = 100
     resumptions: int = 3  #: after as many workers died of it, a person has to look
     kept_revisions: int = 5
 
@@ -205,12 +207,16 @@ class _Run:
         attempt = self._deployment.attempt
         if self._record.read().stage.changes_target:
             self._roll_back(failure)
-        elif failure.recovery is Recovery.RETRY and attempt < self._limits.attempts:
+        elif failure.recovery is Recovery.RETRY and attempt < self._most_attempts():
             wait = time_until_next_attempt(attempt, self._rollout.random())
             self._say(f"attempt {attempt}; the next in {wait.total_seconds():.0f} s")
             self._record.retry(wait, failure)
         else:
             self._record.finish(Status.FAILED, failure)
+
+    def _most_attempts(self) -> int:
+        automatic = self._record.read().automatic
+        return self._limits.automatic_attempts if automatic else self._limits.attempts
 
     def _roll_back(self, failure: Failure) -> None:
         """Go back to the last good revision, and prove that it runs."""

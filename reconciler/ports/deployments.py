@@ -57,7 +57,7 @@ class Transaction(Protocol):
         ...
 
     def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
-        """Note that ``deployment`` serves this request too."""
+        """Note that ``deployment`` serves this request too; a person's makes it due at once."""
         ...
 
     def track(self, name: ProjectName, revision: Revision) -> None:

@@ -88,6 +88,11 @@ class SqlTransaction:
     def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
         """Note that ``deployment`` serves this request too; saying it twice changes nothing."""
         del now  # the call itself is recorded with its time
+        if not cause.trigger.automatic:
+            # Somebody waits now: a further attempt is not put off any longer.
+            self._connection.execute(
+                update(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment).values(not_before=None)
+            )
         causes = self._connection.execute(
             select(DEPLOYMENT.c.causes).where(DEPLOYMENT.c.id == deployment).with_for_update()
         ).scalar_one()

@@ -110,7 +110,9 @@ def open_application(folder: Path) -> Application:
     made = build(config)
     if (folder / "no-hook").exists():
         _leave_hook_out(made, folder / "hook")
-    requests = Requests(made.store, made.clock, made.brakes, NoRemote(), made.repositories)
+    requests = Requests(
+        made.store, made.clock, made.brakes, NoRemote(), made.repositories, made.registry
+    )
     return replace(
         made,
         daemon=cast("Daemon", Idle()),

@@ -232,7 +232,8 @@ class ComposeStrategy:
             for sample in self.engine.containers(project):
                 if _in_trouble(sample):
                     log(f"{sample.service}: last lines of container {sample.id[:12]}:")
-                    for line in self.engine.last_lines(sample.id, _DIAGNOSED_LINES):
+                    lines = self.engine.last_lines(sample.id, _DIAGNOSED_LINES)
+                    for line in lines or ["(it wrote nothing)"]:
                         log(f"  {line}")
         except ReconcilerError as error:
             log(f"the containers' output can't be had: {error.message}")

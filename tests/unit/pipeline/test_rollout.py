@@ -116,11 +116,32 @@ def test_a_failure_before_anything_changed_rolls_nothing_back(
     assert "apply" not in world.strategy.calls
 
 
+def test_what_nobody_waits_for_outlasts_an_outage(world: World, failing: Fail) -> None:
+    """A registry that is away for hours costs no revision: the last attempt succeeds."""
+    for _ in range(20):
+        failing("prepare", SourceUnreachable("registry.example: 503"))
+    world.trigger(A)
+    for _ in range(20):
+        assert world.roll_out().status is Status.QUEUED
+        world.clock.advance(timedelta(minutes=20))
+    assert world.roll_out().status is Status.DEPLOYED
+
+
+def test_a_person_need_not_wait_for_the_next_attempt(world: World, failing: Fail) -> None:
+    """Who asks for what waits to be tried again gets it tried now."""
+    failing("prepare", SourceUnreachable("registry.example: 503"))
+    world.trigger(A)
+    world.roll_out()
+    assert world.store.claim_next("me", world.clock.now(), lease=timedelta(minutes=1)) is None
+    assert world.trigger(A, Trigger.PERSON).outcome == "coalesced"
+    assert world.roll_out().status is Status.DEPLOYED
+
+
 def test_retries_are_bounded(world: World, failing: Fail) -> None:
-    """After five attempts it has failed."""
+    """After five attempts, what a person waits for has failed."""
     for _ in range(5):
         failing("prepare", SourceUnreachable("git.example: 503"))
-    world.trigger(A)
+    world.trigger(A, Trigger.PERSON)
     for attempt in range(1, 5):
         done = world.roll_out()
         assert (done.status, done.attempt) == (Status.QUEUED, attempt + 1)
