@@ -5,6 +5,8 @@
 SHELL := bash
 # Test files or options, e.g. `make test TESTS="tests/unit -k gate"`.
 TESTS ?=
+# Two test processes a core: most tests wait for something real most of the time.
+WORKERS ?= $(shell echo $$(($$(nproc) * 2)))
 
 help: ## list the targets
 	sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -14,7 +16,7 @@ run: ## start the daemon
 	exec .venv/bin/reconciler serve
 
 test: parts check ## every check, then every test (in parallel)
-	.venv/bin/pytest -q --numprocesses auto --maxprocesses 8 --dist loadgroup $(TESTS)
+	.venv/bin/pytest -q --numprocesses $(WORKERS) --dist loadgroup $(TESTS)
 
 check: ## format, lint, types, imports
 	packaging/venv.sh dev
