@@ -282,7 +282,9 @@ def test_what_a_status_means(remote: DulwichRemote, status: int, error: type[Sou
     assert raised.value.evidence["status"] == str(status)
 
 
-IN_TEN_MINUTES = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+def in_ten_minutes() -> str:
+    """Return that instant as HTTP writes it; asked when the test runs, not when it is collected."""
+    return format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ IN_TEN_MINUTES = format_datetime(datetime.now(UTC) + timedelta(minutes=10), useg
     [
         pytest.param(429, "7", 7, 7, id="seconds"),
         pytest.param(503, "7", 7, 7, id="unavailable"),
-        pytest.param(429, IN_TEN_MINUTES, 400, 600, id="date"),
+        pytest.param(429, in_ten_minutes, 400, 600, id="date"),
         pytest.param(429, None, 60, 60, id="unsaid"),
         pytest.param(429, "-5", 60, 60, id="negative"),
         pytest.param(429, "soon", 60, 60, id="no-number"),
@@ -299,10 +301,15 @@ IN_TEN_MINUTES = format_datetime(datetime.now(UTC) + timedelta(minutes=10), useg
     ],
 )
 def test_a_server_that_asks_to_be_left_alone(
-    remote: DulwichRemote, status: int, header: str | None, least: int, most: int
+    remote: DulwichRemote,
+    status: int,
+    header: str | Callable[[], str] | None,
+    least: int,
+    most: int,
 ) -> None:
     """Its wish is passed on, within reason, and not slept through here."""
-    answer = Answer(status, {"Retry-After": header} if header else {})
+    said = header() if callable(header) else header
+    answer = Answer(status, {"Retry-After": said} if said else {})
     server = HttpServer(lambda _: answer)
     with server, ends_in_time(), pytest.raises(SourceThrottled) as raised:
         remote.tip(url_of(server.host), MAIN)

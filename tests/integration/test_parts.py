@@ -343,6 +343,8 @@ def test_stopped_child_goes_on_where_it_was() -> None:
     """SIGSTOP makes a silent server of a real one, SIGCONT mends it."""
     with Registry() as registry, urllib3.PoolManager(retries=False, timeout=0.3) as http:
         registry.child.send_signal(signal.SIGSTOP)
+        state = Path(f"/proc/{registry.child.pid}/stat")
+        eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
             http.request("GET", f"{registry.url}/v2/")
         registry.child.send_signal(signal.SIGCONT)

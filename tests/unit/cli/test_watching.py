@@ -102,13 +102,21 @@ def test_waiting_has_an_end(daemon: DaemonStub, run: Run) -> None:
     assert "it goes on: `reconciler logs 12 -f`" in ended.err
 
 
+#: A test run in the background passes on that SIGINT is ignored; a terminal never does.
+_HEARS_CTRL_C = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("reconciler", run_name="__main__", alter_sys=True)
+"""
+
+
 def test_interrupt_detaches(daemon: DaemonStub) -> None:
     """Ctrl-C leaves the deployment alone, and says how to look again."""
     daemon.says(DEPLOY, deployment("queued"))
     daemon.says(ONE, deployment("running"))
     daemon.says(LOG, events((1, "apply", "one"), end=None))
     child = subprocess.Popen(
-        [sys.executable, "-m", "reconciler", "deploy", "shop", "--wait"],
+        [sys.executable, "-c", _HEARS_CTRL_C, "deploy", "shop", "--wait"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
