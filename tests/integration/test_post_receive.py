@@ -16,6 +16,7 @@ import pytest
 from reconciler.adapters.git.repositories import BareRepositories, find_hook
 from reconciler.adapters.process import LocalRunner
 from reconciler.domain.references import ProjectName
+from tests.parts.availability import REQUIRE_ALL
 from tests.parts.git_repository import ENVIRONMENT, Repository, run_git
 
 pytestmark = pytest.mark.needs_git
@@ -109,7 +110,8 @@ def pusher(request: pytest.FixtureRequest, tmp_path: Path) -> Pusher:
     programs.mkdir()
     for name in (*NEEDED, request.param):
         if not (found := shutil.which(name)):
-            pytest.skip(f"{name} is not installed")
+            # In CI nothing is left out.
+            (pytest.fail if REQUIRE_ALL else pytest.skip)(f"{name} is not installed")
         (programs / name).symlink_to(found)
     server = Repository(tmp_path / "web.git")
     shutil.copy(find_hook(), server.path / "hooks" / "post-receive")

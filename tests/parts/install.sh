@@ -42,6 +42,9 @@ missing_packages() {
   has sshd || echo openssh-server
   has ssh || echo openssh-client
   has git || echo git
+  # The post-receive hook speaks through either.
+  has curl || echo curl
+  has perl || echo perl
   has rsync || echo rsync
   has ip || echo iproute2
   has debootstrap || echo debootstrap
