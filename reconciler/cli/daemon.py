@@ -160,8 +160,9 @@ class _ReadableFailures:
 
 
 def _greet(addresses: "Addresses") -> None:
-    """Tell a person at a terminal where it listens and what to do next; a log needs none of it."""
+    """Tell a person at a terminal where it listens and what to do next; a log, where it listens."""
     if not sys.stdout.isatty():
+        log.info("listening on %s and %s", addresses.url or "no TCP port", addresses.socket)
         return
     import threading
 
