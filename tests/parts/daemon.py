@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,12 @@ class Said:
         """Its output as an object."""
         found: Json = json.loads(self.out)
         return found
+
+
+@dataclass(frozen=True)
+class _Process:
+    line: str  #: its command line
+    parent: int
 
 
 class Daemon:
@@ -172,33 +178,32 @@ class Daemon:
             **self.env,
         }
 
-    def children(self) -> list[str]:
-        """Return the command line of each process that it, in any life, has at work."""
+    def compose_at_work(self) -> list[str]:
+        """Return the command line of each `docker compose` that it has at work now.
+
+        Between fork and exec a child shows its parent's command line: that is no second one.
+        """
+        found = {
+            pid: child for pid, child in self._children() if child.line.startswith("docker compose")
+        }
+        return [child.line for child in found.values() if child.parent not in found]
+
+    def _children(self) -> Iterator[tuple[int, "_Process"]]:
+        """Yield each process that it, in any life, has at work."""
         life = self.data / "life"
         mark = f"RECONCILER_LIFE={life.read_text()}".encode() if life.exists() else b"\0"
-        found = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if mark in (process / "environ").read_bytes().split(b"\0"):
-                    found.append(
-                        (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-                    )
-        return found
-
-    def compose_at_work(self) -> list[str]:
-        """Return the command line of each `docker compose` that it has at work now."""
-        return [line for line in self.children() if line.startswith("docker compose")]
+                    line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    status = (process / "stat").read_text().rpartition(")")[2].split()
+                    yield int(process.name), _Process(line.strip(), parent=int(status[1]))
 
     def end_left_over(self) -> None:
         """End the children that a killed life left at work."""
-        life = self.data / "life"
-        if not life.exists():
-            return
-        mark = f"RECONCILER_LIFE={life.read_text()}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if mark in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
+        for pid, _ in self._children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     # ── Ways in ───────────────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,24 +209,33 @@ class _SharedEngine:
             self._end()
 
     def _start(self) -> None:
-        with (self._directory / "dockerd.log").open("wb") as log:
-            subprocess.Popen(
-                [
-                    "dockerd",
-                    f"--data-root={self._directory / 'data'}",
-                    f"--exec-root={self._directory / 'exec'}",
-                    f"--pidfile={self._pid_path}",
-                    f"--host=unix://{SOCKET}",
-                    "--log-level=warn",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._directory,
-                # It outlives whoever started it, as long as others still use it.
-                start_new_session=True,
-            )
-        eventually(engine_answers, within=60, what=f"dockerd answers (see {log.name})")
+        program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        if program is None:
+            raise DockerFailed("there is no dockerd on this machine")
+        log = self._directory / "dockerd.log"
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        # Not a `Popen`, which complains when it is forgotten: this one outlives whoever started
+        # it, as long as others still use it.
+        os.posix_spawn(
+            program,
+            [
+                program,
+                f"--data-root={self._directory / 'data'}",
+                f"--exec-root={self._directory / 'exec'}",
+                f"--pidfile={self._pid_path}",
+                f"--host=unix://{SOCKET}",
+                "--log-level=warn",
+            ],
+            os.environ,
+            setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+        )
+        os.close(output)
+        eventually(engine_answers, within=60, what=f"dockerd answers (see {log})")
 
     def _end(self) -> None:
         """End the engine if it is ours; one that was there before us stays."""
