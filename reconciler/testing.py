@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from reconciler.domain.deployment import DeploymentId, Pin, PlannedService, PreparedRevision
+from reconciler.domain.deployment import Pin, PlannedService, PreparedTarget
 from reconciler.domain.errors import Interrupted, ReconcilerError
-from reconciler.domain.references import Digest, ImageReference, ProjectName, ServiceName
+from reconciler.domain.host import LOCAL, HostName
+from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName, ServiceName
 from reconciler.domain.revision import Revision
-from reconciler.domain.verification import ContainerSample, ContainerState
-from reconciler.ports import Command, CommandResult, LineSink, Work
+from reconciler.domain.target import Target
+from reconciler.domain.verification import RunState, Sample
+from reconciler.ports import Command, CommandResult, LineSink, TargetReport, Work
 
 _START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -80,12 +82,12 @@ class RehearsedStrategy:
 
     #: What the registry says: image → digest.
     digests: dict[str, Digest] = field(default_factory=dict)
-    #: What runs: project → samples.
-    running: dict[ProjectName, list[ContainerSample]] = field(default_factory=dict)
-    #: Errors to raise, by method name; each is raised once.
+    #: What runs: project and host → samples.
+    running: dict[tuple[ProjectName, HostName], list[Sample]] = field(default_factory=dict)
+    #: Errors to raise, by method name (and host, unless it is ``local``); each is raised once.
     failures: dict[str, list[ReconcilerError]] = field(default_factory=dict)
     #: How a container that is started looks, by digest; running well where nothing is said.
-    looks: dict[Digest, Callable[[ContainerSample], ContainerSample]] = field(default_factory=dict)
+    looks: dict[Digest, Callable[[Sample], Sample]] = field(default_factory=dict)
     #: Called at the beginning of each method with its name.
     on_call: Callable[[str], object] = field(default=lambda _: None)
     calls: list[str] = field(default_factory=list)
@@ -93,59 +95,95 @@ class RehearsedStrategy:
         default_factory=lambda: ImageReference.parse("registry.example/team/app:main")
     )
     starts: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def prepare(self, work: Work) -> PreparedRevision:
+    def prepare(self, work: Work) -> PreparedTarget:
         """Pin the one image to what the revision says, or to what the registry says."""
-        self._enter("prepare")
+        self._enter("prepare", work.target)
         name = str(self.image)
         digest = work.revision.images.get(name) or self.digests[name]
         revision = Revision(work.revision.commit, {name: digest}, work.revision.generation)
         service = PlannedService(ServiceName("web"), Pin(self.image, digest))
         override = f".deploy/override-{work.deployment}.yaml"
-        return PreparedRevision(revision, (service,), "compose.yaml", override, "0" * 64)
+        return PreparedTarget(
+            revision, (service,), "compose.yaml", override, "0" * 64, work.target.host
+        )
 
-    def apply(self, work: Work, prepared: PreparedRevision) -> None:
+    def apply(self, work: Work, prepared: PreparedTarget) -> None:
         """Replace what runs."""
-        self._enter("apply")
+        self._enter("apply", work.target)
         self.starts += 1
-        self.running[work.project.name] = [
+        self.running[work.project.name, work.target.host] = [
             self._container(service, service.pin.digest)
             for service in prepared.services
             if service.pin is not None
         ]
         work.log(f"started {prepared.revision}")
 
-    def observe(self, project: ProjectName) -> Sequence[ContainerSample]:
+    def confirm(self, work: Work, prepared: PreparedTarget) -> None:  # noqa: ARG002
+        """Remember that it was asked for."""
+        self._enter("confirm", work.target)
+
+    def observe(self, target: Target) -> Sequence[Sample]:
         """Return what runs."""
-        self._enter("observe")
-        return list(self.running.get(project, []))
+        self._enter("observe", target)
+        return list(self.running.get((target.project, target.host), []))
 
-    def diagnose(self, project: ProjectName, log: LineSink) -> None:
+    def diagnose(self, target: Target, log: LineSink) -> None:
         """Say that there is nothing to say."""
-        self._enter("diagnose")
-        log(f"no output of {project}")
+        self._enter("diagnose", target)
+        log(f"no output of {target.project}")
 
-    def forget(self, project: ProjectName, deployment: DeploymentId) -> None:
+    def forget(self, target: Target, prepared: PreparedTarget) -> None:
         """Nothing is kept, so nothing is dropped."""
-        self._enter(f"forget {project} {deployment}")
+        self._enter(f"forget {prepared.override_file}", target)
 
-    def _container(self, service: PlannedService, digest: Digest) -> ContainerSample:
-        sample = ContainerSample(
+    def set_up(self, work: Work) -> None:
+        """Nothing is missing."""
+        self._enter("set_up", work.target)
+
+    def report(self, target: Target) -> TargetReport:
+        """Count what runs."""
+        self._enter("report", target)
+        running = self.running.get((target.project, target.host), [])
+        return TargetReport(f"{len(running)} running", None, "", "")
+
+    def _container(self, service: PlannedService, digest: Digest) -> Sample:
+        sample = Sample(
             id=f"{self.starts:012d}",
             service=service.name,
-            state=ContainerState.RUNNING,
+            state=RunState.RUNNING,
             digests=frozenset({digest}),
             started_at=str(self.starts),
         )
         look = self.looks.get(digest)
         return look(sample) if look is not None else sample
 
-    def _enter(self, name: str) -> None:
-        self.calls.append(name)
-        self.on_call(name)
-        waiting = self.failures.get(name)
-        if waiting:
-            raise waiting.pop(0)
+    def _enter(self, name: str, target: Target) -> None:
+        where = name if target.host == LOCAL else f"{name} {target.host}"
+        with self._lock:
+            self.calls.append(where)
+        self.on_call(where)
+        with self._lock:
+            waiting = self.failures.get(where)
+            failure = waiting.pop(0) if waiting else None
+        if failure is not None:
+            raise failure
+
+
+@dataclass
+class RehearsedProber:
+    """``Prober`` that answers as it was told to."""
+
+    #: What is seen instead of what is expected, one an answer; without one it is well.
+    problems: list[str] = field(default_factory=list)
+    #: What every answer is made of: the target, and the commit that should run.
+    asked: list[tuple[Target, CommitSha | None]] = field(default_factory=list)
+
+    def probe(self, target: Target, commit: CommitSha | None) -> str:
+        """Give the next answer."""
+        self.asked.append((target, commit))
+        return self.problems.pop(0) if self.problems else ""
 
 
 def digest_of(seed: str) -> Digest:

@@ -10,6 +10,7 @@ from reconciler.domain.gate import (
     reasons_to_hold,
     reasons_to_refuse,
 )
+from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
@@ -25,6 +26,7 @@ class Request:
     cause: Cause
     force: bool = False  #: deploy even what is live or quarantined; a person's wish
     restores: DeploymentId | None = None  #: a rollback to this earlier deployment
+    hosts: tuple[HostName, ...] = ()  #: only these; empty: all of the project's
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def decide_admission(
     2. a brake is on and no person asked: hold;
     3. the same revision waits or runs already: coalesce;
     4. a person didn't insist and it is live, or quarantined: refuse;
-    5. admit, in place of an older revision that still waits.
+    5. what waits goes to more hosts than this request, which would take its place: refuse;
+    6. admit, in place of an older revision that still waits.
     """
     automatic = request.cause.trigger.automatic
     if reasons := reasons_to_refuse(project):
@@ -83,6 +86,12 @@ def decide_admission(
         and (reason := _reason_against(state, request))
     ):
         return Refuse((reason,))
+    if state.queued and not _covers(request.hosts, state.queued.hosts):
+        text = (
+            f"deployment {state.queued.id} waits and goes to other hosts, too; "
+            "ask again once it has ended"
+        )
+        return Refuse((Reason(ReasonCode.ALREADY_QUEUED, text),))
     return Admit(replaces=state.queued)
 
 
@@ -101,15 +110,27 @@ def _same_under_way(state: ProjectState, request: Request) -> Coalesce | None:
 
 
 def _serves(deployment: Deployment, request: Request) -> bool:
-    return deployment.target_revision.satisfies(request.revision) and (
-        deployment.forced or not request.force
+    return (
+        deployment.target_revision.satisfies(request.revision)
+        and (deployment.forced or not request.force)
+        and _covers(deployment.hosts, request.hosts)
     )
+
+
+def _covers(hosts: tuple[HostName, ...], others: tuple[HostName, ...]) -> bool:
+    """Tell whether ``hosts`` has all of ``others``; none are named: all there are."""
+    return not hosts or (bool(others) and set(others) <= set(hosts))
 
 
 def _reason_against(state: ProjectState, request: Request) -> Reason | None:
     nothing_under_way = state.queued is None and state.running is None
     live = state.live
-    if live and nothing_under_way and live.target_revision.satisfies(request.revision):
+    if (
+        live
+        and nothing_under_way
+        and live.target_revision.satisfies(request.revision)
+        and _covers(live.hosts, request.hosts)
+    ):
         return Reason(ReasonCode.ALREADY_LIVE, f"deployment {live.id} of this revision is live")
     for quarantine in state.quarantined:
         if quarantine.revision.satisfies(request.revision):

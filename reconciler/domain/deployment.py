@@ -1,12 +1,13 @@
 """One run of the pipeline towards one revision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
-from reconciler.domain.errors import ReconcilerError, Recovery
+from reconciler.domain.failure import Failure
+from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.references import Digest, ImageReference, ProjectName, ServiceName
 from reconciler.domain.revision import Revision
 
@@ -91,22 +92,6 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """An error as it is recorded."""
-
-    code: str
-    message: str
-    recovery: Recovery
-    remedy: str = ""
-    evidence: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, error: ReconcilerError) -> "Failure":
-        """Return what ``error`` says."""
-        return cls(error.code, error.message, error.recovery, error.remedy, dict(error.evidence))
-
-
-@dataclass(frozen=True, slots=True)
 class StageRecord:
     """One stage of one deployment, as it went."""
 
@@ -135,24 +120,82 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """The exact build that a systemd unit runs."""
+
+    name: str  #: of its folder below ``releases/`` on the host
+    digest: Digest  #: of the binary's content
+
+    def __str__(self) -> str:
+        return f"release {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedService:
-    """What one service of the rendered compose file should look like once it is up."""
+    """What one service, or one unit, should look like once it is up."""
 
     name: ServiceName
-    pin: Pin | None  #: None for stateful services and for images that nobody can look up
+    pin: Pin | Release | None  #: None for stateful services and images that nobody can look up
     replicas: int = 1
     may_finish: bool = False  #: a one-shot: exit status 0 is success
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedRevision:
-    """All that applying needs; kept, so that a rollback needs neither network nor build."""
+class PreparedTarget:
+    """All that applying needs on one host; kept, so that going back needs no network, no build."""
 
     revision: Revision  #: complete: every digest resolved
     services: tuple[PlannedService, ...]  #: in file order, never empty
-    compose_file: str  #: path in the work tree
-    override_file: str  #: path in the work tree, below ``.deploy/``
-    rendered_sha256: str  #: of the rendered compose file, secrets left out
+    compose_file: str = ""  #: compose: path in the work tree
+    #: compose: path in the work tree, below ``.deploy/``; unit: the folder with its unit and its
+    #: environment, below the target's
+    override_file: str = ""
+    rendered_sha256: str = ""  #: of the rendered compose file, secrets left out, or of the unit
+    host: HostName = LOCAL
+    extra_files: tuple[str, ...] = ()  #: compose: more files after the first, later ones win
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRevision:
+    """One revision made ready on every host that it goes to."""
+
+    revision: Revision  #: complete: every digest resolved
+    targets: tuple[PreparedTarget, ...]  #: in the order of their hosts' declaration, never empty
+
+    def find(self, host: HostName) -> PreparedTarget | None:
+        """Return what was made ready on ``host``."""
+        return next((target for target in self.targets if target.host == host), None)
+
+
+class TargetStatus(StrEnum):
+    """Where one host of a deployment stands."""
+
+    WAITING = "waiting"  #: nothing was changed there yet
+    UNREACHABLE = "unreachable"  #: nothing was changed there: there is no way to it
+    APPLIED = "applied"  #: changed, or half changed, and not verified
+    VERIFIED = "verified"  #: what runs is what was asked for
+    FAILED = "failed"
+    ROLLED_BACK = "rolled-back"  #: the last good revision runs again, verified
+
+
+#: Nothing was changed there.
+UNTOUCHED = frozenset({TargetStatus.WAITING, TargetStatus.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """What became of a deployment on one host."""
+
+    host: HostName
+    status: TargetStatus
+    started_at: datetime
+    changed_at: datetime  #: when it came to stand so
+    error: Failure | None = None
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it took so far, or until it stood as it does."""
+        return self.changed_at - self.started_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +221,13 @@ class Deployment:
     superseded_by: DeploymentId | None = None
     error: Failure | None = None
     stages: tuple[StageRecord, ...] = ()
+    hosts: tuple[HostName, ...] = ()  #: that it was asked for; empty: all of the project's
+    targets: tuple[TargetRecord, ...] = ()  #: how far it got on each host
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took from its first start, waiting for other tries included."""
+        return self.finished_at - self.started_at if self.finished_at and self.started_at else None
 
     @property
     def automatic(self) -> bool:

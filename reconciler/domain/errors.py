@@ -7,7 +7,6 @@ A message names its subject and never holds a secret.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import ClassVar
 
 
 class Recovery(StrEnum):
@@ -18,12 +17,16 @@ class Recovery(StrEnum):
     OPERATOR = "operator"  #: a person has to act
 
 
+#: Of several failures the last of these decides.
+_WORST_LAST = (Recovery.RETRY, Recovery.STALL, Recovery.OPERATOR)
+
+
 class ReconcilerError(Exception):
     """An expected failure, with the evidence to act on it."""
 
     code: str = "internal-error"
-    recovery: ClassVar[Recovery] = Recovery.OPERATOR
-    remedy: ClassVar[str] = ""
+    recovery: Recovery = Recovery.OPERATOR
+    remedy: str = ""
 
     def __init__(self, message: str, **evidence: str) -> None:
         super().__init__(message)
@@ -101,11 +104,25 @@ class AlreadyExists(ReconcilerError):
     code = "already-exists"
     remedy = "choose another name, or change the one that exists"
 
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy or self.remedy
+
 
 class Conflict(ReconcilerError):
     """The request does not fit the present state, e.g. removing what is being deployed."""
 
     code = "conflict"
+
+
+class RefusingToMigrate(Conflict):
+    """The project's volumes are on a host that it would leave."""
+
+    code = "refusing-to-migrate"
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"refusing to migrate: {message}")
+        self.remedy = remedy
 
 
 class Refused(ReconcilerError):
@@ -207,6 +224,44 @@ class TargetUnreachable(RolloutError):
 
     code = "target-unreachable"
     recovery = Recovery.RETRY
+
+
+class PinnedHostAway(TargetUnreachable):
+    """The host with the project's volumes did not answer; no other one takes its place."""
+
+    code = "refusing-to-migrate"
+    remedy = (
+        "bring the host back, or leave its volumes behind: `reconciler project move NAME --to HOST`"
+    )
+
+
+class HostRefused(RolloutError):
+    """The host answered, and does not let us in."""
+
+    code = "host-refused"
+    recovery = Recovery.OPERATOR
+    remedy = "put our public key into its authorized_keys, or give the host another key"
+
+
+class HostsFailed(RolloutError):
+    """It failed on some of several hosts; what helps is what helps with the worst of them."""
+
+    def __init__(self, errors: Mapping[str, ReconcilerError]) -> None:
+        worst = max(errors.values(), key=lambda error: _WORST_LAST.index(error.recovery))
+        text = "; ".join(f"{host}: {error.message}" for host, error in errors.items())
+        super().__init__(text, **worst.evidence)
+        self.code, self.recovery, self.remedy = worst.code, worst.recovery, worst.remedy
+
+
+class HostKeyUnconfirmed(RolloutError):
+    """Nobody has confirmed a key of the host yet, so that it could be anyone."""
+
+    code = "host-key-unconfirmed"
+    recovery = Recovery.OPERATOR
+
+    def __init__(self, host: str, message: str) -> None:
+        super().__init__(f"host {host}: {message}", host=host)
+        self.remedy = f"`reconciler host trust {host}` shows its fingerprint, to be confirmed"
 
 
 class NameTaken(RolloutError):

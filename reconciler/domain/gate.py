@@ -12,6 +12,7 @@ class ReasonCode(StrEnum):
 
     NOTHING_TO_DEPLOY = "nothing-to-deploy"
     EXPOSE_MISSING = "expose-missing"
+    TARGET_MISSING = "target-missing"
     MASTER_SWITCH_OFF = "master-switch-off"
     EMERGENCY_FILE = "emergency-file"
     AUTO_DEPLOY_OFF = "auto-deploy-off"
@@ -49,6 +50,9 @@ def reasons_to_refuse(project: Project) -> tuple[Reason, ...]:
     if not project.kind.deployable:
         text = f"a {project.kind} project has nothing to deploy"
         return (Reason(ReasonCode.NOTHING_TO_DEPLOY, text),)
+    if not project.where:
+        text = f"it has no host to run on; `reconciler target add {project.name} HOST` gives it one"
+        return (Reason(ReasonCode.TARGET_MISSING, text),)
     if project.kind is ProjectKind.COMPOSE and (
         project.expose_service is None or project.expose_port is None
     ):

@@ -12,6 +12,7 @@ from reconciler.domain.references import (
     RepositoryPath,
     ServiceName,
 )
+from reconciler.domain.target import Target, implied_target
 
 
 class ProjectKind(StrEnum):
@@ -19,12 +20,18 @@ class ProjectKind(StrEnum):
 
     COMPOSE = "compose"  #: a repository with a compose file
     IMAGE = "image"  #: one image, no repository
+    UNIT = "unit"  #: a repository whose build runs as a systemd unit
     TUNNEL = "tunnel"  #: forwards traffic; nothing to deploy
     DOMAIN_ONLY = "domain_only"  #: a name for something else; nothing to deploy
 
     @property
     def deployable(self) -> bool:
         """Whether there is anything to deploy."""
+        return self in {ProjectKind.COMPOSE, ProjectKind.IMAGE, ProjectKind.UNIT}
+
+    @property
+    def runs_containers(self) -> bool:
+        """Whether it is made of images, which may be followed, and of volumes, which stay put."""
         return self in {ProjectKind.COMPOSE, ProjectKind.IMAGE}
 
 
@@ -63,7 +70,7 @@ class Project:
     kind: ProjectKind
     created_at: datetime
     updated_at: datetime
-    source: Source | None = None  #: compose projects only
+    source: Source | None = None  #: compose and unit projects only
     compose_path: RepositoryPath = RepositoryPath("compose.yaml")
     image: ImageReference | None = None  #: image projects only
     container: Container = field(default_factory=Container)  #: image projects only
@@ -71,7 +78,16 @@ class Project:
     expose_service: ServiceName | None = None  #: required before a compose project deploys
     expose_port: int | None = None  #: 1 to 65535; required before a compose project deploys
     stateful_services: tuple[ServiceName, ...] = ()  #: never pinned, e.g. databases
+    targets: tuple[Target, ...] = ()  #: as declared, in that order; see ``where``
+    one_by_one: bool = False  #: hosts one after another, stopping at the first failure
     generation: int = 1  #: grows with each edit of what would run; a toggle is no such edit
+
+    @property
+    def where(self) -> tuple[Target, ...]:
+        """The targets that it is deployed to; what runs in containers needs none declared."""
+        if self.targets or not self.kind.runs_containers:
+            return self.targets
+        return (implied_target(self.name),)
 
     @property
     def followed_branch(self) -> BranchName | None:

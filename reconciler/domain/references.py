@@ -67,7 +67,9 @@ def parse_repository_path(text: str, field: str = "path") -> RepositoryPath:
     """
     segments = text.split("/")
     if len(text) > 1024 or not all(_PATH_SEGMENT.fullmatch(segment) for segment in segments):
-        raise InvalidReference(field, text, "must be a relative path like 'deploy/compose.yaml'")
+        raise InvalidReference(
+            field, text, "must be a path inside the repository like 'deploy/api'"
+        )
     if any(segment in {".", "..", ".git"} for segment in segments) or text.startswith("-"):
         raise InvalidReference(field, text, "must stay inside the repository")
     return RepositoryPath(text)

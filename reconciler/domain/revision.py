@@ -48,8 +48,11 @@ class Revision:
         )
 
     def __str__(self) -> str:
-        commit = self.commit.short if self.commit else "no commit"
-        return f"{commit} + {len(self.images)} image{'s' if len(self.images) != 1 else ''}"
+        count = len(self.images)
+        images = f"{count} image{'' if count == 1 else 's'}"
+        if self.commit is None:
+            return images
+        return f"{self.commit.short} + {images}" if count else self.commit.short
 
 
 @dataclass(frozen=True, slots=True)

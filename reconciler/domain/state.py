@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from reconciler.domain.deployment import Deployment, Failure
+from reconciler.domain.deployment import Deployment
+from reconciler.domain.failure import Failure
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.revision import Fingerprint, Revision
 

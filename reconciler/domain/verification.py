@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from reconciler.domain.deployment import PlannedService, PreparedRevision
+from reconciler.domain.deployment import PlannedService, PreparedTarget, Release
 from reconciler.domain.references import Digest
 
 
-class ContainerState(StrEnum):
-    """What the engine says of a container.
+class RunState(StrEnum):
+    """What the engine says of a container; systemd's words for a unit are taken to these.
 
     Source: Docker Engine API v1.41, ``ContainerState.Status``.
     """
@@ -25,7 +25,7 @@ class ContainerState(StrEnum):
 
 
 class Health(StrEnum):
-    """What the container's own health check says."""
+    """What a health check says: the container's own, or the target's."""
 
     NONE = "none"  #: it has no health check
     STARTING = "starting"
@@ -34,17 +34,19 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerSample:
-    """One container at one instant."""
+class Sample:
+    """One container, or one systemd unit, at one instant."""
 
-    id: str
+    id: str  #: of the container, or the unit's name
     service: str
-    state: ContainerState
-    digests: frozenset[Digest]  #: every digest by which the engine knows its image
+    state: RunState
+    #: Every digest by which the engine knows its image, or the one of the binary that runs.
+    digests: frozenset[Digest]
     health: Health = Health.NONE
     restarts: int = 0
     exit_status: int | None = None  #: None while it runs
     started_at: str = ""  #: as the engine says it; a change between samples is a restart
+    health_detail: str = ""  #: why the target's health check says so; empty where it is well
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,13 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All containers of a project, ``at`` a monotonic offset from the first look."""
+    """All that runs of a project on a host, ``at`` a monotonic offset from the first look."""
 
     at: timedelta
-    containers: tuple[ContainerSample, ...]
+    samples: tuple[Sample, ...]
 
 
-def judge(prepared: PreparedRevision, seen: Sequence[Observation], window: Window) -> Judgement:
+def judge(prepared: PreparedTarget, seen: Sequence[Observation], window: Window) -> Judgement:
     """Judge ``seen``, oldest first, against what was prepared.
 
     Bad at once: another digest than the pinned one, an exit status other than 0, a crash loop, an
@@ -107,12 +109,12 @@ def judge(prepared: PreparedRevision, seen: Sequence[Observation], window: Windo
     return Judgement(verdict, tuple(waiting))
 
 
-def _of(service: PlannedService, observation: Observation) -> list[ContainerSample]:
+def _of(service: PlannedService, observation: Observation) -> list[Sample]:
     """Return the service's containers; one that is being removed is as good as gone."""
     return [
         sample
-        for sample in observation.containers
-        if sample.service == service.name and sample.state is not ContainerState.REMOVING
+        for sample in observation.samples
+        if sample.service == service.name and sample.state is not RunState.REMOVING
     ]
 
 
@@ -121,33 +123,42 @@ def _problems(
 ) -> Iterable[str]:
     first = _first_looks(service, seen)
     for sample in _of(service, seen[-1]):
-        name = f"{service.name}: container {sample.id[:12]}"
+        kind = _kind(service)
+        name = f"{service.name}: {kind} {_shown(service, sample)}"
         status = "" if sample.exit_status is None else f" (exit status {sample.exit_status})"
         if service.pin and service.pin.digest not in sample.digests:
-            observed = (
-                ", ".join(sorted(digest.short for digest in sample.digests)) or "an unknown image"
-            )
+            known = ", ".join(sorted(digest.short for digest in sample.digests))
+            observed = known or f"an unknown {'image' if kind == 'container' else 'program'}"
             yield f"{name} runs {observed}, pinned is {service.pin.digest.short}"
-        if sample.state in {ContainerState.DEAD, ContainerState.PAUSED}:
+        if sample.state in {RunState.DEAD, RunState.PAUSED}:
             yield f"{name} is {sample.state}{status}"
-        if sample.state is ContainerState.EXITED and not (
-            sample.exit_status == 0 and service.may_finish
-        ):
+        if sample.state is RunState.EXITED and not (sample.exit_status == 0 and service.may_finish):
             yield f"{name} ended{status}" + (
                 ", but it should keep running" if sample.exit_status == 0 else ""
             )
         if sample.health is Health.UNHEALTHY:
-            yield f"{name} is unhealthy"
+            yield f"{name} is unhealthy{_detail(sample)}"
         before = first.get(sample.id)
         if before and sample.restarts - before.restarts > window.restarts:
             yield f"{name} keeps restarting{status}"
     if len(_of(service, seen[-1])) < len(_of(service, seen[0])):
-        yield f"{service.name}: a container vanished while it was watched"
+        yield f"{service.name}: a {_kind(service)} vanished while it was watched"
 
 
-def _first_looks(
-    service: PlannedService, seen: Sequence[Observation]
-) -> dict[str, ContainerSample]:
+def _shown(service: PlannedService, sample: Sample) -> str:
+    """Return a container's id as short as people say it; a unit's is its name, and stays whole."""
+    return sample.id if isinstance(service.pin, Release) else sample.id[:12]
+
+
+def _detail(sample: Sample) -> str:
+    return f" ({sample.health_detail})" if sample.health_detail else ""
+
+
+def _kind(service: PlannedService) -> str:
+    return "process" if isinstance(service.pin, Release) else "container"
+
+
+def _first_looks(service: PlannedService, seen: Sequence[Observation]) -> dict[str, Sample]:
     """Return each container as it was when it was first seen: restarts before that don't count."""
     return {
         sample.id: sample for observation in reversed(seen) for sample in _of(service, observation)
@@ -156,19 +167,20 @@ def _first_looks(
 
 def _still_waiting(service: PlannedService, seen: Sequence[Observation], window: Window) -> str:
     """Return what ``service`` is waited for; empty once it has been well for its window."""
-    latest = seen[-1]
+    latest, is_unit = seen[-1], isinstance(service.pin, Release)
     samples = _of(service, latest)
     if len(samples) < service.replicas:
-        return f"{service.name}: {len(samples)} of {service.replicas} containers are there"
-    if all(sample.state is ContainerState.EXITED for sample in samples):
+        there = f"{len(samples)} of {service.replicas} containers are there"
+        return f"{service.name}: {'its unit is not there' if is_unit else there}"
+    if all(sample.state is RunState.EXITED for sample in samples):
         return ""
-    if any(sample.health is Health.STARTING for sample in samples):
-        return f"{service.name}: its health check has not passed yet"
+    starting = [sample for sample in samples if sample.health is Health.STARTING]
+    if starting:
+        return f"{service.name}: its health check has not passed yet{_detail(starting[0])}"
     if not _well(samples):
-        return f"{service.name}: a container is restarting or not started yet"
+        return f"{service.name}: a {_kind(service)} is restarting or not started yet"
     checked = all(
-        sample.health is Health.HEALTHY or sample.state is ContainerState.EXITED
-        for sample in samples
+        sample.health is Health.HEALTHY or sample.state is RunState.EXITED for sample in samples
     )
     needed = window.healthy if checked else window.unchecked
     well_for = latest.at - _well_since(service, seen)
@@ -190,13 +202,13 @@ def _well_since(service: PlannedService, seen: Sequence[Observation]) -> timedel
     return since
 
 
-def _lives(samples: Sequence[ContainerSample]) -> set[tuple[str, int, str]]:
+def _lives(samples: Sequence[Sample]) -> set[tuple[str, int, str]]:
     return {(sample.id, sample.restarts, sample.started_at) for sample in samples}
 
 
-def _well(samples: Sequence[ContainerSample]) -> bool:
+def _well(samples: Sequence[Sample]) -> bool:
     return all(
-        sample.state in {ContainerState.RUNNING, ContainerState.EXITED}
+        sample.state in {RunState.RUNNING, RunState.EXITED}
         and sample.health in {Health.NONE, Health.HEALTHY}
         for sample in samples
     )

@@ -1,6 +1,7 @@
 """What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
 
 from reconciler.ports.deployments import DeploymentStore, Transaction
+from reconciler.ports.hosts import HostFacts, HostStore, Machine, Machines, OfferedKey
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
 from reconciler.ports.records import (
     Claim,
@@ -30,7 +31,7 @@ from reconciler.ports.store import (
     Store,
     WatchStore,
 )
-from reconciler.ports.targets import Engine, Strategy, Work
+from reconciler.ports.targets import Engine, Prober, Strategy, TargetReport, Work
 
 __all__ = [
     "Checkouts",
@@ -44,12 +45,18 @@ __all__ = [
     "Engine",
     "GitCredentials",
     "GitRemote",
+    "HostFacts",
+    "HostStore",
     "ImageRegistry",
     "LineSink",
     "LogLine",
+    "Machine",
+    "Machines",
+    "OfferedKey",
     "PollResult",
     "PollStore",
     "PollTask",
+    "Prober",
     "ProjectStore",
     "RegistryCredentials",
     "RegistryStatus",
@@ -61,6 +68,7 @@ __all__ = [
     "SettingStore",
     "Store",
     "Strategy",
+    "TargetReport",
     "Transaction",
     "TriggerRecord",
     "WatchStore",

@@ -10,12 +10,14 @@ from reconciler.domain.deployment import (
     Cause,
     Deployment,
     DeploymentId,
-    Failure,
     PreparedRevision,
     Stage,
     Status,
+    TargetStatus,
 )
+from reconciler.domain.failure import Failure
 from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import (
     ProjectName,
@@ -108,11 +110,23 @@ class DeploymentStore(Protocol):
         """Record how it ended. Raises ``ClaimLost``."""
         ...
 
+    def record_target(
+        self,
+        claim: Claim,
+        host: HostName,
+        status: TargetStatus,
+        now: datetime,
+        *,
+        error: Failure | None = None,
+    ) -> None:
+        """Record how far it got on one host. Raises ``ClaimLost``."""
+        ...
+
     def record_prepared(self, claim: Claim, prepared: PreparedRevision) -> None:
         """Keep what applying needs. Raises ``ClaimLost``."""
         ...
 
-    def finish(  # noqa: PLR0913  all of it is one transaction
+    def finish(
         self,
         claim: Claim,
         status: Status,
@@ -121,7 +135,6 @@ class DeploymentStore(Protocol):
         error: Failure | None = None,
         rolled_back_to: DeploymentId | None = None,
         quarantine: str = "",
-        superseded_by: DeploymentId | None = None,
     ) -> None:
         """End it, in one transaction with what follows from it. Raises ``ClaimLost``.
 
@@ -137,10 +150,6 @@ class DeploymentStore(Protocol):
 
         Where a newer one waits already, it ends as superseded by that. Raises ``ClaimLost``.
         """
-        ...
-
-    def find_queued(self, project: ProjectName) -> Deployment | None:
-        """Return the deployment of ``project`` that waits."""
         ...
 
     def withdraw_queued(self, deployment: DeploymentId, reason: Failure, now: datetime) -> bool:
@@ -160,6 +169,10 @@ class DeploymentStore(Protocol):
         limit: int = 50,
     ) -> Sequence[Deployment]:
         """Return newest first, with their stages."""
+        ...
+
+    def list_touched_hosts(self, project: ProjectName) -> frozenset[HostName]:
+        """Return where any deployment of ``project`` began to change something."""
         ...
 
     def list_restorable(self, project: ProjectName) -> Sequence[Deployment]:

@@ -38,6 +38,9 @@ class Command:
     output_limit_bytes: int = (
         1 << 20
     )  #: of stdout; more is an error, or cut where lines are followed
+    #: Folders of ours that code of others may see, and no more of us; the first is its ``/tmp``.
+    #: Empty: this command is trusted.
+    confined_to: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.domain.compose import ComposeFile
-from reconciler.domain.deployment import (
-    Failure,
-)
+from reconciler.domain.failure import Failure
 from reconciler.domain.project import Source
 from reconciler.domain.references import (
     BranchName,
@@ -140,6 +138,10 @@ class Checkouts(Protocol):
         Raises:
             PreconditionFailed: no space, or more files or bytes than allowed.
         """
+        ...
+
+    def repository(self, project: ProjectName) -> Path:
+        """Return the project's bare repository, which may not exist yet."""
         ...
 
     def tree(self, project: ProjectName) -> Path:

@@ -11,8 +11,9 @@ from reconciler.domain.references import (
 )
 from reconciler.domain.revision import ImageDigests
 from reconciler.domain.secret import Secret
-from reconciler.domain.state import ProjectState, Quarantine, SourceHealth, WatchedImage
+from reconciler.domain.state import ProjectState, SourceHealth, WatchedImage
 from reconciler.ports.deployments import DeploymentStore
+from reconciler.ports.hosts import HostStore
 from reconciler.ports.records import (
     PollResult,
     PollTask,
@@ -68,10 +69,6 @@ class ProjectStore(Protocol):
 
     def list_health(self) -> Mapping[ProjectName, SourceHealth]:
         """Return the same for all projects."""
-        ...
-
-    def list_quarantined(self) -> Mapping[ProjectName, Sequence[Quarantine]]:
-        """Return every quarantine in force."""
         ...
 
     def lift_quarantine(self, name: ProjectName) -> int:
@@ -223,7 +220,14 @@ class SecretStore(Protocol):
 
 
 class Store(
-    ProjectStore, PollStore, WatchStore, DeploymentStore, SettingStore, SecretStore, Protocol
+    HostStore,
+    ProjectStore,
+    PollStore,
+    WatchStore,
+    DeploymentStore,
+    SettingStore,
+    SecretStore,
+    Protocol,
 ):
     """All that we remember. Methods are safe to call from any thread; each is one transaction."""
 

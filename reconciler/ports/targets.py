@@ -5,29 +5,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.domain.deployment import (
-    DeploymentId,
-    Failure,
-    PreparedRevision,
-)
+from reconciler.domain.deployment import DeploymentId, PreparedTarget
+from reconciler.domain.failure import Failure
 from reconciler.domain.project import Project
 from reconciler.domain.references import (
+    CommitSha,
     ImageReference,
     ProjectName,
 )
 from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
-from reconciler.domain.verification import ContainerSample
+from reconciler.domain.target import Target
+from reconciler.domain.verification import Sample
 from reconciler.ports.processes import LineSink
 from reconciler.ports.sources import GitCredentials
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a strategy is given for one deployment."""
+    """What a strategy is given for one deployment on one host."""
 
     deployment: DeploymentId
     project: Project
+    target: Target
     revision: Revision
     variables: Mapping[str, Secret]
     credentials: GitCredentials | None
@@ -36,6 +36,7 @@ class Work:
     #: Whether what runs under the project's name is ours: an earlier deployment of it began to
     #: change the target, or a person insists. If not, a strategy leaves it alone.
     may_take_over: bool = False
+    fence: int = 0  #: grows with each claim; a host refuses what comes with an older one
 
 
 class Engine(Protocol):
@@ -45,7 +46,7 @@ class Engine(Protocol):
         """Return the engine's version, or why it can't be used. Never raises."""
         ...
 
-    def containers(self, project: ProjectName) -> Sequence[ContainerSample]:
+    def containers(self, project: ProjectName) -> Sequence[Sample]:
         """Return the containers of a compose project, stopped ones included, by service.
 
         Those of `docker compose run` are left out.
@@ -72,39 +73,94 @@ class Engine(Protocol):
         ...
 
 
+class Prober(Protocol):
+    """Asks whether a target is well, as its health check says."""
+
+    def probe(self, target: Target, commit: CommitSha | None) -> str:
+        """Ask once, within the check's own time limit.
+
+        Returns:
+            Empty if it is well, else what was seen instead.
+
+        Raises:
+            TargetUnreachable: the host that should have asked could not be reached.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """What runs on a host now, read there."""
+
+    state: str  #: in systemd's or compose's own word, e.g. ``active (running)``
+    commit: CommitSha | None  #: of what runs; None where nothing does, or nobody knows
+    release: str  #: name of the release, or the digests that run; empty where nothing does
+    since: str  #: since when, by the host's clock, in ISO 8601; empty where nobody knows
+    detail: tuple[tuple[str, str], ...] = ()  #: more facts, each with its name
+
+
 class Strategy(Protocol):
-    """How one kind of target changes. Every method but ``apply`` leaves what runs untouched."""
+    """How one kind of target changes. Only ``apply`` and ``set_up`` change anything on it.
 
-    def prepare(self, work: Work) -> PreparedRevision:
-        """Make ready all that ``apply`` needs: checkout, digests, override, images.
+    Every method may raise what ``Machine`` raises.
+    """
 
-        Safe to repeat.
+    def prepare(self, work: Work) -> PreparedTarget:
+        """Make ready all that ``apply`` needs: checkout, build, digests, files on the host.
+
+        Safe to repeat; what runs is left untouched.
 
         Raises:
             ReconcilerError: nothing was changed; ``recovery`` says what helps.
         """
         ...
 
-    def apply(self, work: Work, prepared: PreparedRevision) -> None:
+    def apply(self, work: Work, prepared: PreparedTarget) -> None:
         """Make the target run ``prepared``. Safe to repeat, also after a kill in its middle.
+
+        Where the target confirms or reverts, the host's own timer is started before the change.
 
         Raises:
             RolloutError: the target may be half changed.
         """
         ...
 
-    def observe(self, project: ProjectName) -> Sequence[ContainerSample]:
-        """Return what runs for ``project`` now, stopped containers included.
+    def confirm(self, work: Work, prepared: PreparedTarget) -> None:
+        """Make permanent what was verified: stop the host's timer, over a new connection.
+
+        Safe to repeat; without effect where no timer was started.
 
         Raises:
-            TargetUnreachable: the engine did not answer.
+            RolloutError: the host went back already, or can't be told.
         """
         ...
 
-    def diagnose(self, project: ProjectName, log: LineSink) -> None:
-        """Write the last lines of the project's containers into ``log``. Never raises."""
+    def observe(self, target: Target) -> Sequence[Sample]:
+        """Return what runs there now, stopped containers included.
+
+        Raises:
+            TargetUnreachable: the engine or the host did not answer.
+        """
         ...
 
-    def forget(self, project: ProjectName, deployment: DeploymentId) -> None:
-        """Drop what ``prepare`` made for a deployment that nobody can roll back to any more."""
+    def diagnose(self, target: Target, log: LineSink) -> None:
+        """Write the last lines of what is in trouble there into ``log``. Never raises."""
+        ...
+
+    def forget(self, target: Target, prepared: PreparedTarget) -> None:
+        """Drop what was kept for a deployment that nobody can roll back to any more.
+
+        A host that can't be reached keeps it; the next one that is dropped takes it along.
+        """
+        ...
+
+    def set_up(self, work: Work) -> None:
+        """Make a fresh machine ready for the target: folders, user, unit. Safe to repeat.
+
+        Says in the log of ``work`` what it did, and what was there already.
+        """
+        ...
+
+    def report(self, target: Target) -> TargetReport:
+        """Return what runs there now, in the words of the host."""
         ...

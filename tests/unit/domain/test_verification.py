@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.domain.deployment import Pin, PlannedService, PreparedRevision
+from reconciler.domain.deployment import Pin, PlannedService, PreparedTarget, Release
 from reconciler.domain.references import Digest, ImageReference, ServiceName
 from reconciler.domain.revision import Revision
 from reconciler.domain.verification import (
-    ContainerSample,
-    ContainerState,
     Health,
     Judgement,
     Observation,
+    RunState,
+    Sample,
     Verdict,
     Window,
     judge,
@@ -26,18 +26,18 @@ PINNED = Digest("sha256:" + "a" * 64)
 OLD = Digest("sha256:" + "b" * 64)
 PIN = Pin(ImageReference.parse("acme/web:1"), PINNED)
 WINDOW = Window()
-RUNNING = ContainerSample("c1", "web", ContainerState.RUNNING, frozenset({PINNED}), started_at="0")
+RUNNING = Sample("c1", "web", RunState.RUNNING, frozenset({PINNED}), started_at="0")
 
 #: What the engine says of the project's containers at a second.
-Timeline = Callable[[int], list[ContainerSample]]
+Timeline = Callable[[int], list[Sample]]
 
 
 def planned(name: str = "web", **fields: object) -> PlannedService:
     return PlannedService(ServiceName(name), PIN, **fields)  # type: ignore[arg-type]
 
 
-def prepared(*services: PlannedService) -> PreparedRevision:
-    return PreparedRevision(Revision(None), services, "compose.yaml", ".deploy/o.yaml", "0" * 64)
+def prepared(*services: PlannedService) -> PreparedTarget:
+    return PreparedTarget(Revision(None), services, "compose.yaml", ".deploy/o.yaml", "0" * 64)
 
 
 def run(timeline: Timeline, *services: PlannedService) -> tuple[Judgement, int]:
@@ -53,17 +53,17 @@ def run(timeline: Timeline, *services: PlannedService) -> tuple[Judgement, int]:
 
 def exits(at: int, status: int) -> Timeline:
     """Run until ``at``, then end, and stay so."""
-    ended = replace(RUNNING, state=ContainerState.EXITED, exit_status=status)
+    ended = replace(RUNNING, state=RunState.EXITED, exit_status=status)
     return lambda second: [RUNNING if second < at else ended]
 
 
 def crashes(every: int, times: int = 1000) -> Timeline:
     """Restart every so many seconds; a life's last second is 'restarting'."""
 
-    def look(second: int) -> list[ContainerSample]:
+    def look(second: int) -> list[Sample]:
         life = min(second // every, times)
         between = life < times and second % every == every - 1
-        state = ContainerState.RESTARTING if between else ContainerState.RUNNING
+        state = RunState.RESTARTING if between else RunState.RUNNING
         status = 1 if between else None
         return [
             replace(RUNNING, state=state, restarts=life, started_at=str(life), exit_status=status)
@@ -105,7 +105,7 @@ GOOD = [
         lambda second: [
             RUNNING,
             *(
-                [replace(RUNNING, id="old", state=ContainerState.REMOVING, digests=frozenset())]
+                [replace(RUNNING, id="old", state=RunState.REMOVING, digests=frozenset())]
                 if second < 2
                 else []
             ),
@@ -127,6 +127,19 @@ def test_what_stays_well_for_its_window_is_good(
     assert at == second
 
 
+def test_a_unit_is_called_by_its_whole_name() -> None:
+    """It is no container: neither is its name cut like an id, nor is it called one."""
+    unit = PlannedService(ServiceName("web"), Release("one", PINNED))
+    ended = replace(RUNNING, id="storefront.service", state=RunState.EXITED, exit_status=1)
+    judgement, _ = run(lambda _: [ended], unit)
+    assert judgement.problems == ("web: process storefront.service ended (exit status 1)",)
+    restarting = replace(RUNNING, id="storefront.service", state=RunState.RESTARTING)
+    judgement, _ = run(lambda _: [restarting], unit)
+    assert judgement.problems == ("web: a process is restarting or not started yet",)
+    judgement, _ = run(lambda _: [], unit)
+    assert judgement.problems == ("web: its unit is not there",)
+
+
 BAD = [
     pytest.param(exits(0, 1), planned(), "exit status 1", 0, id="exits-at-once"),
     pytest.param(exits(3, 1), planned(), "exit status 1", 3, id="exits-after-3-s"),
@@ -143,7 +156,7 @@ BAD = [
         id="crash-loop-of-a-container-that-came-late",
     ),
     pytest.param(
-        always(state=ContainerState.RESTARTING), planned(), "restarting", 300, id="restarting-on"
+        always(state=RunState.RESTARTING), planned(), "restarting", 300, id="restarting-on"
     ),
     pytest.param(health((0, Health.UNHEALTHY)), planned(), "is unhealthy", 0, id="unhealthy"),
     pytest.param(
@@ -180,10 +193,10 @@ BAD = [
         lambda second: [RUNNING] if second < 4 else [], planned(), "vanished", 4, id="vanishes"
     ),
     pytest.param(
-        always(state=ContainerState.CREATED), planned(), "not started yet", 300, id="never-started"
+        always(state=RunState.CREATED), planned(), "not started yet", 300, id="never-started"
     ),
-    pytest.param(always(state=ContainerState.PAUSED), planned(), "is paused", 0, id="paused"),
-    pytest.param(always(state=ContainerState.DEAD), planned(), "is dead", 0, id="dead"),
+    pytest.param(always(state=RunState.PAUSED), planned(), "is paused", 0, id="paused"),
+    pytest.param(always(state=RunState.DEAD), planned(), "is dead", 0, id="dead"),
     pytest.param(
         always(service="other"), planned(), "0 of 1 containers", 300, id="another-service-runs"
     ),
@@ -240,10 +253,10 @@ def test_one_look_is_never_enough_for_what_should_keep_running() -> None:
 
 
 samples = st.builds(
-    ContainerSample,
+    Sample,
     id=st.sampled_from(["c1", "c2"]),
     service=st.sampled_from(["web", "db"]),
-    state=st.sampled_from(ContainerState),
+    state=st.sampled_from(RunState),
     digests=st.sampled_from([frozenset({PINNED}), frozenset({OLD}), frozenset({OLD, PINNED})]),
     health=st.sampled_from(Health),
     restarts=st.integers(0, 6),
@@ -255,7 +268,7 @@ histories = st.lists(
 )
 
 
-def observed(history: list[list[ContainerSample]], step: int = 10) -> list[Observation]:
+def observed(history: list[list[Sample]], step: int = 10) -> list[Observation]:
     return [
         Observation(timedelta(seconds=step * at), tuple(containers))
         for at, containers in enumerate(history)
@@ -264,31 +277,31 @@ def observed(history: list[list[ContainerSample]], step: int = 10) -> list[Obser
 
 @given(histories, st.booleans())
 def test_good_always_means_the_pinned_image_and_no_trouble(
-    history: list[list[ContainerSample]], may_finish: bool
+    history: list[list[Sample]], may_finish: bool
 ) -> None:
     """Whatever came before, a success is never one in spite of the last look."""
     judgement = judge(prepared(planned(may_finish=may_finish)), observed(history), WINDOW)
     if judgement.verdict is not Verdict.GOOD:
         assert judgement.problems
         return
-    mine = [s for s in history[-1] if s.service == "web" and s.state != ContainerState.REMOVING]
+    mine = [s for s in history[-1] if s.service == "web" and s.state != RunState.REMOVING]
     assert mine
     for sample in mine:
         assert PINNED in sample.digests
         assert sample.health is not Health.UNHEALTHY
-        finished = sample.state is ContainerState.EXITED and sample.exit_status == 0
-        assert sample.state is ContainerState.RUNNING or (finished and may_finish)
+        finished = sample.state is RunState.EXITED and sample.exit_status == 0
+        assert sample.state is RunState.RUNNING or (finished and may_finish)
 
 
 @given(histories)
-def test_a_verdict_comes_with_the_timeout(history: list[list[ContainerSample]]) -> None:
+def test_a_verdict_comes_with_the_timeout(history: list[list[Sample]]) -> None:
     """There is no history that stays undecided for ever."""
     late = [replace(one, at=one.at + WINDOW.timeout) for one in observed(history)]
     assert judge(prepared(planned()), late, WINDOW).verdict is not Verdict.UNDECIDED
 
 
 @given(histories)
-def test_other_projects_services_play_no_part(history: list[list[ContainerSample]]) -> None:
+def test_other_projects_services_play_no_part(history: list[list[Sample]]) -> None:
     """A verdict about one service looks at its containers only."""
     only_own = [[s for s in containers if s.service == "web"] for containers in history]
     whole = judge(prepared(planned()), observed(history), WINDOW)

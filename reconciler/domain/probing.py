@@ -1,0 +1,110 @@
+"""What the answers to a target's health check amount to.
+
+The meaning is that of Docker's ``HEALTHCHECK``, with two additions: it takes several good answers
+in a row to be healthy, and as many to be so again.
+
+Source: Dockerfile reference, "HEALTHCHECK"; moby, ``daemon/health.go``, ``handleProbeResult``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from reconciler.domain.health_check import HealthCheck
+from reconciler.domain.project import Project, ProjectKind
+from reconciler.domain.verification import Health, RunState, Sample
+
+#: What has ended answers nothing: a health check says nothing of it.
+_ENDED = frozenset({RunState.EXITED, RunState.DEAD, RunState.REMOVING})
+_BADNESS = (Health.NONE, Health.HEALTHY, Health.STARTING, Health.UNHEALTHY)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """One answer to a health check. Instants are monotonic offsets from the first look."""
+
+    asked_at: timedelta
+    answered_at: timedelta
+    problem: str = ""  #: what was seen instead of what is expected; empty: it is well
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeHistory:
+    """The answers so far, in order, and what they amount to."""
+
+    check: HealthCheck
+    health: Health = Health.STARTING
+    good_in_a_row: int = 0
+    bad_in_a_row: int = 0  #: of those that count: not within the start period
+    last_problem: str = ""  #: of the last bad answer, the start period's included
+    due_at: timedelta = timedelta(0)  #: when to ask next
+
+    def after(self, answer: ProbeAnswer) -> "ProbeHistory":
+        """Return the history with one more answer."""
+        due_at = answer.answered_at + self.check.interval
+        if answer.problem:
+            return replace(self._after_bad(answer), due_at=due_at)
+        return replace(self._after_good(), due_at=due_at)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is healthy by the rules, and the last answer was bad."""
+        return self.health is Health.HEALTHY and self.bad_in_a_row > 0
+
+    @property
+    def detail(self) -> str:
+        """Why it is not healthy, or in doubt; empty where it is well, and before an answer."""
+        if self.health is Health.HEALTHY and not self.in_doubt:
+            return ""
+        if not self.good_in_a_row:
+            return self.last_problem
+        before = f", after: {self.last_problem}" if self.last_problem else ""
+        return f"{self.good_in_a_row} of {self.check.successes} good answers{before}"
+
+    def _after_good(self) -> "ProbeHistory":
+        good = self.good_in_a_row + 1
+        health = Health.HEALTHY if good >= self.check.successes else self.health
+        return replace(self, health=health, good_in_a_row=good, bad_in_a_row=0)
+
+    def _after_bad(self, answer: ProbeAnswer) -> "ProbeHistory":
+        excused = self.health is Health.STARTING and answer.asked_at < self.check.start_period
+        bad = self.bad_in_a_row + (0 if excused else 1)
+        health = Health.UNHEALTHY if bad >= self.check.retries else self.health
+        return replace(
+            self, health=health, good_in_a_row=0, bad_in_a_row=bad, last_problem=answer.problem
+        )
+
+
+def with_health(
+    samples: Iterable[Sample], project: Project, history: ProbeHistory | None
+) -> tuple[Sample, ...]:
+    """Return the samples of one target with what its health check says.
+
+    It speaks of the ``expose_service`` of a compose project, and of all that runs of another one.
+    What a container says of itself is kept where that is worse. What is in doubt shows as starting:
+    nothing proves itself while its last answer was bad.
+
+    Args:
+        samples: of one observation.
+        project: whose they are.
+        history: None for a target without a health check.
+    """
+    if history is None:
+        return tuple(samples)
+    return tuple(
+        _worse(sample, history) if _is_asked(sample, project) else sample for sample in samples
+    )
+
+
+def _is_asked(sample: Sample, project: Project) -> bool:
+    one_of_many = project.kind is ProjectKind.COMPOSE and project.expose_service is not None
+    return sample.state not in _ENDED and (
+        not one_of_many or sample.service == project.expose_service
+    )
+
+
+def _worse(sample: Sample, history: ProbeHistory) -> Sample:
+    health = Health.STARTING if history.in_doubt else history.health
+    if _BADNESS.index(sample.health) > _BADNESS.index(health):
+        return sample
+    return replace(sample, health=health, health_detail=history.detail)

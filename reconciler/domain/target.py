@@ -1,0 +1,66 @@
+"""A project on a host: where and how it runs there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from reconciler.domain.health_check import HealthCheck
+from reconciler.domain.host import LOCAL, HostName, HostPath
+from reconciler.domain.references import ProjectName, RepositoryPath
+
+_UNSAID = HostPath("")
+
+
+class TargetStrategy(StrEnum):
+    """How a target changes."""
+
+    COMPOSE = "compose"  #: docker compose, pinned by digest
+    SYSTEMD = "systemd"  #: built here, sent over, run as a systemd unit
+    SYSTEMD_REMOTE = "systemd-remote"  #: built on the host, run as a systemd unit
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One project on one host, as declared.
+
+    ``systemd`` and ``systemd-remote`` keep their releases below ``folder``::
+
+        folder/releases/<name of the release>/   what runs, or ran
+        folder/current                           symbolic link to the one that runs
+        folder/source/                           systemd-remote: the work tree it is built in
+
+    ``compose`` runs in the work tree ``folder/source/``, but on the daemon's own machine, where
+    the work tree is among the daemon's data.
+    """
+
+    project: ProjectName
+    host: HostName = LOCAL
+    strategy: TargetStrategy = TargetStrategy.SYSTEMD
+    folder: HostPath = _UNSAID  #: on the host; ``default_folder`` unless the operator said
+    source_folder: RepositoryPath | None = None  #: in the repository; None: its top
+    build: tuple[str, ...] = ()  #: run in the source folder; empty: nothing has to be built
+    binary: RepositoryPath | None = None  #: what the unit runs, below the source folder
+    files: tuple[RepositoryPath, ...] = ()  #: more that goes with it, files or folders
+    user: str = ""  #: whom the unit runs as; empty: root
+    port: int | None = None  #: where it listens; goes to the unit as ``PORT``
+    environment: Mapping[str, str] = field(default_factory=dict)  #: not secret
+    compose_files: tuple[RepositoryPath, ...] = ()  #: compose: more files, later ones win
+    health: HealthCheck | None = None
+    #: The host goes back by itself unless confirmed by then.
+    confirm_within: timedelta | None = None
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit that runs it."""
+        return f"{self.project}.service"
+
+
+def default_folder(project: ProjectName) -> HostPath:
+    """Return where a target lives on its host unless the operator says otherwise."""
+    return HostPath(f"/opt/apps/{project}")
+
+
+def implied_target(project: ProjectName) -> Target:
+    """Return the target of a compose or image project that declares none: the daemon's machine."""
+    return Target(project, LOCAL, TargetStrategy.COMPOSE)
