@@ -7,14 +7,17 @@ from typing import Any
 
 from reconciler.domain.deployment import (
     Cause,
-    Failure,
     Pin,
     PlannedService,
     PreparedRevision,
+    PreparedTarget,
+    Release,
     Trigger,
 )
 from reconciler.domain.errors import Recovery
+from reconciler.domain.failure import Failure
 from reconciler.domain.gate import Reason, ReasonCode
+from reconciler.domain.host import HostName
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
 from reconciler.domain.revision import ImageDigests, Revision
 
@@ -108,10 +111,7 @@ def prepared_to_json(prepared: PreparedRevision) -> JsonObject:
     """Return what applying needs as an object."""
     return {
         "revision": revision_to_json(prepared.revision),
-        "services": [_service_to_json(service) for service in prepared.services],
-        "compose_file": prepared.compose_file,
-        "override_file": prepared.override_file,
-        "rendered_sha256": prepared.rendered_sha256,
+        "targets": [_target_to_json(target) for target in prepared.targets],
     }
 
 
@@ -120,32 +120,69 @@ def prepared_from_json(data: JsonObject | None) -> PreparedRevision | None:
     if data is None:
         return None
     return PreparedRevision(
+        revision_from_json(data["revision"]), tuple(map(_target_from_json, data["targets"]))
+    )
+
+
+def _target_to_json(target: PreparedTarget) -> JsonObject:
+    return {
+        "host": target.host,
+        "revision": revision_to_json(target.revision),
+        "services": [_service_to_json(service) for service in target.services],
+        "compose_file": target.compose_file,
+        "extra_files": list(target.extra_files),
+        "override_file": target.override_file,
+        "rendered_sha256": target.rendered_sha256,
+    }
+
+
+def _target_from_json(data: JsonObject) -> PreparedTarget:
+    return PreparedTarget(
         revision=revision_from_json(data["revision"]),
         services=tuple(_service_from_json(service) for service in data["services"]),
         compose_file=data["compose_file"],
+        extra_files=tuple(data.get("extra_files", ())),
         override_file=data["override_file"],
         rendered_sha256=data["rendered_sha256"],
+        host=HostName(data["host"]),
     )
 
 
 def _service_to_json(service: PlannedService) -> JsonObject:
-    pin = service.pin
     return {
         "name": service.name,
-        "pin": {"image": str(pin.image), "digest": pin.digest.text} if pin else None,
+        "pin": _pin_to_json(service.pin),
         "replicas": service.replicas,
         "may_finish": service.may_finish,
     }
 
 
 def _service_from_json(data: JsonObject) -> PlannedService:
-    pin = data["pin"]
     return PlannedService(
         ServiceName(data["name"]),
-        Pin(ImageReference.parse(pin["image"]), Digest(pin["digest"])) if pin else None,
+        _pin_from_json(data["pin"]),
         data["replicas"],
         data["may_finish"],
     )
+
+
+def _pin_to_json(pin: Pin | Release | None) -> JsonObject | None:
+    match pin:
+        case Pin(image, digest):
+            return {"image": str(image), "digest": digest.text}
+        case Release(name, digest):
+            return {"release": name, "digest": digest.text}
+        case None:
+            return None
+
+
+def _pin_from_json(data: JsonObject | None) -> Pin | Release | None:
+    if data is None:
+        return None
+    digest = Digest(data["digest"])
+    if "release" in data:
+        return Release(data["release"], digest)
+    return Pin(ImageReference.parse(data["image"]), digest)
 
 
 def sameness(*parts: object) -> str:

@@ -6,7 +6,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
-from reconciler.domain.deployment import Deployment, DeploymentId, Stage, StageRecord, Status
+from reconciler.domain.deployment import (
+    Deployment,
+    DeploymentId,
+    Stage,
+    StageRecord,
+    Status,
+    TargetRecord,
+    TargetStatus,
+)
+from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
 from reconciler.store.codec import (
     cause_from_json,
@@ -14,7 +23,7 @@ from reconciler.store.codec import (
     prepared_from_json,
     revision_from_json,
 )
-from reconciler.store.tables import DEPLOYMENT, STAGE
+from reconciler.store.tables import DEPLOYMENT, DEPLOYMENT_TARGET, STAGE
 
 #: SQLite takes at least so many parameters in one statement, and PostgreSQL many more.
 MOST_PARAMETERS = 500
@@ -23,11 +32,12 @@ MOST_PARAMETERS = 500
 def select_deployments(
     connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> Sequence[Deployment]:
-    """Return those that meet every condition, newest first, in two statements."""
+    """Return those that meet every condition, newest first, in three statements."""
     statement = select(DEPLOYMENT).where(*conditions).order_by(DEPLOYMENT.c.id.desc()).limit(limit)
     rows = connection.execute(statement).all()
-    stages = _select_stages(connection, [row.id for row in rows])
-    return [_deployment(row, stages.get(row.id, [])) for row in rows]
+    ids = [row.id for row in rows]
+    stages, targets = _select_stages(connection, ids), _select_targets(connection, ids)
+    return [_deployment(row, stages.get(row.id, []), targets.get(row.id, [])) for row in rows]
 
 
 def find_deployment(connection: Connection, deployment: DeploymentId) -> Deployment | None:
@@ -48,7 +58,30 @@ def _select_stages(connection: Connection, ids: Sequence[int]) -> dict[int, list
     return found
 
 
-def _deployment(row: Row[Any], stages: Sequence[StageRecord]) -> Deployment:
+def _select_targets(connection: Connection, ids: Sequence[int]) -> dict[int, list[TargetRecord]]:
+    found: dict[int, list[TargetRecord]] = defaultdict(list)
+    for start in range(0, len(ids), MOST_PARAMETERS):
+        some = ids[start : start + MOST_PARAMETERS]
+        for row in connection.execute(
+            select(DEPLOYMENT_TARGET)
+            .where(DEPLOYMENT_TARGET.c.deployment.in_(some))
+            .order_by(DEPLOYMENT_TARGET.c.host)
+        ):
+            found[row.deployment].append(
+                TargetRecord(
+                    HostName(row.host),
+                    TargetStatus(row.status),
+                    row.started_at,
+                    row.changed_at,
+                    failure_from_json(row.error),
+                )
+            )
+    return found
+
+
+def _deployment(
+    row: Row[Any], stages: Sequence[StageRecord], targets: Sequence[TargetRecord]
+) -> Deployment:
     return Deployment(
         id=DeploymentId(row.id),
         project=ProjectName(row.project),
@@ -69,4 +102,6 @@ def _deployment(row: Row[Any], stages: Sequence[StageRecord]) -> Deployment:
         superseded_by=row.superseded_by,
         error=failure_from_json(row.error),
         stages=tuple(stages),
+        hosts=tuple(HostName(host) for host in row.hosts),
+        targets=tuple(targets),
     )

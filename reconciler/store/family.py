@@ -4,6 +4,7 @@ from sqlalchemy import Connection, Row, select
 
 from reconciler.domain.errors import NotFound
 from reconciler.domain.references import ProjectName
+from reconciler.ports import Sealer
 from reconciler.store.database import Database
 from reconciler.store.tables import PROJECT
 
@@ -13,6 +14,14 @@ class Family:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+
+class SealedFamily(Family):
+    """Some of them that keep secrets."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        super().__init__(database)
+        self._sealer = sealer
 
 
 def lock_project(connection: Connection, name: ProjectName) -> Row[tuple[object, ...]]:

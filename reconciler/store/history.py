@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from reconciler.domain.deployment import Deployment, DeploymentId, Status
+from reconciler.domain.deployment import UNTOUCHED, Deployment, DeploymentId, Status
 from reconciler.domain.errors import NotFound
+from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
 from reconciler.ports import TriggerRecord
 from reconciler.store.codec import cause_from_json, reasons_from_json, revision_from_json
 from reconciler.store.deployment_rows import find_deployment, select_deployments
 from reconciler.store.family import Family
-from reconciler.store.tables import DEPLOYMENT, TRIGGER
+from reconciler.store.tables import DEPLOYMENT, DEPLOYMENT_TARGET, TRIGGER
 
 
 class SqlHistory(Family):
@@ -46,6 +47,20 @@ class SqlHistory(Family):
         with self._database.reading() as connection:
             return select_deployments(connection, *conditions, limit=limit)
 
+    def list_touched_hosts(self, project: ProjectName) -> frozenset[HostName]:
+        """Return where any deployment of ``project`` began to change something."""
+        statement = (
+            select(DEPLOYMENT_TARGET.c.host)
+            .join(DEPLOYMENT, DEPLOYMENT.c.id == DEPLOYMENT_TARGET.c.deployment)
+            .where(
+                DEPLOYMENT.c.project == project,
+                DEPLOYMENT_TARGET.c.status.not_in(list(UNTOUCHED)),
+            )
+            .distinct()
+        )
+        with self._database.reading() as connection:
+            return frozenset(HostName(row.host) for row in connection.execute(statement))
+
     def list_restorable(self, project: ProjectName) -> Sequence[Deployment]:
         """Return those that were verified and whose override is still kept, newest first."""
         with self._database.reading() as connection:
@@ -55,14 +70,6 @@ class SqlHistory(Family):
                 DEPLOYMENT.c.status == Status.DEPLOYED,
                 DEPLOYMENT.c.prepared_kept,
             )
-
-    def find_queued(self, project: ProjectName) -> Deployment | None:
-        """Return the deployment of ``project`` that waits."""
-        with self._database.reading() as connection:
-            found = select_deployments(
-                connection, DEPLOYMENT.c.project == project, DEPLOYMENT.c.status == Status.QUEUED
-            )
-        return found[0] if found else None
 
     def drop_prepared(self, deployment: DeploymentId) -> None:
         """Note that its override is gone; what it was stays on record."""

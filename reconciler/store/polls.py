@@ -15,6 +15,8 @@ from reconciler.store.family import Family, lock_project
 from reconciler.store.project_rows import health_columns, health_from_row, source_from_row
 from reconciler.store.tables import PROJECT, PROJECT_STATE, SECRET, SOURCE_HEALTH
 
+#: What has a branch to follow, where it has a source at all.
+_POLLED = [kind for kind in ProjectKind if kind.deployable]
 #: More than the clocks of replicas ever do.
 _CLOCKS_DIFFER = timedelta(minutes=10)
 
@@ -42,7 +44,7 @@ class SqlPolls(Family):
                 .join(PROJECT_STATE, PROJECT_STATE.c.project == SOURCE_HEALTH.c.project)
                 .where(
                     SOURCE_HEALTH.c.next_look_at <= now,
-                    PROJECT.c.kind == ProjectKind.COMPOSE,
+                    PROJECT.c.kind.in_(_POLLED),
                     PROJECT.c.source_url.is_not(None),
                     PROJECT.c.auto_deploy,
                 )

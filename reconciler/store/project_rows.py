@@ -29,6 +29,7 @@ from reconciler.store.codec import (
     failure_to_json,
 )
 from reconciler.store.database import LONG_AGO
+from reconciler.store.target_codec import target_from_json, target_to_json
 
 Columns = dict[str, Any]
 
@@ -49,6 +50,8 @@ def project_columns(project: Project) -> Columns:
         "expose_service": project.expose_service,
         "expose_port": project.expose_port,
         "stateful_services": list(project.stateful_services),
+        "targets": [target_to_json(target) for target in project.targets],
+        "one_by_one": project.one_by_one,
         "generation": project.generation,
     }
 
@@ -68,6 +71,8 @@ def project_from_row(row: Row[*tuple[Any, ...]]) -> Project:
         expose_service=ServiceName(row.expose_service) if row.expose_service else None,
         expose_port=row.expose_port,
         stateful_services=tuple(ServiceName(name) for name in row.stateful_services),
+        targets=tuple(target_from_json(row.name, target) for target in row.targets),
+        one_by_one=row.one_by_one,
         generation=row.generation,
     )
 
@@ -92,7 +97,7 @@ def _source_columns(source: Source | None) -> Columns:
 def is_polled(project: Project) -> bool:
     """Tell whether its source is looked at on a timer."""
     return (
-        project.kind is ProjectKind.COMPOSE
+        project.kind.deployable
         and isinstance(project.source, ExternalSource)
         and project.auto_deploy
     )

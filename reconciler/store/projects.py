@@ -8,7 +8,7 @@ from reconciler.domain.deployment import Status
 from reconciler.domain.errors import AlreadyExists, Conflict
 from reconciler.domain.project import ExternalSource, Project
 from reconciler.domain.references import ProjectName
-from reconciler.domain.state import ProjectState, Quarantine, SourceHealth
+from reconciler.domain.state import ProjectState, SourceHealth
 from reconciler.store.database import LONG_AGO
 from reconciler.store.family import Family, lock_project, no_such_project
 from reconciler.store.project_rows import (
@@ -18,7 +18,7 @@ from reconciler.store.project_rows import (
     project_columns,
     project_from_row,
 )
-from reconciler.store.states import select_quarantines, select_states
+from reconciler.store.states import select_states
 from reconciler.store.tables import (
     DEPLOYMENT,
     PROJECT,
@@ -136,11 +136,6 @@ class SqlProjects(Family):
         with self._database.reading() as connection:
             rows = connection.execute(select(SOURCE_HEALTH)).all()
         return {ProjectName(row.project): health_from_row(row) for row in rows}
-
-    def list_quarantined(self) -> Mapping[ProjectName, Sequence[Quarantine]]:
-        """Return every quarantine in force."""
-        with self._database.reading() as connection:
-            return select_quarantines(connection)
 
     def lift_quarantine(self, name: ProjectName) -> int:
         """Let the project's quarantined revisions deploy again; return how many there were.

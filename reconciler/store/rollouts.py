@@ -8,12 +8,14 @@ from sqlalchemy import Connection, delete, insert, select, update
 from reconciler.domain.deployment import (
     TRANSITIONS,
     DeploymentId,
-    Failure,
     PreparedRevision,
     Stage,
     Status,
+    TargetStatus,
 )
 from reconciler.domain.errors import ClaimLost, Conflict, NotFound
+from reconciler.domain.failure import Failure
+from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.ports import Claim
@@ -21,8 +23,16 @@ from reconciler.store.claims import close_open_stages, find_waiting, write_claim
 from reconciler.store.codec import clean_text, failure_to_json, prepared_to_json, revision_to_json
 from reconciler.store.deployment_rows import find_deployment
 from reconciler.store.family import Family, lock_project
-from reconciler.store.tables import DEPLOYMENT, PROJECT, PROJECT_STATE, QUARANTINE, STAGE
+from reconciler.store.tables import (
+    DEPLOYMENT,
+    DEPLOYMENT_TARGET,
+    PROJECT,
+    PROJECT_STATE,
+    QUARANTINE,
+    STAGE,
+)
 from reconciler.store.tracking import Tracked, get_tracked, hand_over, put_tracked, take_back
+from reconciler.store.upsert import insert_if_absent
 
 
 class SqlRollouts(Family):
@@ -52,6 +62,32 @@ class SqlRollouts(Family):
                 .values(finished_at=now, outcome=clean_text(outcome))
             )
 
+    def record_target(
+        self,
+        claim: Claim,
+        host: HostName,
+        status: TargetStatus,
+        now: datetime,
+        *,
+        error: Failure | None = None,
+    ) -> None:
+        """Record how far it got on one host; when it began there stays."""
+        with self._database.writing() as connection:
+            write_claimed(connection, claim, stage=DEPLOYMENT.c.stage)
+            key = {"deployment": claim.deployment.id, "host": host}
+            values = {"status": status, "changed_at": now, "error": failure_to_json(error)}
+            if not insert_if_absent(
+                connection, DEPLOYMENT_TARGET, key, {**values, "started_at": now}
+            ):
+                connection.execute(
+                    update(DEPLOYMENT_TARGET)
+                    .where(
+                        DEPLOYMENT_TARGET.c.deployment == claim.deployment.id,
+                        DEPLOYMENT_TARGET.c.host == host,
+                    )
+                    .values(values)
+                )
+
     def record_prepared(self, claim: Claim, prepared: PreparedRevision) -> None:
         """Keep what applying needs."""
         with self._database.writing() as connection:
@@ -59,7 +95,7 @@ class SqlRollouts(Family):
                 connection, claim, prepared=prepared_to_json(prepared), prepared_kept=True
             )
 
-    def finish(  # noqa: PLR0913  all of it is one transaction
+    def finish(
         self,
         claim: Claim,
         status: Status,
@@ -68,7 +104,6 @@ class SqlRollouts(Family):
         error: Failure | None = None,
         rolled_back_to: DeploymentId | None = None,
         quarantine: str = "",
-        superseded_by: DeploymentId | None = None,
     ) -> None:
         """End it, in one transaction with what follows from it."""
         if not status.final or status not in TRANSITIONS[Status.RUNNING]:
@@ -83,7 +118,6 @@ class SqlRollouts(Family):
                 finished_at=now,
                 error=failure_to_json(error),
                 rolled_back_to=rolled_back_to,
-                superseded_by=superseded_by,
                 **_released(),
             )
             close_open_stages(connection, deployment, now)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from reconciler.domain.errors import StoreCorrupt
 
 #: Every version there has been, oldest first; the last is what this program needs.
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 CURRENT = VERSIONS[-1]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -48,8 +48,8 @@ def check_version(version: str) -> None:
         )
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the tables to the current version, inside the caller's transaction. Safe to repeat."""
+def migrate(connection: Connection, to: str = CURRENT) -> None:
+    """Bring the tables to a version, inside the caller's transaction. Safe to repeat."""
     # Slow to import, and needed on the first start after an installation only.
     from alembic import command
     from alembic.config import Config
@@ -59,7 +59,7 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _one(versions: "list[str] | object") -> str:

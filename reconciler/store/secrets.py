@@ -10,9 +10,8 @@ from reconciler.domain.errors import AlreadyExists, NotFound
 from reconciler.domain.project import ExternalSource, Source
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
-from reconciler.ports import GitCredentials, RegistryCredentials, Sealer, SecretRecord
-from reconciler.store.database import Database
-from reconciler.store.family import Family, lock_project
+from reconciler.ports import GitCredentials, RegistryCredentials, SecretRecord
+from reconciler.store.family import SealedFamily, lock_project
 from reconciler.store.tables import HOST_KEY, SECRET, TOKEN
 from reconciler.store.upsert import insert_if_absent, upsert
 
@@ -22,12 +21,8 @@ _REGISTRY, _VARIABLE = "registry:", "variable:"
 _IDENTITY_TOKEN_USER = "<token>"  # noqa: S105  a marker, not a secret
 
 
-class SqlSecrets(Family):
+class SqlSecrets(SealedFamily):
     """``SecretStore``."""
-
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        super().__init__(database)
-        self._sealer = sealer
 
     def put_secret(
         self,

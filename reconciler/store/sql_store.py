@@ -11,6 +11,7 @@ from reconciler.store.backup import write_backup
 from reconciler.store.claims import SqlClaims
 from reconciler.store.database import Database
 from reconciler.store.history import SqlHistory
+from reconciler.store.hosts import SqlHosts
 from reconciler.store.images import SqlImages
 from reconciler.store.logs import SqlLogs
 from reconciler.store.polls import SqlPolls
@@ -25,6 +26,7 @@ from reconciler.store.upsert import upsert
 
 class SqlStore(
     SqlSecrets,
+    SqlHosts,
     SqlProjects,
     SqlPolls,
     SqlImages,

@@ -58,6 +58,8 @@ class ProjectRow(Row, table=True):
     expose_service: str | None = None
     expose_port: int | None = None
     stateful_services: Json = _json()
+    targets: Json = _json()
+    one_by_one: bool = False
     generation: int
 
 
@@ -166,6 +168,20 @@ class DeploymentRow(Row, table=True):
     before_images: Json = _json()
     #: The image digests that it (or those that it replaced) made tracked.
     moved_images: Json = _json()
+    hosts: Json = _json()  #: that it was asked for; empty: all of the project's
+
+
+class DeploymentTargetRow(Row, table=True):
+    """How far a deployment got on one host."""
+
+    __tablename__: ClassVar[str] = "deployment_target"
+
+    deployment: int = _deployment(primary_key=True)
+    host: str = Field(primary_key=True)
+    status: str
+    started_at: datetime
+    changed_at: datetime
+    error: Json = _json(nullable=True)
 
 
 class StageRow(Row, table=True):
@@ -269,6 +285,23 @@ class SecretRow(Row, table=True):
     updated_at: datetime
 
 
+class HostRow(Row, table=True):
+    """A machine that deployments run on."""
+
+    __tablename__: ClassVar[str] = "host"
+
+    name: str = Field(primary_key=True)
+    created_at: datetime
+    alias: str = ""
+    address: str = ""
+    user: str = ""
+    port: int
+    host_keys: Json = _json()  #: pinned by a person
+    sealed_key: str = ""  #: our private key for it; empty: the alias says which
+    key_fingerprint: str = ""
+    key_stored_at: datetime | None = None
+
+
 class HostKeyRow(Row, table=True):
     """The key that an SSH server showed at first contact."""
 
@@ -312,6 +345,7 @@ PROJECT_STATE = _table("project_state")
 SOURCE_HEALTH = _table("source_health")
 WATCHED_IMAGE = _table("watched_image")
 DEPLOYMENT = _table("deployment")
+DEPLOYMENT_TARGET = _table("deployment_target")
 STAGE = _table("stage")
 QUARANTINE = _table("quarantine")
 TRIGGER = _table("trigger_record")
@@ -319,6 +353,7 @@ LOG_LINE = _table("log_line")
 LOG_EXTENT = _table("log_extent")
 SETTING = _table("setting")
 SECRET = _table("secret")
+HOST = _table("host")
 HOST_KEY = _table("host_key")
 TOKEN = _table("token")
 FACT = _table("fact")

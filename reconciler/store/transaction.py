@@ -167,6 +167,7 @@ def _queued_columns(request: Request, tracked: Tracked, now: datetime) -> dict[s
         "forced": request.force,
         "stage": Stage.PREPARE,
         "restores": request.restores,
+        "hosts": list(request.hosts),
         "before_commit": commit_to_text(tracked.commit),
         "before_images": digests_to_json(tracked.images),
         "moved_images": digests_to_json(request.revision.images),

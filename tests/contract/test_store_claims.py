@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.domain.deployment import Stage, Status
+from reconciler.domain.deployment import Stage, Status, TargetStatus
 from reconciler.domain.errors import ClaimLost, NotFound
+from reconciler.domain.host import LOCAL
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Claim
 from reconciler.store.sql_store import SqlStore
@@ -47,7 +48,7 @@ class TestClaiming:
         behind = queue(store, "b")
         assert claim(store).deployment.id == second.id
         assert store.claim_next("worker", NOW, lease=LEASE) is None
-        assert store.find_queued(WEB) == behind
+        assert store.get_state(WEB).queued == behind
 
     def test_a_claim_holds_what_was_claimed(self, store: SqlStore) -> None:
         queue(store, "a")
@@ -82,6 +83,9 @@ _WRITES: dict[str, Callable[[SqlStore, Claim], object]] = {
     "extend": lambda store, held: store.extend(held, lease=LEASE),
     "begin_stage": lambda store, held: store.begin_stage(held, Stage.APPLY, NOW),
     "end_stage": lambda store, held: store.end_stage(held, Stage.APPLY, "ok", NOW),
+    "record_target": lambda store, held: store.record_target(
+        held, LOCAL, TargetStatus.VERIFIED, NOW
+    ),
     "record_prepared": lambda store, held: store.record_prepared(held, prepared("f")),
     "finish": lambda store, held: store.finish(held, Status.DEPLOYED, NOW, quarantine="no"),
     "retry_later": lambda store, held: store.retry_later(held, NOW, failure()),

@@ -88,7 +88,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule()
     def withdraw(self) -> None:
-        if waiting := self.store.find_queued(self.name):
+        if waiting := self.store.get_state(self.name).queued:
             assert self.store.withdraw_queued(waiting.id, failure(), self.now)
 
     @precondition(lambda self: self.lost)

@@ -76,7 +76,7 @@ class TestTriggers:
         older, newer = queue(store, "a"), queue(store, "b")
         replaced = store.get_deployment(older.id)
         assert (replaced.status, replaced.superseded_by) == (Status.SUPERSEDED, newer.id)
-        assert store.find_queued(WEB) == newer
+        assert store.get_state(WEB).queued == newer
 
     @pytest.mark.timeout(120)
     def test_triggers_at_once_leave_one_waiting(self, site: Site) -> None:
@@ -216,9 +216,9 @@ class TestEnds:
 
     def test_a_later_success_lifts_the_quarantine(self, store: SqlStore) -> None:
         _roll_back(store, "b", to=_deploy(store, "a"))
-        assert list(store.list_quarantined()) == [WEB]
+        assert store.get_state(WEB).quarantined
         _deploy(store, "c")
-        assert not store.list_quarantined()
+        assert not store.get_state(WEB).quarantined
 
     def test_lifting_makes_the_next_look_see_the_difference(self, store: SqlStore) -> None:
         _roll_back(store, "b", to=_deploy(store, "a"))

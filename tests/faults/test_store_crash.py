@@ -112,7 +112,7 @@ class TestLocks:
             with pytest.raises(StoreError, match="locked"):
                 queue(store, "a")
             assert store.get_state(WEB).latest is None
-        assert queue(store, "a") == store.find_queued(WEB)
+        assert queue(store, "a") == store.get_state(WEB).queued
         store.close()
 
 

@@ -15,13 +15,15 @@ from reconciler.domain.admission import Request
 from reconciler.domain.deployment import (
     Cause,
     Deployment,
-    Failure,
     Pin,
     PlannedService,
     PreparedRevision,
+    PreparedTarget,
     Trigger,
 )
 from reconciler.domain.errors import Recovery
+from reconciler.domain.failure import Failure
+from reconciler.domain.host import HostName
 from reconciler.domain.project import ExternalSource, Project, ProjectKind
 from reconciler.domain.references import (
     BranchName,
@@ -142,10 +144,12 @@ def ask(
     trigger: Trigger = Trigger.GIT_POLL,
     images: dict[str, Digest] | None = None,
     force: bool = False,
+    hosts: tuple[HostName, ...] = (),
     now: datetime = NOW,
 ) -> TriggerResult:
     """Ask for commit ``letter`` as a trigger does."""
-    request = Request(name, Revision(commit(letter), images or {}), Cause(trigger, "test"), force)
+    revision = Revision(commit(letter), images or {})
+    request = Request(name, revision, Cause(trigger, "test"), force, hosts=hosts)
     return trigger_deployment(store, request, brakes=lambda switch: switch, now=now)
 
 
@@ -168,13 +172,15 @@ def prepared(letter: str, images: dict[str, Digest] | None = None) -> PreparedRe
     """Return commit ``letter`` with everything resolved."""
     image = ImageReference.parse("registry.example/app:1")
     images = images or {str(image): digest("1")}
-    return PreparedRevision(
-        revision=Revision(commit(letter), images),
+    revision = Revision(commit(letter), images)
+    target = PreparedTarget(
+        revision=revision,
         services=(PlannedService(ServiceName("web"), Pin(image, digest("1"))),),
         compose_file="compose.yaml",
         override_file=".deploy/1.yaml",
         rendered_sha256="0" * 64,
     )
+    return PreparedRevision(revision, (target,))
 
 
 def failure(code: str = "target-unreachable") -> Failure:

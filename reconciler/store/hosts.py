@@ -1,0 +1,127 @@
+"""Machines that deployments run on, and our keys to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
+from reconciler.domain.host import LOCAL, Host, HostName
+from reconciler.domain.secret import Secret
+from reconciler.store.family import SealedFamily
+from reconciler.store.tables import HOST, PROJECT
+from reconciler.store.upsert import insert_if_absent
+
+
+class SqlHosts(SealedFamily):
+    """``HostStore``."""
+
+    def create_host(self, host: Host) -> None:
+        """Add it. Raises ``AlreadyExists``."""
+        with self._database.writing() as connection:
+            if not insert_if_absent(connection, HOST, {"name": host.name}, _columns(host)):
+                remedy = f"`reconciler host set {host.name}` changes it"
+                raise AlreadyExists(f"there is a host {host.name!r} already", remedy)
+
+    def update_host(self, host: Host) -> None:
+        """Replace the declaration; our key for it stays. Raises ``NotFound``."""
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                update(HOST).where(HOST.c.name == host.name).values(_columns(host))
+            )
+            if changed.rowcount == 0:
+                raise _no_such_host(host.name)
+
+    def remove_host(self, name: HostName) -> None:
+        """Delete it with our key.
+
+        Raises:
+            NotFound: no such host.
+            Conflict: a project has a target on it.
+        """
+        with self._database.writing() as connection:
+            if users := _projects_on(connection, name):
+                named = ", ".join(users)
+                raise Conflict(f"{name} is a target of {named}; remove those targets first")
+            if connection.execute(delete(HOST).where(HOST.c.name == name)).rowcount == 0:
+                raise _no_such_host(name)
+
+    def get_host(self, name: HostName) -> Host:
+        """Return it. Raises ``NotFound``."""
+        with self._database.reading() as connection:
+            return _host(_get(connection, name))
+
+    def list_hosts(self) -> Sequence[Host]:
+        """Return all, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(HOST)).all()
+        return sorted((_host(row) for row in rows), key=lambda host: host.name)
+
+    def put_host_secret(self, name: HostName, key: Secret, now: datetime) -> str:
+        """Store our private key for it; return its fingerprint. Raises ``NotFound``."""
+        fingerprint = self._sealer.fingerprint(key)
+        sealed = self._sealer.seal(key, _context(name))
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                update(HOST)
+                .where(HOST.c.name == name)
+                .values(sealed_key=sealed, key_fingerprint=fingerprint, key_stored_at=now)
+            )
+            if changed.rowcount == 0:
+                raise _no_such_host(name)
+        return fingerprint
+
+    def find_host_secret(self, name: HostName) -> Secret | None:
+        """Return our private key for it; None where there is none. Raises ``NotFound``."""
+        with self._database.reading() as connection:
+            row = _get(connection, name)
+        return self._sealer.unseal(row.sealed_key, _context(name)) if row.sealed_key else None
+
+
+def _columns(host: Host) -> dict[str, Any]:
+    return {
+        "created_at": host.created_at,
+        "alias": host.alias,
+        "address": host.address,
+        "user": host.user,
+        "port": host.port,
+        "host_keys": list(host.host_keys),
+    }
+
+
+def _host(row: Row[Any]) -> Host:
+    return Host(
+        name=HostName(row.name),
+        created_at=row.created_at,
+        alias=row.alias,
+        address=row.address,
+        user=row.user,
+        port=row.port,
+        host_keys=tuple(row.host_keys),
+        key_fingerprint=row.key_fingerprint,
+        key_stored_at=row.key_stored_at,
+    )
+
+
+def _get(connection: Connection, name: HostName) -> Row[Any]:
+    row = connection.execute(select(HOST).where(HOST.c.name == name)).one_or_none()
+    if row is None:
+        raise _no_such_host(name)
+    return row
+
+
+def _projects_on(connection: Connection, name: HostName) -> list[str]:
+    rows = connection.execute(select(PROJECT.c.name, PROJECT.c.targets))
+    return sorted(row.name for row in rows if any(one["host"] == name for one in row.targets))
+
+
+def _context(name: HostName) -> str:
+    """Return the place that a ciphertext belongs to: table, row and field."""
+    return f"host|{name}|sealed_key"
+
+
+def _no_such_host(name: HostName) -> NotFound:
+    if name == LOCAL:
+        return NotFound(f"{LOCAL} is the daemon's own machine: it is always there, as it is")
+    return NotFound(f"there is no host {name!r}; `reconciler host list` shows all")

@@ -1,0 +1,106 @@
+"""A database of an earlier version, with what was in it, on both databases."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from reconciler.adapters.system_clock import SystemClock
+from reconciler.adapters.vault import Vault
+from reconciler.domain.deployment import DeploymentId, TargetStatus
+from reconciler.domain.host import LOCAL
+from reconciler.domain.references import ProjectName
+from reconciler.store.database import connect, parse_location
+from reconciler.store.opening import open_store
+from reconciler.store.schema import migrate
+from reconciler.store.sqlite_file import create_private, mark_installed, prepare_folder
+from tests.parts.stores import KEY, digest
+
+PREPARED = {
+    "revision": {"commit": "a" * 40, "images": {}, "generation": 1},
+    "services": [
+        {
+            "name": "web",
+            "pin": {"image": "registry.example/app:1", "digest": digest("1").text},
+            "replicas": 1,
+            "may_finish": False,
+        }
+    ],
+    "compose_file": "compose.yaml",
+    "override_file": ".deploy/override-1.yaml",
+    "rendered_sha256": "0" * 64,
+}
+#: One deployment that changed containers, one that never got there.
+ROWS = (
+    """INSERT INTO project (name, kind, created_at, updated_at, compose_path, ports, volumes,
+       auto_deploy, stateful_services, generation)
+       VALUES ('web', 'compose', :now, :now, 'compose.yaml', '[]', '[]', true, '[]', 1)""",
+    """INSERT INTO project_state (project, tracked_images, images_seeded, images_read_at,
+       live_deployment_id) VALUES ('web', '{}', false, '', 1)""",
+    """INSERT INTO deployment (id, project, revision, causes, status, created_at, forced, stage,
+       attempt, fence, owner, prepared, prepared_kept, before_images, moved_images)
+       VALUES (1, 'web', :revision, '[]', 'deployed', :now, false, 'verify', 1, 1, '', :prepared,
+       true, '{}', '{}')""",
+    """INSERT INTO deployment (id, project, revision, causes, status, created_at, forced, stage,
+       attempt, fence, owner, prepared_kept, before_images, moved_images)
+       VALUES (2, 'web', :revision, '[]', 'failed', :now, false, 'prepare', 1, 1, '', false,
+       '{}', '{}')""",
+    """INSERT INTO stage (id, deployment, stage, started_at, finished_at, outcome)
+       VALUES (1, 1, 'apply', :now, :now, 'ok'), (2, 1, 'verify', :now, :now, 'ok'),
+       (3, 2, 'prepare', :now, :now, 'command-failed')""",
+)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("sqlite"),
+        pytest.param("postgres", marks=pytest.mark.needs_postgres),
+    ]
+)
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a database of version 0001 is."""
+    if request.param == "postgres":
+        place: str = request.getfixturevalue("database_url")
+    else:
+        path = tmp_path / "data" / "state.db"
+        prepare_folder(path)
+        create_private(path)
+        mark_installed(path)
+        place = str(path)
+    database = connect(parse_location(place), SystemClock())
+    values = {
+        "now": "2026-01-02 03:04:05+00:00",
+        "revision": json.dumps(PREPARED["revision"]),
+        "prepared": json.dumps(PREPARED),
+    }
+    with database.writing() as connection:
+        migrate(connection, "0001")
+        for row in ROWS:
+            used = {name: value for name, value in values.items() if f":{name}" in row}
+            connection.execute(text(row), used)
+    database.close()
+    return place
+
+
+def test_what_was_there_before_hosts_ran_on_the_daemon_s_machine(location: str) -> None:
+    """Old deployments can still be restored, and what they started is still known as ours."""
+    store = open_store(location, lambda _: Vault(KEY), SystemClock())
+    try:
+        project = store.get_project(ProjectName("web"))
+        assert [target.host for target in project.where] == [LOCAL]
+        deployed = store.get_deployment(DeploymentId(1))
+        assert deployed.hosts == ()
+        assert deployed.prepared is not None
+        (target,) = deployed.prepared.targets
+        assert target.host == LOCAL
+        assert target.override_file == ".deploy/override-1.yaml"
+        assert [str(service.pin) for service in target.services] == [
+            f"registry.example/app:1@{digest('1')}"
+        ]
+        assert [(one.host, one.status) for one in deployed.targets] == [
+            (LOCAL, TargetStatus.VERIFIED)
+        ]
+        assert store.get_deployment(DeploymentId(2)).targets == ()
+    finally:
+        store.close()
