@@ -4,6 +4,7 @@ Source: Docker Engine API v1.41, which Docker 20.10 speaks.
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,23 +12,27 @@ from urllib.parse import quote
 
 import httpx2
 
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import (
     InvalidReference,
     PreconditionFailed,
     RolloutError,
     TargetUnreachable,
 )
+from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
-from reconciler.domain.verification import ContainerSample, ContainerState, Health
+from reconciler.domain.verification import Health, RunState, Sample
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 _API = (1, 41)
 _LIMIT_BYTES = 8 << 20
 _TIMEOUT_SECONDS = 10.0
+#: Of that, for one answer as a whole: it may come slowly, but not for ever.
+_LONGEST_ANSWER = 3
 _LONGEST_LINE = 2000
 _LABEL = "com.docker.compose"
+#: What reading an answer of another shape than ours ends with.
+_OTHER_SHAPE = (AttributeError, KeyError, TypeError, ValueError)
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -35,10 +40,16 @@ class DockerEngine:
     """``Engine`` on one Docker engine. Safe to use from any thread; connections are kept."""
 
     def __init__(
-        self, host: str = DEFAULT_HOST, *, timeout_seconds: float = _TIMEOUT_SECONDS
+        self,
+        host: str = DEFAULT_HOST,
+        *,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        name: str = "",
     ) -> None:
-        self.host = host
+        """Connect to ``host`` when first asked; errors say ``name`` instead of it, if there is."""
+        self.host = name or host
         self._socket = _socket_path(host)
+        self._longest_seconds = timeout_seconds * _LONGEST_ANSWER
         self._api: str | None = None
         self._http = httpx2.Client(
             transport=httpx2.HTTPTransport(uds=str(self._socket), trust_env=False),
@@ -59,14 +70,14 @@ class DockerEngine:
         except RolloutError as error:
             return Failure.of(error)
 
-    def containers(self, project: ProjectName) -> Sequence[ContainerSample]:
+    def containers(self, project: ProjectName) -> Sequence[Sample]:
         """Return the containers of a compose project; see ``Engine``."""
         filters = json.dumps({"label": [f"{_LABEL}.project={project}", f"{_LABEL}.oneoff=False"]})
         listed = self._get("/containers/json", {"all": "1", "filters": filters}) or []
         known: dict[str, frozenset[Digest]] = {}
         try:
             found = [sample for entry in listed if (sample := self._sample(entry["Id"], known))]
-        except (KeyError, TypeError, ValueError) as error:
+        except _OTHER_SHAPE as error:
             # Never an empty list, nor a guess: what runs is not known.
             self._fail(f"describes a container in a way that we don't know: {error}")
         return sorted(found, key=lambda sample: (sample.service, sample.id))
@@ -84,13 +95,14 @@ class DockerEngine:
             return ()
         query = {"stdout": "1", "stderr": "1", "tail": str(count)}
         raw = self._request(f"/containers/{quote(container, safe='')}/logs", query)
-        text = raw if details["Config"]["Tty"] else b"".join(_frames(raw or b""))
+        try:
+            text = raw if details["Config"]["Tty"] else b"".join(_frames(raw or b""))
+        except _OTHER_SHAPE as error:
+            self._fail(f"describes a container in a way that we don't know: {error}")
         lines = (text or b"").decode(errors="replace").splitlines()
         return [line[:_LONGEST_LINE] for line in lines[-count:]]
 
-    def _sample(
-        self, container: str, known: dict[str, frozenset[Digest]]
-    ) -> ContainerSample | None:
+    def _sample(self, container: str, known: dict[str, frozenset[Digest]]) -> Sample | None:
         details = self._get(f"/containers/{container}/json")
         if details is None:  # removed since it was listed
             return None
@@ -99,10 +111,10 @@ class DockerEngine:
             known[image] = self._image_digests(image)
         running = state["Status"] in {"running", "paused"}
         started_at = state.get("StartedAt") or ""
-        return ContainerSample(
+        return Sample(
             id=details["Id"],
             service=config["Labels"].get(f"{_LABEL}.service", ""),
-            state=ContainerState(state["Status"]),
+            state=RunState(state["Status"]),
             digests=known[image] | _digests([config["Image"]]),
             health=Health((state.get("Health") or {}).get("Status") or "none"),
             restarts=details.get("RestartCount", 0),
@@ -156,6 +168,7 @@ class DockerEngine:
         return self._api, str(about.get("Version") or "unknown version")
 
     def _ask(self, path: str, query: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        until = time.monotonic() + self._longest_seconds
         try:
             # Asked first: a failed connect leaves its socket to the garbage collector.
             if not self._socket.exists():
@@ -166,6 +179,8 @@ class DockerEngine:
                     body += chunk
                     if len(body) > _LIMIT_BYTES:
                         self._fail(f"answered with more than {_LIMIT_BYTES} bytes")
+                    if time.monotonic() > until:
+                        self._fail("did not end its answer in time")
                 return answer.status_code, bytes(body)
         except httpx2.TimeoutException:
             self._fail("did not answer in time")

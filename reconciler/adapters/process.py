@@ -4,13 +4,15 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from reconciler.adapters.confine import REFUSED, REFUSED_STATUS
 from reconciler.domain.errors import CommandFailed, Interrupted, PreconditionFailed
 from reconciler.ports import Command, CommandResult, LineSink
 
@@ -20,6 +22,8 @@ LIFE_VARIABLE = "RECONCILER_LIFE"
 _TERM_GRACE_SECONDS = 10.0
 _TAIL_BYTES = 4096
 _LONGEST_LINE_BYTES = 8192
+#: Reads nothing of ours, neither the environment's settings nor our packages.
+_CONFINE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("confine.py")))
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -31,8 +35,17 @@ class LocalRunner:
     of a later start finds what an earlier one left at work.
     """
 
-    def __init__(self, life: str) -> None:
+    def __init__(
+        self, life: str, hidden: Sequence[Path] = (), *, allow_unconfined: bool = False
+    ) -> None:
+        """Hide ``hidden``, files and folders, from commands that are confined.
+
+        Where the system can't hide them such a command is refused, or run all the same if the
+        operator said so.
+        """
         self._life = life
+        self._where_not = "allow" if allow_unconfined else "refuse"
+        self._hidden = tuple(map(str, hidden))
 
     def run(
         self,
@@ -45,13 +58,16 @@ class LocalRunner:
         started = time.monotonic()
         try:
             child = subprocess.Popen(
-                command.argv,
+                self._argv(command),
                 cwd=command.cwd,
                 env=self._environment(command.env),
                 stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                # Services of other users read what is checked out and built, however private the
+                # daemon keeps its own files; the folders around it are closed.
+                umask=0o022,
             )
         except OSError as error:
             reason = error.strerror or str(error)
@@ -62,6 +78,8 @@ class LocalRunner:
                 timed_out = reader.read(started + command.timeout.total_seconds(), cancel)
             finally:
                 _end_group(child)
+        if command.confined_to and child.returncode == REFUSED_STATUS:
+            _refuse_unconfined(reader.stderr_tail.decode(errors="replace"))
         return CommandResult(
             argv=command.argv,
             exit_status=child.returncode,
@@ -70,6 +88,12 @@ class LocalRunner:
             duration=timedelta(seconds=time.monotonic() - started),
             timed_out=timed_out,
         )
+
+    def _argv(self, command: Command) -> tuple[str, ...]:
+        if not command.confined_to:
+            return command.argv
+        kept = map(str, command.confined_to)
+        return (*_CONFINE, self._where_not, *self._hidden, "--", *kept, "--", *command.argv)
 
     def _environment(self, wanted: Mapping[str, str]) -> dict[str, str]:
         path = os.environ.get("PATH", _PATH)
@@ -104,6 +128,16 @@ def check(result: CommandResult) -> CommandResult:
         exit_status=str(result.exit_status),
         stderr=result.stderr_tail.strip(),
     )
+
+
+def _refuse_unconfined(said: str) -> None:
+    last = said.strip().splitlines()[-1:]
+    if last and last[0].startswith(REFUSED):
+        raise PreconditionFailed(
+            "a build can't be kept from the daemon's own files here: "
+            f"{last[0].removeprefix(REFUSED)}; build on the host instead (strategy "
+            "systemd-remote), let this user have user namespaces, or set unconfined_builds"
+        )
 
 
 def _group(process: Path, mark: bytes) -> int | None:

@@ -4,17 +4,17 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from reconciler.adapters.engine import DockerEngine
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import PreconditionFailed, TargetUnreachable
+from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
-from reconciler.domain.verification import ContainerSample, ContainerState, Health
+from reconciler.domain.verification import Health, RunState, Sample
 from reconciler.ports import Engine
 from tests.parts.docker_engine import RUN_LABEL
 from tests.parts.docker_engine import DockerEngine as RealEngine
@@ -64,10 +64,10 @@ def test_containers_are_seen_in_every_state(engine: RealEngine, subject: Engine)
     )
     start(engine, "another-project", "stranger")
 
-    def settled() -> dict[str, ContainerSample] | None:
+    def settled() -> dict[str, Sample] | None:
         seen = {sample.service: sample for sample in subject.containers(project)}
         done = (
-            seen["fails"].state is ContainerState.EXITED
+            seen["fails"].state is RunState.EXITED
             and seen["loops"].restarts > 0
             and seen["sick"].health is Health.UNHEALTHY
         )
@@ -77,7 +77,7 @@ def test_containers_are_seen_in_every_state(engine: RealEngine, subject: Engine)
     assert seen is not None
     assert list(seen) == ["fails", "loops", "runs", "sick"]
     assert (seen["fails"].exit_status, seen["runs"].exit_status) == (3, None)
-    assert (seen["runs"].state, seen["runs"].health) == (ContainerState.RUNNING, Health.NONE)
+    assert (seen["runs"].state, seen["runs"].health) == (RunState.RUNNING, Health.NONE)
     assert seen["runs"].started_at
 
 
@@ -94,7 +94,7 @@ def test_a_container_that_never_started_has_no_exit_status(
     engine.docker("create", *flags, engine.busybox_image())
     (sample,) = subject.containers(project)
     assert (sample.state, sample.exit_status, sample.started_at) == (
-        ContainerState.CREATED,
+        RunState.CREATED,
         None,
         "",
     )
@@ -219,6 +219,11 @@ def test_an_engine_that_is_too_old_is_said_to_be(tmp_path: Path) -> None:
     [
         pytest.param((500, b'{"message":"boom"}'), "answered 500 to containers: .*boom", id="500"),
         pytest.param((200, b'[{"Name":"x"}]'), "in a way that we don't know", id="other-shape"),
+        pytest.param(
+            (200, b'[{"Id":"x","Image":"x","State":{"Status":"running"},"Config":{"Labels":[]}}]'),
+            "in a way that we don't know",
+            id="other-inside",
+        ),
         pytest.param((200, b"<html>"), "something else than JSON", id="html"),
         pytest.param((200, b"[" + b" " * (9 << 20)), "more than 8388608 bytes", id="endless"),
     ],
@@ -246,6 +251,29 @@ def test_an_engine_that_is_silent_is_given_up(tmp_path: Path) -> None:
         with pytest.raises(TargetUnreachable, match="did not answer in time"):
             subject.containers(PROJECT)
         hold.set()
+
+
+def test_an_engine_that_never_ends_its_answer_is_given_up(tmp_path: Path) -> None:
+    """One byte now and then would keep a reader of each byte waiting for ever."""
+    over = threading.Event()
+
+    class Dripping(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            with suppress(OSError):
+                while not over.wait(0.1):
+                    self.wfile.write(b" ")
+
+    path = str(tmp_path / "engine.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Dripping) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        subject = DockerEngine(f"unix://{path}", timeout_seconds=0.3)
+        with pytest.raises(TargetUnreachable, match="did not end its answer in time"):
+            subject.containers(PROJECT)
+        subject.close()
+        over.set()
+        server.shutdown()
 
 
 def test_ping_says_why_there_is_no_engine(tmp_path: Path) -> None:

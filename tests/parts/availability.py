@@ -29,7 +29,7 @@ def _docker() -> str | None:
 
 
 def _systemd() -> str | None:
-    return _docker() or _program("debootstrap") or _root()
+    return _docker() or _program("mmdebstrap") or _program("ssh") or _root()
 
 
 def _git() -> str | None:

@@ -1,22 +1,21 @@
 """One compose project on the real engine, with its repository, its registry and its strategy."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from reconciler.adapters.compose_file import RuamelComposeReader
-from reconciler.adapters.engine import DockerEngine as EngineSocket
 from reconciler.adapters.git.checkouts import GitCheckouts
 from reconciler.adapters.git.remote import DulwichRemote
 from reconciler.adapters.git.repositories import BareRepositories, find_hook
 from reconciler.adapters.git.ssh import HostKeys
-from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.domain.deployment import DeploymentId, PreparedRevision
+from reconciler.domain.deployment import DeploymentId, PreparedTarget
+from reconciler.domain.host import LOCAL, HostName, HostPath
 from reconciler.domain.project import HostedSource, Project, ProjectKind
 from reconciler.domain.references import (
     BranchName,
@@ -28,11 +27,20 @@ from reconciler.domain.references import (
 )
 from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
-from reconciler.domain.verification import Judgement, Observation, Verdict, Window, judge
+from reconciler.domain.target import Target, TargetStrategy
+from reconciler.domain.verification import (
+    Judgement,
+    Observation,
+    Sample,
+    Verdict,
+    Window,
+    judge,
+)
 from reconciler.ports import Checkouts, RegistryCredentials, Work
 from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
 from tests.parts.docker_engine import RUN_LABEL, DockerEngine
 from tests.parts.git_repository import Repository
+from tests.parts.hosts import Hosts
 from tests.parts.registry import Registry
 from tests.parts.waiting import eventually
 
@@ -54,6 +62,7 @@ class ComposeRig:
     checkouts: Checkouts
     repository: Repository
     project: Project
+    target: Target
     log: list[str] = field(default_factory=list)
     deployments: int = 0
 
@@ -65,7 +74,9 @@ class ComposeRig:
     @property
     def tree(self) -> Path:
         """The work tree that compose runs in."""
-        return self.checkouts.tree(self.name)
+        if self.target.host == LOCAL:
+            return self.checkouts.tree(self.name)
+        return Path(self.target.folder) / "source"
 
     def image(self, tag: str = "app:1", *, version: str = "one") -> str:
         """Push an image that holds ``version`` as ``tag``; return its reference."""
@@ -97,12 +108,14 @@ class ComposeRig:
         return Work(
             deployment=DeploymentId(self.deployments),
             project=self.project,
+            target=self.target,
             revision=Revision(sha, images or {}),
             variables={name: Secret.of(value) for name, value in (variables or {}).items()},
             credentials=None,
             log=self.log.append,
             cancel=threading.Event(),
             may_take_over=True,
+            fence=self.deployments,
         )
 
     def check_out(self) -> None:
@@ -112,14 +125,18 @@ class ComposeRig:
         self.checkouts.fetch(self.name, self.project.source, commit, None)
         self.checkouts.switch(self.name, commit)
 
-    def deploy(self, work: Work | None = None) -> PreparedRevision:
+    def deploy(self, work: Work | None = None) -> PreparedTarget:
         """Prepare and apply; whether it runs well is `judged`'s to say."""
         work = work or self.work()
         prepared = self.strategy.prepare(work)
         self.strategy.apply(work, prepared)
         return prepared
 
-    def judged(self, prepared: PreparedRevision, window: Window = WINDOW) -> Judgement:
+    def observe(self) -> Sequence[Sample]:
+        """Return what runs now, as the strategy sees it."""
+        return self.strategy.observe(self.target)
+
+    def judged(self, prepared: PreparedTarget, window: Window = WINDOW) -> Judgement:
         """Watch what runs until there is a verdict, as the pipeline does."""
         clock = SystemClock()
         began = clock.monotonic()
@@ -127,7 +144,7 @@ class ComposeRig:
 
         def decided() -> Judgement | None:
             at = timedelta(seconds=clock.monotonic() - began)
-            seen.append(Observation(at, tuple(self.strategy.observe(self.name))))
+            seen.append(Observation(at, tuple(self.observe())))
             judgement = judge(prepared, seen, window)
             return judgement if judgement.verdict is not Verdict.UNDECIDED else None
 
@@ -162,47 +179,48 @@ def open_rig(
     folder: Path,
     *,
     credentials: RegistryCredentials | None = None,
+    hosts: Hosts | None = None,
+    host: HostName = LOCAL,
     **declared: object,
 ) -> Iterator[ComposeRig]:
     """Give a project on the engine until the block ends; ``declared`` are fields of ``Project``."""
-    name = ProjectName(engine.unique("app"))
-    runner = LocalRunner(f"test-{engine.run_id}")
-    repositories = BareRepositories(
-        folder / "repositories", runner, hook=find_hook(), socket=folder / "daemon.sock"
-    )
-    repository = Repository(repositories.create(name))
-    fields: dict[str, object] = {
-        "kind": ProjectKind.COMPOSE,
-        "source": HostedSource(name, BranchName("main")),
-        "compose_path": RepositoryPath("compose.yaml"),
-        "expose_service": ServiceName("web"),
-        "expose_port": 80,
-        **declared,
-    }
-    project = Project(
-        name=name,
-        created_at=CREATED_AT,
-        updated_at=CREATED_AT,
-        **fields,  # type: ignore[arg-type]
-    )
-    remote = DulwichRemote(folder / "remote", runner, HostKeys(lambda _: "", lambda *_: None))
-    made = GitCheckouts(folder / "data", runner, remote, repositories)
-    docker_host = f"unix://{engine.socket}"
-    socket = EngineSocket(docker_host)
-    strategy = ComposeStrategy(
-        runner=runner,
-        checkouts=made,
-        registry=OrasRegistry(SystemClock(), lambda host, project: credentials),
-        reader=RuamelComposeReader(),
-        engine=socket,
-        options=ComposeOptions(folder / "data", docker_host=docker_host),
-        credentials_for=lambda host, project: credentials,
-    )
-    try:
-        yield ComposeRig(engine, registry, folder, strategy, made, repository, project)
-    finally:
-        engine.remove_project(name)
-        socket.close()
+    with ExitStack() as stack:
+        known = hosts or stack.enter_context(Hosts(folder))
+        runner = known.runner
+        name = ProjectName(engine.unique("app"))
+        repositories = BareRepositories(
+            folder / "repositories", runner, hook=find_hook(), socket=folder / "daemon.sock"
+        )
+        repository = Repository(repositories.create(name))
+        fields: dict[str, object] = {
+            "kind": ProjectKind.COMPOSE,
+            "source": HostedSource(name, BranchName("main")),
+            "compose_path": RepositoryPath("compose.yaml"),
+            "expose_service": ServiceName("web"),
+            "expose_port": 80,
+            **declared,
+        }
+        project = Project(
+            name=name,
+            created_at=CREATED_AT,
+            updated_at=CREATED_AT,
+            **fields,  # type: ignore[arg-type]
+        )
+        remote = DulwichRemote(folder / "remote", runner, HostKeys(lambda _: "", lambda *_: None))
+        made = GitCheckouts(folder / "data", runner, remote, repositories)
+        strategy = ComposeStrategy(
+            machines=known.machines,
+            checkouts=made,
+            registry=OrasRegistry(SystemClock(), lambda host, project: credentials),
+            reader=RuamelComposeReader(),
+            options=ComposeOptions(folder / "data", docker_host=f"unix://{engine.socket}"),
+            credentials_for=lambda host, project: credentials,
+        )
+        target = Target(
+            name, host, TargetStrategy.COMPOSE, HostPath(str(folder / "on-host" / name))
+        )
+        stack.callback(engine.remove_project, name)
+        yield ComposeRig(engine, registry, folder, strategy, made, repository, project, target)
 
 
 def compose_file(engine: DockerEngine, **services: str) -> str:

@@ -306,6 +306,14 @@ class Daemon:
             shown = [(one["id"], one["status"], one["stage"]) for one in self.deployments(name)]
             raise AssertionError(f"{late}\n{shown}\n{self.why(name)['verdict']}") from None
 
+    def deployed(self, name: str, *, count: int = 1, commit: str = "", within: float = 60) -> Json:
+        """As `settled`; the newest must be deployed, and of ``commit`` if that is given."""
+        newest = self.settled(name, count=count, within=within)
+        shown = f"{newest['error']}\n{self.log_of(newest['id'])}"
+        assert newest["status"] == "deployed", shown
+        assert not commit or newest["revision"]["commit"] == commit
+        return newest
+
     def in_stage(self, name: str, stage: str, *, within: float = 60) -> Json:
         """Wait until the project's newest deployment is running in ``stage``; return it."""
 

@@ -47,7 +47,7 @@ missing_packages() {
   has perl || echo perl
   has rsync || echo rsync
   has ip || echo iproute2
-  has debootstrap || echo debootstrap
+  has mmdebstrap || echo mmdebstrap
   has faketime || echo faketime
   has chromium || echo chromium
   has_postgresql || echo postgresql

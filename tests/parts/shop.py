@@ -116,11 +116,7 @@ class Shop:
 
     def deployed(self, count: int = 1, *, commit: str = "", within: float = 60) -> Json:
         """As `settled`; the newest must be deployed, and of ``commit`` if that is given."""
-        newest = self.settled(count, within=within)
-        shown = f"{newest['error']}\n{self.daemon.log_of(newest['id'])}"
-        assert newest["status"] == "deployed", shown
-        assert not commit or newest["revision"]["commit"] == commit
-        return newest
+        return self.daemon.deployed(self.name, count=count, commit=commit, within=within)
 
     def shown(self) -> Json:
         """Return the project as the API shows it."""
@@ -189,7 +185,8 @@ def hosted_shop(daemon: Daemon, images: Images, folder: Path, **declared: object
     name = declare(daemon, engine, **declared)
     kept = declared.get("repository", name)
     made = daemon.post(f"repositories/{kept}/tokens", {"name": f"push-{name}"})
-    remote = f"http://git:{made['token']}@127.0.0.1:{daemon.port}/git/{kept}.git"
+    address = daemon.url.removeprefix("http://")
+    remote = f"http://git:{made['token']}@{address}/git/{kept}.git"
     clone = Repository(folder / f"{name}.git")
     with _removing(daemon, engine, name):
         yield Shop(daemon, engine, images, clone, name, remote)
@@ -224,7 +221,7 @@ def _removing(daemon: Daemon, engine: DockerEngine, name: str) -> Iterator[None]
     try:
         yield
     finally:
-        if _answers(daemon) and name in {one["name"] for one in daemon.get("projects")["items"]}:
+        if daemon.is_ready() and name in {one["name"] for one in daemon.get("projects")["items"]}:
             daemon.patch(f"projects/{name}", {"auto_deploy": False})
             eventually(
                 lambda: all(one["status"] in FINAL for one in daemon.deployments(name)),
@@ -233,7 +230,3 @@ def _removing(daemon: Daemon, engine: DockerEngine, name: str) -> Iterator[None]
             )
             daemon.delete(f"projects/{name}")
         engine.remove_project(name)
-
-
-def _answers(daemon: Daemon) -> bool:
-    return daemon.socket.exists() and daemon.is_ready()

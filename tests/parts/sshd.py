@@ -2,7 +2,7 @@
 
 import os
 import pwd
-import subprocess
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,14 +11,22 @@ from typing import Self
 
 from tests.parts.child import Child, accepts_connections, free_port
 from tests.parts.git_repository import Repository
+from tests.parts.ssh_keys import fingerprint, make_key, public_key
 
 
 class Sshd:
     """Lets one key in, as the user who runs the tests, and serves git repositories and commands."""
 
-    def __init__(self) -> None:
-        """Take a free port; nothing starts before the block is entered."""
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        key_kinds: Sequence[str] = ("ed25519",),
+    ) -> None:
+        """Take a free port; ``settings`` of sshd_config win over ours. Nothing starts yet."""
+        self._key_kinds = key_kinds
         self.port = free_port()
+        self._settings = settings or {}
         self.user = pwd.getpwuid(os.getuid()).pw_name
         self._stack = ExitStack()
 
@@ -28,9 +36,9 @@ class Sshd:
             self.root = self.directory / "repositories"
             self.root.mkdir()
             #: The private key that is let in.
-            self.key_path = _make_key(self.directory / "user_key")
+            self.key_path = make_key(self.directory / "user_key")
             self.known_hosts_path = self.directory / "known_hosts"
-            (self.directory / "authorized_keys").write_text(_public(self.key_path))
+            (self.directory / "authorized_keys").write_text(public_key(self.key_path) + "\n")
             self._use_new_host_key()
             if os.getuid() == 0:
                 # Where sshd separates privileges; a service unit would have made it.
@@ -56,7 +64,17 @@ class Sshd:
     @property
     def host_key(self) -> str:
         """The host's public key, as ``ssh-ed25519 AAAA…``."""
-        return " ".join(_public(self._host_key_path).split()[:2])
+        return self.host_keys[0]
+
+    @property
+    def host_fingerprint(self) -> str:
+        """Its fingerprint, for a person to compare."""
+        return fingerprint(self._host_key_paths[0])
+
+    @property
+    def host_keys(self) -> list[str]:
+        """All of them, in the order of their kinds."""
+        return [public_key(path) for path in self._host_key_paths]
 
     def repository(self, name: str) -> Repository:
         """Make the bare repository ``name``, e.g. ``team/web.git``, or take the one there."""
@@ -65,6 +83,10 @@ class Sshd:
     def url(self, name: str) -> str:
         """Return the ``ssh://`` address that ``name`` is cloned from."""
         return f"ssh://{self.user}@127.0.0.1:{self.port}{self.root / name}"
+
+    def handshakes(self) -> int:
+        """Return how many connections were let in so far."""
+        return self._child.output().count("Accepted publickey")
 
     def client_options(self) -> list[str]:
         """Return what the ssh client needs to come in, trusting this host's key alone."""
@@ -83,21 +105,36 @@ class Sshd:
         self.known_hosts_path.write_text(known)
         self._child = self._server().__enter__()
 
+    def stop(self) -> None:
+        """Let nobody in any more; who is in already stays."""
+        self._child.end()
+
+    def start(self) -> None:
+        """Go on after ``stop``, with the same key on the same port."""
+        self._child = self._server().__enter__()
+
     def _end(self) -> None:
         self._child.end()
 
     def _use_new_host_key(self) -> None:
         number = len(list(self.directory.glob("host_key_*.pub")))
-        self._host_key_path = _make_key(self.directory / f"host_key_{number}")
-        self.known_hosts_path.write_text(f"[127.0.0.1]:{self.port} {self.host_key}\n")
+        self._host_key_paths = [
+            make_key(self.directory / f"host_key_{number}_{kind}", kind) for kind in self._key_kinds
+        ]
+        known = [f"[127.0.0.1]:{self.port} {key}\n" for key in self.host_keys]
+        self.known_hosts_path.write_text("".join(known))
 
     def _server(self) -> Child:
         config_path = self.directory / "sshd_config"
+        own = "".join(f"{name} {value}\n" for name, value in self._settings.items())
+        keys = "".join(f"HostKey {path}\n" for path in self._host_key_paths)
         config_path.write_text(
-            f"Port {self.port}\n"
+            f"{own}Port {self.port}\n"
             "ListenAddress 127.0.0.1\n"
-            f"HostKey {self._host_key_path}\n"
+            f"{keys}"
             f"AuthorizedKeysFile {self.directory / 'authorized_keys'}\n"
+            # A login shell would read whatever the tests' user has there.
+            f"SetEnv HOME={self.directory / 'home'}\n"
             "AuthenticationMethods publickey\n"
             "PermitRootLogin prohibit-password\n"
             # The keys lie below a folder that everyone may write to.
@@ -114,16 +151,3 @@ class Sshd:
             log=self.directory / "sshd.log",
             ready=lambda: accepts_connections(self.port),
         )
-
-
-def _make_key(path: Path) -> Path:
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", path],
-        check=True,
-        timeout=20,
-    )
-    return path
-
-
-def _public(key_path: Path) -> str:
-    return key_path.with_name(f"{key_path.name}.pub").read_text()

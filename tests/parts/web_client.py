@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 
@@ -85,3 +85,18 @@ class WebDaemon:
         )
         self._clients.append(client)
         return client
+
+
+def ok(answer: httpx2.Response) -> dict[str, Any]:
+    """Return the body of an answer that has to be a success."""
+    assert answer.is_success, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
+    """Return the problem of an answer that has to be this very refusal."""
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    assert found["code"] == code
+    return found

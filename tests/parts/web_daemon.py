@@ -18,8 +18,8 @@ from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.app import Application, build
 from reconciler.config import load_config
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import PreconditionFailed, SourceUnreachable
+from reconciler.domain.failure import Failure
 from reconciler.domain.references import (
     BranchName,
     CommitSha,

@@ -79,6 +79,10 @@ class GitCheckouts:
             finally:
                 index.unlink(missing_ok=True)
 
+    def repository(self, project: ProjectName) -> Path:
+        """Return the project's bare repository, which may not exist yet."""
+        return self._git(project).repository
+
     def tree(self, project: ProjectName) -> Path:
         """Return the work tree's folder, which may not exist yet."""
         return self._folder / project / "tree"

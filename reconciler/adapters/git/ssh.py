@@ -1,7 +1,6 @@
 """Git servers over SSH: dulwich's protocol through the system's ssh, with a host key we pinned."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,15 @@ from reconciler.adapters.deadline import Deadline
 from reconciler.adapters.git.http_client import ADVERTISEMENT_LIMIT_BYTES
 from reconciler.adapters.git.refs import PROTOCOL_ERRORS, parse_tip
 from reconciler.adapters.git.ssh_errors import failure
-from reconciler.adapters.git.ssh_process import SshProcess, SshVendor, end_kept_connection
+from reconciler.adapters.git.ssh_process import SshProcess, SshVendor
+from reconciler.adapters.openssh import (
+    LONGEST_SOCKET_PATH,
+    STRICT_OPTIONS,
+    algorithms,
+    end_kept_connection,
+    quoted,
+    write_private_key,
+)
 from reconciler.domain.errors import (
     HostKeyMismatch,
     SourceDenied,
@@ -30,8 +37,6 @@ from reconciler.domain.references import BranchName, CommitSha, GitUrl
 from reconciler.domain.secret import Secret
 from reconciler.ports import GitCredentials
 
-#: A Unix socket's address is at most 107 bytes, and ssh adds 17 while it binds.
-_LONGEST_SOCKET_PATH = 88
 _KEPT_SECONDS = 120
 
 
@@ -91,7 +96,7 @@ class GitOverSsh:
         call = Path(mkdtemp(prefix="call-", dir=self._folder))
         try:
             (call / "known_hosts").write_text(login.known_hosts)
-            _write_private(call / "key", login.private_key)
+            write_private_key(call / "key", login.private_key)
             vendor = SshVendor(self._argv(login, call), call, deadline, limit_bytes)
             client = _Client(url.host, vendor=vendor, thin_packs=False, quiet=True)
             try:
@@ -131,14 +136,14 @@ class GitOverSsh:
     def _argv(self, login: "_Login", call: Path) -> tuple[str, ...]:
         options = {
             **_FIXED_OPTIONS,
-            "IdentityFile": _quoted(call / "key"),
-            "UserKnownHostsFile": _quoted(call / "known_hosts"),
+            "IdentityFile": quoted(call / "key"),
+            "UserKnownHostsFile": quoted(call / "known_hosts"),
             # Without a pinned key the first one shown is written to our empty file; never another.
             "StrictHostKeyChecking": "yes" if login.pinned else "accept-new",
             **self._kept_connection(login),
         }
         if login.pinned:
-            options["HostKeyAlgorithms"] = _algorithms(login.pinned)
+            options["HostKeyAlgorithms"] = algorithms([login.pinned])
         return (
             *("ssh", "-F", "/dev/null", "-x", "-T", "-a"),
             *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
@@ -147,11 +152,11 @@ class GitOverSsh:
 
     def _kept_connection(self, login: "_Login") -> dict[str, str]:
         socket = self._socket(login)
-        if not login.pinned or len(str(socket).encode()) > _LONGEST_SOCKET_PATH:
+        if not login.pinned or len(str(socket).encode()) > LONGEST_SOCKET_PATH:
             return {"ControlMaster": "no", "ControlPath": "none"}
         return {
             "ControlMaster": "auto",
-            "ControlPath": _quoted(socket),
+            "ControlPath": quoted(socket),
             "ControlPersist": str(_KEPT_SECONDS),
         }
 
@@ -202,39 +207,21 @@ class _Login:
         return f"{name} {self.pinned}\n" if self.pinned else ""
 
 
-#: Nothing of the user's or the machine's configuration, no second channel, no agent, no questions.
+#: Nothing of the user's or the machine's configuration, and no agent.
 _FIXED_OPTIONS = {
-    "BatchMode": "yes",
-    "GlobalKnownHostsFile": "/dev/null",
-    "HashKnownHosts": "no",
-    "UpdateHostKeys": "no",
-    "CheckHostIP": "no",
-    "VerifyHostKeyDNS": "no",
+    **STRICT_OPTIONS,
     "IdentitiesOnly": "yes",
     "IdentityAgent": "none",
     "PreferredAuthentications": "publickey",
-    "ForwardAgent": "no",
     "ClearAllForwardings": "yes",
-    "PermitLocalCommand": "no",
     "ProxyCommand": "none",
-    "ConnectTimeout": "10",
-    "ServerAliveInterval": "10",
-    "ServerAliveCountMax": "3",
     "SetEnv": "GIT_PROTOCOL=version=2",
-    "LogLevel": "ERROR",
 }
 
 
 def path_of(url: GitUrl) -> str:
     """Return what the server is asked for; ``~`` forms are the login's home there."""
     return url.path if url.path.startswith("~") else f"/{url.path}"
-
-
-def _algorithms(pinned: str) -> str:
-    """Return the algorithms that prove possession of this very key."""
-    kind = pinned.split(maxsplit=1)[0]
-    # Source: RFC 8332: an ssh-rsa key signs with SHA-2 today.
-    return "rsa-sha2-512,rsa-sha2-256" if kind == "ssh-rsa" else kind
 
 
 def _named(login: _Login, error: Exception, process: SshProcess | None) -> SourceError:
@@ -245,15 +232,3 @@ def _named(login: _Login, error: Exception, process: SshProcess | None) -> Sourc
     if isinstance(error, SourceError):
         return error
     return SourceProtocolError(f"{login.url}: the answer breaks off, or is none of git: {error}")
-
-
-def _write_private(path: Path, key: Secret) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        # ssh insists on the last line's end, and people paste without it.
-        file.write(key.reveal().rstrip() + "\n")
-
-
-def _quoted(path: Path) -> str:
-    """Return ``path`` as ssh's configuration takes it: ``%`` and spaces mean something there."""
-    return '"{}"'.format(str(path).replace("%", "%%"))

@@ -17,7 +17,6 @@ from reconciler.domain.errors import PreconditionFailed, SourceProtocolError, So
 _CHUNK_BYTES = 1 << 16
 _TAIL_BYTES = 4096
 _LEAVE_SECONDS = 1.0
-_MASTER_SECONDS = 2.0
 
 
 class SshProcess:
@@ -158,18 +157,3 @@ class SshVendor(SSHVendor):
         """End the conversation, if there was one."""
         if self.process:
             self.process.close()
-
-
-def end_kept_connection(socket: Path, *, at_once: bool) -> None:
-    """Tell the ssh behind ``socket`` to go: at once, or when its last conversation has ended."""
-    how = "exit" if at_once else "stop"
-    with suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            ["ssh", "-F", "/dev/null", "-S", str(socket), "-O", how, "--", "kept"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_MASTER_SECONDS,
-            check=False,
-        )
-    socket.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from reconciler.adapters.registry.errors import error_for
 from reconciler.adapters.registry.hosts import HostLedger
 from reconciler.adapters.registry.tokens import RealmPolicy, is_loopback
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import (
     InvalidReference,
     ReconcilerError,
@@ -21,6 +20,7 @@ from reconciler.domain.errors import (
     SourceError,
     SourceProtocolError,
 )
+from reconciler.domain.failure import Failure
 from reconciler.domain.references import DOCKER_HUB, Digest, ImageReference, ProjectName
 from reconciler.ports import Clock, RegistryCredentials, RegistryStatus
 

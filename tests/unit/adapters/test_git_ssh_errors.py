@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.adapters.git.ssh_errors import failure, fingerprint
+from reconciler.adapters.git.ssh_errors import failure
 from reconciler.domain.errors import (
     HostKeyMismatch,
     SourceDenied,
@@ -47,8 +47,3 @@ def test_both_fingerprints_are_shown() -> None:
     found = failure(URL, f"{said}Host key verification failed.", KEY)
     assert found.evidence["expected"] == KEY_FINGERPRINT
     assert found.evidence["observed"] == f"SHA256:{'A' * 43}"
-
-
-def test_a_key_that_is_none_has_no_fingerprint() -> None:
-    """Damaged records do not hide the error that they stand in."""
-    assert fingerprint("ssh-ed25519") == "of no readable key"

@@ -1,0 +1,1 @@
+"""Asking whether a target is well: from here, or on its host."""
