@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.domain.deployment import DeploymentId
+from reconciler.domain.deployment import Pin
 from reconciler.domain.errors import (
     CommandFailed,
     Interrupted,
@@ -20,12 +20,20 @@ from reconciler.domain.errors import (
     RevisionNotFound,
     TargetUnreachable,
 )
+from reconciler.domain.host import LOCAL
 from reconciler.domain.project import Container, ProjectKind
-from reconciler.domain.references import Digest, ImageReference, RepositoryPath, ServiceName
+from reconciler.domain.references import (
+    CommitSha,
+    Digest,
+    ImageReference,
+    RepositoryPath,
+    ServiceName,
+)
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import Verdict
 from reconciler.ports import Command, CommandResult, CommandRunner, LineSink, RegistryCredentials
-from reconciler.strategies.compose.cli import ComposeCall, ComposeCli, write_variables
+from reconciler.strategies.compose.cli import ComposeCall, ComposeCli
+from reconciler.strategies.compose.private import PrivateHere, write_variables
 from tests.parts.compose_rig import ComposeRig, compose_file, open_rig
 from tests.parts.docker_engine import DockerEngine
 from tests.parts.registry import PASSWORD, USERNAME, Registry
@@ -57,7 +65,7 @@ def test_b1_a_service_that_left_leaves_no_digest_behind(rig: ComposeRig) -> None
     rig.commit(compose_file(rig.engine, web=one))
     rig.deploy()
     assert sorted(path.name for path in (rig.tree / ".deploy").glob("*.sha")) == ["web.sha"]
-    assert [sample.service for sample in rig.strategy.observe(rig.name)] == ["web"]
+    assert [sample.service for sample in rig.observe()] == ["web"]
 
 
 def test_b2_the_override_pins_and_the_projects_file_stays_as_it_was(rig: ComposeRig) -> None:
@@ -93,7 +101,7 @@ def test_b3_an_override_that_was_lost_comes_back(rig: ComposeRig) -> None:
     """B3: what was prepared is enough to go back, whatever happened to the file."""
     rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
     first = rig.deploy()
-    rig.strategy.forget(rig.name, DeploymentId(1))
+    rig.strategy.forget(rig.target, first)
     assert not (rig.tree / first.override_file).exists()
     rig.strategy.apply(rig.work(), first)
     assert (rig.tree / first.override_file).exists()
@@ -257,7 +265,7 @@ def test_private_images_are_pulled_with_their_own_registrys_credentials(
             engine.docker("rmi", "--force", image, f"{engine.run_id}/app:1")
             rig.commit(compose_file(engine, web=image))
             prepared = rig.deploy()
-            assert prepared.services[0].pin is not None
+            assert isinstance(prepared.services[0].pin, Pin)
             assert prepared.services[0].pin.digest == digest
             assert rig.judged(prepared).verdict is Verdict.GOOD
             assert not list((tmp_path / "data").rglob("config.json"))
@@ -339,7 +347,7 @@ def test_a_one_shot_that_fails_stops_the_roll_out(rig: ComposeRig) -> None:
     )
     with pytest.raises(CommandFailed, match="migrate"):
         rig.deploy()
-    rig.strategy.diagnose(rig.name, rig.log.append)
+    rig.strategy.diagnose(rig.target, rig.log.append)
     assert any("no such table" in line for line in rig.log)
 
 
@@ -549,12 +557,40 @@ def test_a_compose_file_in_a_folder_resolves_paths_there(
         assert "A=b" in container["Config"]["Env"]
 
 
+def test_e2_extra_files_win_here_too_and_the_commit_that_runs_is_told(rig: ComposeRig) -> None:
+    """E2: later files win; what the target's own environment says joins the project's variables."""
+    image = rig.image("app:1")
+    text = compose_file(rig.engine, web=f"{rig.image('old:1')}\nenvironment: [A, B]")
+    extra = f"services: {{web: {{image: '{image}', environment: {{B: extra}}}}}}\n"
+    rig.commit(text, {"hosts/local.yaml": extra})
+    rig.target = replace(
+        rig.target,
+        compose_files=(RepositoryPath("hosts/local.yaml"),),
+        environment={"A": "target", "B": "target"},
+    )
+    rig.deploy()
+    (container,) = rig.engine.containers(rig.name)
+    assert {"A=target", "B=extra"} <= set(container["Config"]["Env"])
+    assert rig.running("web")["name"] == f"{image}@{rig.digest(image)}"
+    assert rig.strategy.report(rig.target).commit == CommitSha(rig.repository.tip())
+    rig.compose("up", "--detach")  # somebody else's version of it
+    assert rig.strategy.report(rig.target).commit is None
+
+
+def test_an_extra_file_that_is_not_there_is_named(rig: ComposeRig) -> None:
+    """As the first one would be."""
+    rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
+    rig.target = replace(rig.target, compose_files=(RepositoryPath("more.yaml"),))
+    with pytest.raises(InvalidComposeFile, match=r"more\.yaml is not in the repository"):
+        rig.strategy.prepare(rig.work())
+
+
 def test_replicas_are_all_waited_for(rig: ComposeRig) -> None:
     """A service with two replicas is well when both run."""
     rig.commit(compose_file(rig.engine, web=f"{rig.image('app:1')}\nscale: 2"))
     prepared = rig.deploy()
     assert prepared.services[0].replicas == 2
-    assert len(rig.strategy.observe(rig.name)) == 2
+    assert len(rig.observe()) == 2
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
@@ -606,7 +642,7 @@ def test_the_index_digest_of_a_multi_architecture_image_is_what_is_compared(
     )
     rig.commit(compose_file(rig.engine, web=f"{rig.registry.host}/multi:1"))
     prepared = rig.deploy()
-    assert prepared.services[0].pin is not None
+    assert isinstance(prepared.services[0].pin, Pin)
     assert prepared.services[0].pin.digest == Digest(index) != rig.digest(image)
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
@@ -622,7 +658,7 @@ def test_containers_of_compose_run_are_no_part_of_the_project(rig: ComposeRig) -
     prepared = rig.deploy()
     rig.compose("run", "--rm", "--detach", "web", "sleep", "30")
     assert len(rig.engine.containers(rig.name)) == 2
-    eventually(lambda: len(rig.strategy.observe(rig.name)) == 1, within=5)
+    eventually(lambda: len(rig.observe()) == 1, within=5)
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
@@ -641,7 +677,7 @@ def test_an_apply_that_was_cut_short_is_repeated_to_its_end(rig: ComposeRig) -> 
         rig.strategy.apply(replace(work, log=stop_half_way), prepared)
     rig.strategy.apply(rig.work(), prepared)
     assert rig.judged(prepared).verdict is Verdict.GOOD
-    assert len(rig.strategy.observe(rig.name)) == 3
+    assert len(rig.observe()) == 3
 
 
 def test_rendering_can_not_eat_the_machine(rig: ComposeRig) -> None:
@@ -649,14 +685,14 @@ def test_rendering_can_not_eat_the_machine(rig: ComposeRig) -> None:
     folder = rig.folder / "bomb"
     folder.mkdir()
     (folder / "compose.yaml").write_text(f"services: {{web: {{image: a}}}}\nx-a:\n{indented(BOMB)}")
-    variables = write_variables(folder, {})
+    variables = write_variables(PrivateHere(folder), {})
     call = ComposeCall(rig.name, folder, (folder / "compose.yaml",), variables, folder)
     limits = replace(
         rig.strategy.options,
         render_memory_bytes=1 << 30,
         render_timeout=timedelta(seconds=2),
     )
-    runner = RememberingRunner(rig.strategy.runner)
+    runner = RememberingRunner(rig.strategy.machines.get(LOCAL))
     # Of the limit on time, or before that of the one on memory.
     with pytest.raises((CommandFailed, InvalidComposeFile)):
         ComposeCli(runner, limits).render(call, threading.Event())

@@ -2,20 +2,20 @@
 
 import os
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from reconciler.domain.compose import ComposeFile, Reach, ReachKind
+from reconciler.domain.compose import ComposeFile, ComposeService, Reach, ReachKind
 from reconciler.domain.errors import InvalidComposeFile
 from reconciler.domain.interpolation import Unresolved, interpolate
+from reconciler.domain.references import ServiceName
 from reconciler.ports import ComposeReader
 
 #: Ours, beside their files, and ignored by git.
 DEPLOY_FOLDER = ".deploy"
 
-_LIMIT_BYTES = 1 << 20
+LIMIT_BYTES = 1 << 20
 _MOST_FILES = 50
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 #: Compose has values of its own for these, and they win over a project's.
@@ -24,87 +24,115 @@ _COMPOSES_OWN = re.compile(r"PATH|PWD|LC_ALL|(COMPOSE|DOCKER|RECONCILER)_.*")
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A compose file all of whose reach was followed and found inside its checkout."""
+    """Compose files all of whose reach was followed and found inside their checkout."""
 
-    file: ComposeFile
+    file: ComposeFile  #: as they amount to together: of each service the last image that is named
     environment: Mapping[str, str]  #: what its variables resolve to: ``.env``, then the project's
     order: tuple[str, ...]  #: service names as the files name them, main file first
     host_files: tuple[tuple[str, str], ...]  #: (where, absolute path) that compose reads itself
+    opened: tuple[str, ...] = ()  #: all that compose may open inside, paths below the root
 
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """The files of one commit at ``root``, and the compose file in it."""
+    """The files of one commit at ``root``, and the compose files in it."""
 
     root: Path
     compose_path: str
     reader: ComposeReader
+    extra_paths: tuple[str, ...] = ()  #: more compose files, later ones win
 
     @property
     def compose_file(self) -> Path:
-        """The compose file."""
+        """The first compose file."""
         return self.root / self.compose_path
 
     @property
     def folder(self) -> Path:
-        """Against which compose resolves relative paths: where the compose file is."""
+        """Against which compose resolves relative paths: where the first compose file is."""
         return self.compose_file.parent
 
     def examine(self, variables: Mapping[str, str]) -> Examined:
-        """Follow all that the compose file reaches.
+        """Follow all that the compose files reach.
 
         Raises:
-            InvalidComposeFile: something in it is no regular file, leaves the checkout, or breaks
-                the reader's limits.
+            InvalidComposeFile: something in them is no regular file, leaves the checkout, or
+                breaks the reader's limits.
         """
-        main = self._read(self.root, self.compose_path)
-        if os.path.realpath(self.compose_file) != str(self.compose_file.absolute()):
-            raise InvalidComposeFile(f"{self.compose_path} is a symbolic link; it must be a file")
+        file = self._read_all()
         dotenv = self._find_file(self.folder, ".env")
         environment = dict(self.reader.read_environment(_content(dotenv)) if dotenv else {})
         environment |= variables
-        file = self.reader.read(main)
         order = [service.name for service in file.services]
+        # Also of what an extra file says: compose resolves it against the first one's folder.
         pending = [(self.compose_file, reach) for reach in file.reaches]
-        seen = {self.compose_file}
+        seen = {self.root / path for path in (self.compose_path, *self.extra_paths)}
+        opened = set(seen)
         host_files: list[tuple[str, str]] = []
         while pending:
             written_in, reach = pending.pop()
             _require_one_reading(reach, included=written_in != self.compose_file)
             path = self._follow(written_in.parent, reach, environment)
-            if path is not None and not path.is_relative_to(self.root):
-                host_files.append((reach.where, str(path)))
-            elif path is None or reach.kind is not ReachKind.COMPOSE or path in seen:
+            if path is None:
                 continue
-            else:
+            if not path.is_relative_to(self.root):
+                host_files.append((reach.where, str(path)))
+                continue
+            opened.add(path)
+            if reach.kind is ReachKind.COMPOSE and path not in seen:
                 seen.add(path)
                 more = self._read_further(path, len(seen))
                 order += [service.name for service in more.services]
                 pending += [(path, further) for further in more.reaches]
                 self._find_file(path.parent, ".env")  # compose reads it with an included file
+                opened.add(path.parent / ".env")
         names = tuple(dict.fromkeys(order))
-        return Examined(file, environment, names, tuple(host_files))
+        inside = tuple(sorted(str(path.relative_to(self.root)) for path in opened))
+        return Examined(file, environment, names, tuple(host_files), inside)
 
-    def borrow_untracked(self, tree: Path, variables: Mapping[str, str]) -> None:
-        """Copy in the environment files that are not in the commit, but in the work tree.
+    def missing_environment(self, variables: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the environment files that are not in the commit, as paths below the root.
 
-        An operator may keep a ``.env`` there that was never committed; it counts as committed.
+        An operator may keep them in the work tree, a ``.env`` say; they count as committed.
         """
         wanted = [".env"]
-        for reach in self.reader.read(self._read(self.root, self.compose_path)).reaches:
+        for reach in self._read_all().reaches:
             if reach.kind is ReachKind.ENVIRONMENT and not reach.path.startswith(("/", "~")):
                 try:
                     wanted.append(interpolate(reach.path, variables, missing=""))
                 except Unresolved:
                     continue  # `examine` says so
-        own = Checkout(tree, self.compose_path, self.reader)
-        for written in wanted:
-            target = resolve_inside(self.root, self.folder, written, "env_file")
-            if target.exists() or not own.folder.is_dir():
-                continue
-            if source := own._find_file(own.folder, written):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target, follow_symlinks=False)
+        found = [resolve_inside(self.root, self.folder, path, "env_file") for path in wanted]
+        missing = [str(path.relative_to(self.root)) for path in found if not path.exists()]
+        return tuple(dict.fromkeys(missing))
+
+    def borrow(self, files: Mapping[str, bytes]) -> None:
+        """Add files that are not in the commit; their paths are below the root."""
+        for path, content in files.items():
+            if len(content) > LIMIT_BYTES:
+                raise InvalidComposeFile(f"{path} has more than {LIMIT_BYTES} bytes (1 MiB)")
+            target = resolve_inside(self.root, self.root, path, "env_file")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+    def _read_all(self) -> ComposeFile:
+        """Return what the compose files say together."""
+        first = self._read_own(self.compose_path)
+        return _together([first, *(self._read_extra(path) for path in self.extra_paths)])
+
+    def _read_extra(self, path: str) -> ComposeFile:
+        try:
+            return self._read_own(path)
+        except InvalidComposeFile as error:
+            if error.message.startswith(path):
+                raise
+            raise InvalidComposeFile(f"{path}: {error.message}") from None
+
+    def _read_own(self, path: str) -> ComposeFile:
+        content = self._read(self.root, path)
+        if os.path.realpath(self.root / path) != str((self.root / path).absolute()):
+            raise InvalidComposeFile(f"{path} is a symbolic link; it must be a file")
+        return self.reader.read(content)
 
     def _read_further(self, path: Path, number: int) -> ComposeFile:
         if number > _MOST_FILES:
@@ -122,13 +150,7 @@ class Checkout:
         return _content(path)
 
     def _find_file(self, folder: Path, written: str) -> Path | None:
-        """Return the regular file at ``written``, links followed; None if nothing is there."""
-        path = resolve_inside(self.root, folder, written, written)
-        if not path.exists():
-            return None
-        if not path.is_file():
-            raise InvalidComposeFile(f"{written} is not a regular file")
-        return path
+        return _find_file(self.root, folder, written)
 
     def _follow(self, folder: Path, reach: Reach, environment: Mapping[str, str]) -> Path | None:
         """Return the file that ``reach`` leads to, if it is one that compose reads itself.
@@ -158,6 +180,35 @@ class Checkout:
         if self._find_file(folder, written) is None:
             raise _refusal(reach, "is not there at this commit")
         return path
+
+
+def read_inside(root: Path, path: str) -> bytes | None:
+    """Return the file at ``path`` below ``root``, cut behind the limit; None if it is not there.
+
+    Raises:
+        InvalidComposeFile: it is no regular file, or leads out of ``root``.
+    """
+    found = _find_file(root, root, path) if root.is_dir() else None
+    return _content(found) if found else None
+
+
+def _together(files: Sequence[ComposeFile]) -> ComposeFile:
+    services: dict[ServiceName, ComposeService] = {}
+    for service in (service for file in files for service in file.services):
+        if service.name not in services or service.image is not None:
+            services[service.name] = service
+    reaches = tuple(reach for file in files for reach in file.reaches)
+    return ComposeFile(tuple(services.values()), reaches)
+
+
+def _find_file(root: Path, folder: Path, written: str) -> Path | None:
+    """Return the regular file at ``written``, links followed; None if nothing is there."""
+    path = resolve_inside(root, folder, written, written)
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise InvalidComposeFile(f"{written} is not a regular file")
+    return path
 
 
 def resolve_inside(root: Path, folder: Path, written: str, where: str) -> Path:
@@ -206,7 +257,7 @@ def _content(path: Path) -> bytes:
     """Return the file's content, one byte more than allowed at most: the reader judges the size."""
     # The path was resolved; a link put there since is not followed.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        return file.read(_LIMIT_BYTES + 1)
+        return file.read(LIMIT_BYTES + 1)
 
 
 def _refusal(reach: Reach, problem: str) -> InvalidComposeFile:

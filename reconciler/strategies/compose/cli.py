@@ -1,14 +1,9 @@
-"""The compose command line: what it is given, where its secrets are, what its failures mean."""
+"""The compose command line: what it is given, and what its failures mean."""
 
-import base64
-import json
-import os
 import re
 import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,11 +18,14 @@ from reconciler.domain.errors import (
     SourceUnreachable,
     TargetUnreachable,
 )
-from reconciler.domain.references import DOCKER_HUB, ProjectName
+from reconciler.domain.host import HostName
+from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
-from reconciler.ports import Command, CommandResult, CommandRunner, LineSink, RegistryCredentials
+from reconciler.ports import Command, CommandResult, CommandRunner, LineSink
 
-_HUB_KEY = "https://index.docker.io/v1/"
+#: Where an engine listens unless somebody said otherwise.
+DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+
 _PROGRESS_BAR = re.compile(
     r"\[[=>\s]*\]|(Downloading|Extracting|Pulling fs layer|Waiting|Verifying)"
 )
@@ -39,10 +37,12 @@ class ComposeOptions:
     """How compose is run."""
 
     data_folder: Path  #: ours; neither it nor what is in it is ever mounted into a container
-    docker_host: str = "unix:///var/run/docker.sock"
+    docker_host: str = DEFAULT_DOCKER_HOST
     program: tuple[str, ...] = ("docker", "compose")
     render_timeout: timedelta = timedelta(seconds=30)
     render_memory_bytes: int = 2 << 30  #: of address space; Go reserves far more than it uses
+    #: The program that limits it; None: it is not there, and nothing does.
+    prlimit: str | None = field(default_factory=lambda: shutil.which("prlimit"))
     pull_timeout: timedelta = timedelta(minutes=15)
     up_timeout: timedelta = timedelta(minutes=10)
     own_paths: tuple[Path, ...] = ()  #: more that is ours, e.g. the socket of the daemon
@@ -52,9 +52,13 @@ class ComposeOptions:
         """Where compose finds secrets while it runs; empty while nothing is deployed."""
         return self.data_folder / "private"
 
-    def own_folder(self, project: ProjectName, deployment: int) -> Path:
-        """Where one deployment is prepared."""
-        return self.data_folder / "projects" / project / "deployments" / str(deployment)
+    def project_folder(self, project: ProjectName) -> Path:
+        """Where all is that we keep of a project on this machine."""
+        return self.data_folder / "projects" / project
+
+    def own_folder(self, project: ProjectName, host: HostName) -> Path:
+        """Where a deployment to ``host`` is prepared."""
+        return self.project_folder(project) / "deployments" / host
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class ComposeCli:
         self._checked(result, "compose can't bring the project up")
 
     def _memory_limit(self) -> tuple[str, ...]:
-        prlimit = shutil.which("prlimit")
+        prlimit = self.options.prlimit
         seconds = max(1, int(self.options.render_timeout.total_seconds()))
         limit = self.options.render_memory_bytes
         return (prlimit, f"--as={limit}", f"--cpu={seconds}", "--") if prlimit else ()
@@ -223,62 +227,3 @@ def masked(text: str, secrets: Mapping[str, Secret], *, shortest: int = _SHORTES
         if len(value) >= shortest:
             text = text.replace(value, f"${{{name}}}")
     return text
-
-
-# ── Secrets on their way to compose ───────────────────────────────────────────────────────────
-
-CredentialsFor = Callable[[str, ProjectName], RegistryCredentials | None]
-
-
-@contextmanager
-def private_folder(parent: Path) -> Iterator[Path]:
-    """Make a folder that only we may enter, and delete it with all it holds at the end.
-
-    What a killed daemon left in ``parent`` is deleted first; a project is deployed by one worker
-    at a time, so nobody else uses it.
-    """
-    shutil.rmtree(parent, ignore_errors=True)
-    parent.mkdir(parents=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(parent, ignore_errors=True)
-
-
-def write_variables(folder: Path, variables: Mapping[str, Secret]) -> Path:
-    """Write the project's variables as an environment file that compose reads back unchanged."""
-    lines = [f"{name}={_quoted(secret.reveal())}\n" for name, secret in variables.items()]
-    return _write_private(folder / "variables.env", "".join(lines))
-
-
-def _quoted(value: str) -> str:
-    escapes = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"}
-    return '"' + "".join(escapes.get(letter, letter) for letter in value) + '"'
-
-
-def write_docker_config(folder: Path, credentials: Iterable[RegistryCredentials]) -> Path:
-    """Write the client configuration with each registry's own credentials; return its folder."""
-    entries: dict[str, dict[str, str]] = {}
-    for known in credentials:
-        password = known.password.reveal()
-        key = _HUB_KEY if known.host == DOCKER_HUB else known.host
-        user = known.username or "<token>"
-        if known.identity_token:
-            entries[key] = {"auth": _base64(f"{user}:"), "identitytoken": password}
-        else:
-            entries[key] = {"auth": _base64(f"{user}:{password}")}
-    config = folder / "docker"
-    config.mkdir(mode=0o700)
-    _write_private(config / "config.json", json.dumps({"auths": entries}))
-    return config
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def _write_private(path: Path, text: str) -> Path:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    return path

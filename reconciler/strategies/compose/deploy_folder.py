@@ -3,18 +3,21 @@
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from reconciler.domain.deployment import DeploymentId, PlannedService, PreparedRevision
+from reconciler.domain.deployment import DeploymentId, PlannedService, PreparedTarget
 from reconciler.domain.errors import PreconditionFailed
 from reconciler.domain.project import Project
 from reconciler.strategies.compose.checkout import DEPLOY_FOLDER
 
 #: The one service of an ``image`` project.
 IMAGE_SERVICE = "app"
+#: In ``.deploy/``: the commit that was brought up last.
+COMMIT_FILE = "commit"
 
 
 def override_path(deployment: DeploymentId) -> str:
@@ -63,9 +66,56 @@ def _yaml(text: str) -> str:
     return json.dumps(text)
 
 
+def facts_of(prepared: PreparedTarget) -> Mapping[str, str]:
+    """Return what a person may want to know of a deployment: file name → its one line.
+
+    ``<service>.sha`` has the digest of each pinned service, ``commit`` what they belong to.
+    """
+    facts = {f"{s.name}.sha": str(s.pin.digest) for s in prepared.services if s.pin}
+    commit = prepared.revision.commit
+    return {**facts, COMMIT_FILE: commit.text} if commit else facts
+
+
+class DeployFolder(Protocol):
+    """``.deploy/`` in one work tree. Every write is whole or not at all, and safe to repeat.
+
+    Every method may raise ``PreconditionFailed``: there is no space, no permission, or something
+    is in the way.
+    """
+
+    def record(self, prepared: PreparedTarget) -> Path:
+        """Write the override and the facts, and no facts but these; return the override's path.
+
+        The override follows from ``prepared`` alone, so that one that was lost comes back.
+        """
+        ...
+
+    def write(self, name: str, text: str) -> Path:
+        """Write one file in a single step."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+        ...
+
+    def facts(self) -> Mapping[str, str]:
+        """Return what was recorded last; see ``facts_of``."""
+        ...
+
+    def forget(self, prepared: PreparedTarget) -> None:
+        """Delete what is kept for a deployment; a compose file of the repository is not ours."""
+        ...
+
+
+def names_of(prepared: PreparedTarget) -> tuple[str, ...]:
+    """Return the files in ``.deploy/`` that are one deployment's own."""
+    paths = (Path(prepared.override_file), Path(prepared.compose_file))
+    return tuple(path.name for path in paths if path.parent.name == DEPLOY_FOLDER)
+
+
 @dataclass(frozen=True, slots=True)
-class DeployFolder:
-    """``.deploy/`` in one work tree. Every write is whole or not at all, and safe to repeat."""
+class DeployFolderHere:
+    """``DeployFolder`` on this machine."""
 
     tree: Path
 
@@ -74,26 +124,19 @@ class DeployFolder:
         """The folder."""
         return self.tree / DEPLOY_FOLDER
 
-    def record(self, prepared: PreparedRevision) -> Path:
-        """Write the override and each pinned service's digest; return the override's path.
-
-        The override follows from ``prepared`` alone, so that one that was lost comes back.
-        """
-        digests = {f"{s.name}.sha": f"{s.pin.digest}\n" for s in prepared.services if s.pin}
-        for name, text in digests.items():
-            self.write(name, text)
-        for stale in self.path.glob("*.sha"):
-            if stale.name not in digests:
+    def record(self, prepared: PreparedTarget) -> Path:
+        """Write the override and the facts; see ``DeployFolder``."""
+        facts = facts_of(prepared)
+        for name, line in facts.items():
+            self.write(name, f"{line}\n")
+        for stale in self._fact_files():
+            if stale.name not in facts:
                 stale.unlink(missing_ok=True)
         name = Path(prepared.override_file).name
         return self.write(name, override_text(prepared.services))
 
     def write(self, name: str, text: str) -> Path:
-        """Write one file in a single step.
-
-        Raises:
-            PreconditionFailed: there is no space, no permission, or something in the way.
-        """
+        """Write one file in a single step; see ``DeployFolder``."""
         target = self.path / name
         partial = self.path / f".{name}.{secrets.token_hex(4)}"
         try:
@@ -110,10 +153,21 @@ class DeployFolder:
             raise PreconditionFailed(f"{target} can't be written: {error.strerror}") from error
         return target
 
-    def forget(self, deployment: DeploymentId) -> None:
-        """Delete what is kept for a deployment."""
-        for path in (override_path(deployment), generated_path(deployment)):
-            (self.tree / path).unlink(missing_ok=True)
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file; see ``DeployFolder``."""
+        return (self.path / name).is_file()
+
+    def facts(self) -> Mapping[str, str]:
+        """Return what was recorded last; see ``DeployFolder``."""
+        return {file.name: file.read_text().strip() for file in self._fact_files()}
+
+    def forget(self, prepared: PreparedTarget) -> None:
+        """Delete what is kept for a deployment; see ``DeployFolder``."""
+        for name in names_of(prepared):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _fact_files(self) -> list[Path]:
+        return [*self.path.glob("*.sha"), *self.path.glob(COMMIT_FILE)]
 
     def _make(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

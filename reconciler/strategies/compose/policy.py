@@ -8,13 +8,12 @@ another project.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reconciler.domain.errors import InvalidComposeFile
-from reconciler.strategies.compose.checkout import resolve_inside
 from reconciler.strategies.compose.rendering import Rendering
 
 _SOCKETS = ("docker.sock", "podman.sock", "containerd.sock")
@@ -23,6 +22,24 @@ _HOST_NAMESPACES = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup"
 _SHARED_INSIDES = ("pid", "ipc")
 _REMOTE_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3"})
 _OPTION_PARTS = re.compile(r"[,:=]")
+_LONGEST_PATH = 4096
+
+#: Absolute paths of a machine → where they lead there, symbolic links followed.
+RealPaths = Callable[[Collection[str]], Mapping[str, str]]
+
+
+def real_paths_here(paths: Collection[str]) -> Mapping[str, str]:
+    """Return where paths of the daemon's own machine lead."""
+    return {path: os.path.realpath(path) for path in paths}
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A path that the project takes."""
+
+    where: str
+    path: str
+    verb: str = "mounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,7 @@ class Policy:
     root: Path  #: of its checkout
     data_folder: Path  #: ours, with ``projects/NAME`` for each project
     own_paths: tuple[Path, ...] = ()  #: more that is ours
+    real_paths: RealPaths = real_paths_here  #: of the machine that it is to run on
 
     def readings(self, host_files: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """Return a line for each (where, path) of this machine that compose reads by itself.
@@ -39,7 +57,15 @@ class Policy:
         Raises:
             InvalidComposeFile: one is ours.
         """
-        return tuple(f"{where} reads {self._host_path(where, path)}" for where, path in host_files)
+        return self._judged([_Use(where, path, "reads") for where, path in host_files])
+
+    def require_inside(self, paths: Collection[str]) -> None:
+        """Follow files of the checkout, by their paths below its root.
+
+        Raises:
+            InvalidComposeFile: one leads out of it.
+        """
+        self._judged([_Use(path, str(self.root / path), "reads") for path in paths])
 
     def grants(self, rendering: Rendering) -> tuple[str, ...]:
         """Return a line for each power over this machine that the project takes.
@@ -49,24 +75,54 @@ class Policy:
                 something belongs to another project.
         """
         document = rendering.document
-        found: list[str] = []
+        found: list[str | _Use] = []
         for name, body in (document.get("services") or {}).items():
             _require_own_insides(name, body)
-            found += self._mounts(f"service {name}", body)
+            found += _mounts(f"service {name}", body)
             found += _powers(f"service {name}", body)
         for section in ("configs", "secrets"):
             for name, body in (document.get(section) or {}).items():
-                where = f"{section}.{name}"
-                found += self._path(where, (body or {}).get("file"), "takes the file")
+                if path := (body or {}).get("file"):
+                    found.append(_Use(f"{section}.{name}", path, "takes the file"))
         project = str(document.get("name"))
         for name, body in (document.get("volumes") or {}).items():
             found += self._volume(f"volumes.{name}", body or {}, project)
         for name, body in (document.get("networks") or {}).items():
             if (body or {}).get("external"):
                 found.append(f"networks.{name} joins {body.get('name') or name}")
-        return tuple(dict.fromkeys(found))
+        return self._judged(found)
 
-    def _volume(self, where: str, body: Mapping[str, Any], project: str) -> Iterator[str]:
+    def _judged(self, found: Collection[str | _Use]) -> tuple[str, ...]:
+        """Return the lines among ``found``, and one for each use of a path outside."""
+        uses = [one for one in found if isinstance(one, _Use)]
+        paths = [*map(self._absolute, uses), str(self.root)] if uses else []
+        if not all(map(self._is_inside, paths)):
+            paths += map(str, (self.data_folder, *self.own_paths))
+        real = {path: Path(leads) for path, leads in self.real_paths(paths).items()}
+        lines = [one if isinstance(one, str) else self._judge(one, real) for one in found]
+        return tuple(dict.fromkeys(line for line in lines if line))
+
+    def _absolute(self, use: _Use) -> str:
+        if "\0" in use.path or len(use.path) > _LONGEST_PATH:
+            raise InvalidComposeFile(f"{use.where}: {use.path[:80]!r} is not a path")
+        return use.path if use.path.startswith("/") else f"{self.root}/{use.path}"
+
+    def _is_inside(self, path: str) -> bool:
+        return Path(os.path.normpath(path)).is_relative_to(self.root)
+
+    def _judge(self, use: _Use, real: Mapping[str, Path]) -> str:
+        path = self._absolute(use)
+        if not self._is_inside(path):
+            if path != use.path:
+                raise InvalidComposeFile(f"{use.where}: {use.path!r} leaves the repository")
+            return f"{use.where} {use.verb} {self._host_path(use, real)}"
+        if not real[path].is_relative_to(real[str(self.root)]):
+            raise InvalidComposeFile(
+                f"{use.where}: {use.path!r} leaves the repository by a symbolic link"
+            )
+        return ""
+
+    def _volume(self, where: str, body: Mapping[str, Any], project: str) -> Iterator[str | _Use]:
         full_name = str(body.get("name") or "")
         # Compose names a project's volumes ``PROJECT_KEY``; no project of ours has a ``_``.
         owner = full_name.partition("_")[0]
@@ -80,42 +136,34 @@ class Policy:
         options = body.get("driver_opts") or {}
         if options.get("type") in _REMOTE_FILE_SYSTEMS:
             return
-        yield from self._path(where, options.get("device"), "mounts")
+        if device := options.get("device"):
+            yield _Use(where, device)
         # Also where it is no bind mount: e.g. `type: overlay` with `o: lowerdir=/folder`.
         for part in _OPTION_PARTS.split(str(options.get("o") or "")):
             if part.startswith("/"):
-                yield from self._path(where, part, "mounts")
+                yield _Use(where, part)
 
-    def _mounts(self, where: str, body: Mapping[str, Any]) -> Iterator[str]:
-        for mount in body.get("volumes") or ():
-            if mount.get("type") == "bind":
-                yield from self._path(where, mount.get("source"), "mounts")
-
-    def _path(self, where: str, path: str | None, verb: str) -> Iterator[str]:
-        if not path:
-            return
-        if not path.startswith("/"):
-            resolve_inside(self.root, self.root, path, where)
-        elif Path(os.path.normpath(path)).is_relative_to(self.root):
-            resolve_inside(self.root, self.root, os.path.relpath(path, self.root), where)
-        else:
-            yield f"{where} {verb} {self._host_path(where, path)}"
-
-    def _host_path(self, where: str, path: str) -> str:
-        real = Path(os.path.realpath(path))
+    def _host_path(self, use: _Use, real: Mapping[str, Path]) -> str:
+        path = use.path
         for ours in (self.data_folder, *self.own_paths):
-            own = Path(os.path.realpath(ours))
-            if real.is_relative_to(own):
+            own = real[str(ours)]
+            if real[path].is_relative_to(own):
                 raise InvalidComposeFile(
-                    f"{where}: {path!r} leads out of its checkout, into our own data"
+                    f"{use.where}: {path!r} leads out of its checkout, into our own data"
                 )
-            if own.is_relative_to(real):
+            if own.is_relative_to(real[path]):
                 raise InvalidComposeFile(
-                    f"{where}: {path!r} has our own data in it; name what is needed of it"
+                    f"{use.where}: {path!r} has our own data in it; name what is needed of it"
                 )
-        if path.endswith(_SOCKETS) or real.name.endswith(_SOCKETS):
+        if path.endswith(_SOCKETS) or real[path].name.endswith(_SOCKETS):
             return f"{path}: who has that socket controls this machine"
         return f"{path} of this machine"
+
+
+def _mounts(where: str, body: Mapping[str, Any]) -> Iterator[_Use]:
+    for mount in body.get("volumes") or ():
+        if mount.get("type") == "bind" and mount.get("source"):
+            yield _Use(where, mount["source"])
 
 
 def _require_own_insides(name: str, body: Mapping[str, Any]) -> None:

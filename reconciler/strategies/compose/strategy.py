@@ -2,294 +2,298 @@
 
 ``prepare`` works on an export of exactly the commit, in a folder of the deployment's own: it
 follows all that the files reach, has compose render them in a bare environment, judges the result,
-resolves each digest once and pulls. ``apply`` repeats the judgement where compose will run, writes
-the override and brings the project up. Nothing of a deployment outlives it but ``.deploy/``.
+resolves each digest once, and has the commit and the images brought to where they are to run.
+``apply`` repeats the judgement where compose will run, writes the override and brings the project
+up. Nothing of a deployment outlives it but ``.deploy/``, and the commit in the host's repository.
 """
 
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconciler.domain.deployment import (
-    DeploymentId,
-    Failure,
-    Pin,
-    PlannedService,
-    PreparedRevision,
-)
-from reconciler.domain.errors import InvalidComposeFile, NameTaken, ReconcilerError
+from reconciler.domain.deployment import PlannedService, PreparedTarget
+from reconciler.domain.errors import InvalidComposeFile, NameTaken
+from reconciler.domain.host import LOCAL
 from reconciler.domain.project import ProjectKind
-from reconciler.domain.references import Digest, ImageReference, ProjectName
-from reconciler.domain.revision import Revision
-from reconciler.domain.secret import Secret
-from reconciler.domain.verification import ContainerSample, ContainerState, Health
+from reconciler.domain.target import Target
+from reconciler.domain.verification import Sample
 from reconciler.ports import (
     Checkouts,
-    CommandRunner,
     ComposeReader,
     Engine,
     ImageRegistry,
     LineSink,
-    RegistryCredentials,
+    Machines,
+    TargetReport,
     Work,
 )
-from reconciler.strategies.compose.checkout import DEPLOY_FOLDER, Checkout, Examined
-from reconciler.strategies.compose.cli import (
-    ComposeCall,
-    ComposeCli,
-    ComposeOptions,
-    private_folder,
-    write_docker_config,
-    write_variables,
-)
+from reconciler.strategies.compose.assessment import Assessment, Site, assess, variables_of
+from reconciler.strategies.compose.checkout import DEPLOY_FOLDER, Checkout
+from reconciler.strategies.compose.cli import ComposeCall, ComposeOptions
 from reconciler.strategies.compose.deploy_folder import (
-    DeployFolder,
+    DeployFolderHere,
     generated_path,
     generated_text,
     override_path,
 )
-from reconciler.strategies.compose.policy import Policy
-from reconciler.strategies.compose.rendering import RenderedService, Rendering, parse_rendering
-
-_DIAGNOSED_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A checkout that was followed, rendered and judged, and how compose is called on it."""
-
-    checkout: Checkout
-    examined: Examined
-    rendering: Rendering
-    grants: tuple[str, ...]
-    call: ComposeCall
+from reconciler.strategies.compose.on_host.place import PlaceOnHost
+from reconciler.strategies.compose.pinning import Pinning, missing_images, pull_text
+from reconciler.strategies.compose.place import Place, PlaceHere
+from reconciler.strategies.compose.policy import Policy, RealPaths
+from reconciler.strategies.compose.private import (
+    CredentialsFor,
+    Private,
+    write_docker_config,
+    write_text,
+)
+from reconciler.strategies.compose.rendering import Rendering
+from reconciler.strategies.compose.reporting import log_trouble, report_of
 
 
 @dataclass(frozen=True, slots=True)
 class ComposeStrategy:
-    """``Strategy`` on one Docker engine. Safe to use from any thread."""
+    """``Strategy`` on the Docker engine of any machine. Safe to use from any thread."""
 
-    runner: CommandRunner
+    machines: Machines
     checkouts: Checkouts
     registry: ImageRegistry
     reader: ComposeReader
-    engine: Engine
     options: ComposeOptions
-    #: Registry host and project → what the engine shows that registry when it pulls.
-    credentials_for: Callable[[str, ProjectName], RegistryCredentials | None]
+    credentials_for: CredentialsFor
 
     # ── Prepare ───────────────────────────────────────────────────────────────────────────────
 
-    def prepare(self, work: Work) -> PreparedRevision:
+    def prepare(self, work: Work) -> PreparedTarget:
         """Render, judge, pin and pull one revision; see ``Strategy``."""
-        self._require_free_name(work)
-        own = self.options.own_folder(work.project.name, work.deployment)
+        place = self._place(work.target)
+        place.require_ready(work)
+        _require_free_name(work, place.engine)
+        with self._own_folder(work.target) as own:
+            checkout = self._export(work, place, own, *_compose_paths(work))
+            assessed = self._assess_here(work, place, checkout)
+            for grant in assessed.grants:
+                work.log(f"note: {grant}" if place.is_here else f"note: on {place.name}: {grant}")
+            _require_exposed(work, assessed.rendering)
+            prepared = self._plan(work, checkout, assessed)
+            if prepared.revision.commit:
+                place.receive(prepared.revision.commit)
+            self._pull(work, place, assessed.rendering, prepared.services)
+        return prepared
+
+    @contextmanager
+    def _own_folder(self, target: Target) -> Iterator[Path]:
+        """Give a folder of the deployment's own until the block ends.
+
+        A target has one deployment at work: what else is there was left by a killed one.
+        """
+        own = self.options.own_folder(target.project, target.host)
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir(parents=True, mode=0o700)
         try:
-            checkout = self._export(work, own.resolve() / "checkout")
-            with self._look(work, checkout) as look:
-                for grant in look.grants:
-                    work.log(f"note: {grant}")
-                self._require_exposed(work, look.rendering)
-                services, images = self._pin(work, look.rendering)
-                prepared = PreparedRevision(
-                    revision=Revision(work.revision.commit, images, work.revision.generation),
-                    services=services,
-                    compose_file=checkout.compose_path,
-                    override_file=override_path(work.deployment),
-                    rendered_sha256=look.rendering.sha256(checkout.root, work.variables),
-                )
-                self._pull(work, look, prepared)
-            return prepared
+            yield own.resolve()
         finally:
             shutil.rmtree(own, ignore_errors=True)
 
-    def _require_free_name(self, work: Work) -> None:
-        """Refuse to touch containers that somebody else brought up under the project's name."""
-        if work.may_take_over:
-            return
-        if found := self.engine.containers(work.project.name):
-            raise NameTaken(
-                f"{len(found)} containers of a compose project {work.project.name} run here, and "
-                "no deployment of ours started them",
-                containers=", ".join(sorted(sample.id[:12] for sample in found)[:20]),
-            )
+    def _export(self, work: Work, place: Place, own: Path, path: str, *extra: str) -> Checkout:
+        """Write the files of exactly the commit into ``own``, and what an operator added to them.
 
-    def _export(self, work: Work, into: Path) -> Checkout:
-        """Write the files of exactly the commit into the deployment's own folder."""
-        project, commit = work.project, work.revision.commit
+        The folder's name is the host's: hosts are prepared side by side.
+        """
+        project, commit, into = work.project, work.revision.commit, own / work.target.host
         into.mkdir()
+        checkout = Checkout(into, path, self.reader, extra)
         if project.kind is ProjectKind.IMAGE:
-            return self._generate(work, into, generated_path(work.deployment))
+            kept = place.read((path,)).get(path)
+            text = kept.decode() if kept else _generated(work)
+            DeployFolderHere(into).write(Path(path).name, text)
+            return checkout
         if project.source is None or commit is None:
             raise InvalidComposeFile(f"project {project.name} has no commit to deploy")
         self.checkouts.fetch(project.name, project.source, commit, work.credentials)
         self.checkouts.export(project.name, commit, into)
-        checkout = Checkout(into, project.compose_path, self.reader)
         deploy = into / DEPLOY_FOLDER
         if deploy.is_symlink() or deploy.exists():
             raise InvalidComposeFile(
                 f"the repository has a {DEPLOY_FOLDER} of its own; that name is ours: rename it"
             )
-        variables = {name: secret.reveal() for name, secret in work.variables.items()}
-        checkout.borrow_untracked(self._tree(project.name), variables)
+        checkout.borrow(place.read(checkout.missing_environment(variables_of(work))))
         return checkout
 
-    def _generate(self, work: Work, root: Path, path: str) -> Checkout:
-        text = generated_text(work.project, work.variables)
-        DeployFolder(root).write(Path(path).name, text)
-        return Checkout(root, path, self.reader)
+    def _assess_here(self, work: Work, place: Place, checkout: Checkout) -> Assessment:
+        """Render and judge an export on this machine; what it mounts is looked up at ``place``."""
+        here = self._here(work.target, checkout.root)
+        real_paths = _on_both(checkout.root, here, place)
+        with here.private() as private:
+            policy = self._policy(place, checkout.root, real_paths)
+            cli = here.cli(work)
+            return assess(work, checkout, Site(checkout.root, private, cli, policy))
 
-    def _require_exposed(self, work: Work, rendering: Rendering) -> None:
-        exposed = work.project.expose_service
-        names = [service.name for service in rendering.services if service.replicas > 0]
-        if (
-            exposed is not None
-            and work.project.kind is ProjectKind.COMPOSE
-            and exposed not in names
-        ):
-            raise InvalidComposeFile(
-                f"expose_service: {exposed!r} is not one of the services that would be started: "
-                f"{', '.join(names)}"
-            )
+    def _plan(self, work: Work, checkout: Checkout, assessed: Assessment) -> PreparedTarget:
+        pinning = Pinning(work, self.registry)
+        services = tuple(map(pinning.plan, assessed.rendering.services))
+        return PreparedTarget(
+            revision=replace(work.revision, images=pinning.followed),
+            services=services,
+            compose_file=checkout.compose_path,
+            override_file=override_path(work.deployment),
+            rendered_sha256=assessed.sha256,
+            host=work.target.host,
+            extra_files=checkout.extra_paths,
+        )
 
-    def _pin(
-        self, work: Work, rendering: Rendering
-    ) -> tuple[tuple[PlannedService, ...], dict[str, Digest]]:
-        """Resolve each followed image once; what a trigger saw wins over a new look."""
-        followed: dict[str, Digest] = {}
-        planned = []
-        for service in rendering.services:
-            pin = self._find_pin(work, service, followed)
-            exposed = service.name == work.project.expose_service
-            finishes = service.finishes and not exposed
-            planned.append(PlannedService(service.name, pin, service.replicas, finishes))
-            work.log(f"{service.name}: {pin or f'{service.image}, not pinned: it is stateful'}")
-        return tuple(planned), followed
-
-    def _find_pin(
-        self, work: Work, service: RenderedService, followed: dict[str, Digest]
-    ) -> Pin | None:
-        image = service.image
-        if image.digest:
-            return Pin(replace(image, digest=None), image.digest)
-        if service.is_stateful(work.project.stateful_services):
-            return None
-        name = str(image)
-        if name not in followed:
-            seen = work.revision.images.get(name)
-            followed[name] = seen or self.registry.digest(image, work.project.name)
-        return Pin(image, followed[name])
-
-    def _pull(self, work: Work, look: _Look, prepared: PreparedRevision) -> None:
+    def _pull(
+        self, work: Work, place: Place, rendering: Rendering, services: Collection[PlannedService]
+    ) -> None:
         """Pull what is not there yet, so that applying needs no network."""
-        images = {service.name: service.image for service in look.rendering.services}
-        missing = [
-            service.name
-            for service in prepared.services
-            if not self.engine.has_image(_exact(service, images[service.name]))
-        ]
+        missing = missing_images(place.engine, rendering, services)
         if not missing:
             work.log("every image is there already")
             return
-        override = DeployFolder(look.checkout.root).record(prepared)
-        self._cli(work).pull(
-            self._with_override(work, look, override), missing, work.log, work.cancel
-        )
+        with place.private() as private:
+            call = ComposeCall(
+                project=work.project.name,
+                folder=private.folder,
+                files=(write_text(private, "pull.yaml", pull_text(rendering, missing)),),
+                environment_file=Path(os.devnull),
+                docker_config=self._docker_config(work, private, rendering),
+            )
+            place.cli(work).pull(call, missing, work.log, work.cancel)
 
     # ── Apply ─────────────────────────────────────────────────────────────────────────────────
 
-    def apply(self, work: Work, prepared: PreparedRevision) -> None:
+    def apply(self, work: Work, prepared: PreparedTarget) -> None:
         """Make the engine run ``prepared``; see ``Strategy``."""
-        checkout = self._switch(work, prepared)
-        with self._look(work, checkout) as look:
-            override = DeployFolder(checkout.root).record(prepared)
-            call = self._with_override(work, look, override)
-            self._cli(work).up(call, work.log, work.cancel)
+        place, work = self._place(work.target), replace(work, revision=prepared.revision)
+        with self._switched(work, place, prepared) as checkout, place.private() as private:
+            policy = self._policy(place, place.root, place.real_paths)
+            cli = place.cli(work)
+            assessed = assess(work, checkout, Site(place.root, private, cli, policy))
+            if assessed.sha256 != prepared.rendered_sha256:
+                work.log(
+                    "note: compose makes something else of the files than when it was prepared"
+                )
+            override = place.deploy.record(prepared)
+            call = replace(
+                assessed.call,
+                files=(*assessed.call.files, override),
+                docker_config=self._docker_config(work, private, assessed.rendering),
+            )
+            place.changing_cli(work).up(call, work.log, work.cancel)
 
-    def _switch(self, work: Work, prepared: PreparedRevision) -> Checkout:
-        """Make the work tree hold what was prepared."""
-        tree, commit = self._tree(work.project.name), prepared.revision.commit
-        if commit is not None:
-            self.checkouts.switch(work.project.name, commit)
-        elif not (tree / prepared.compose_file).is_file():
+    @contextmanager
+    def _switched(self, work: Work, place: Place, prepared: PreparedTarget) -> Iterator[Checkout]:
+        """Make the work tree hold what was prepared, and give its files where one can read them."""
+        if commit := prepared.revision.commit:
+            place.switch(commit, work)
+        elif not place.deploy.has(Path(prepared.compose_file).name):
             # Kept per deployment, so that going back brings its ports and volumes back too.
-            return self._generate(work, tree, prepared.compose_file)
-        return Checkout(tree, prepared.compose_file, self.reader)
+            place.deploy.write(Path(prepared.compose_file).name, _generated(work))
+        if place.is_here:
+            path, extra = prepared.compose_file, prepared.extra_files
+            yield Checkout(place.root, path, self.reader, extra)
+            return
+        with self._own_folder(work.target) as own:
+            yield self._export(work, place, own, prepared.compose_file, *prepared.extra_files)
 
-    # ── Looking ───────────────────────────────────────────────────────────────────────────────
+    # ── The other steps ───────────────────────────────────────────────────────────────────────
 
-    def observe(self, project: ProjectName) -> Sequence[ContainerSample]:
-        """Return what runs for ``project`` now; see ``Strategy``."""
-        return self.engine.containers(project)
+    def confirm(self, work: Work, prepared: PreparedTarget) -> None:
+        """Leave it as it is: no compose project goes back by itself; see ``Strategy``."""
 
-    def diagnose(self, project: ProjectName, log: LineSink) -> None:
+    def set_up(self, work: Work) -> None:
+        """Make what is missing on the machine; see ``Strategy``."""
+        self._place(work.target).set_up(work.log)
+
+    def observe(self, target: Target) -> Sequence[Sample]:
+        """Return what runs there now; see ``Strategy``."""
+        return self.machines.get(target.host).engine().containers(target.project)
+
+    def diagnose(self, target: Target, log: LineSink) -> None:
         """Write the last lines of containers in trouble into ``log``; see ``Strategy``."""
-        try:
-            for sample in self.engine.containers(project):
-                if _in_trouble(sample):
-                    log(f"{sample.service}: last lines of container {sample.id[:12]}:")
-                    lines = self.engine.last_lines(sample.id, _DIAGNOSED_LINES)
-                    for line in lines or ["(it wrote nothing)"]:
-                        log(f"  {line}")
-        except ReconcilerError as error:
-            log(f"the containers' output can't be had: {error.message}")
+        log_trouble(self.machines, target, log)
 
-    def forget(self, project: ProjectName, deployment: DeploymentId) -> None:
+    def forget(self, target: Target, prepared: PreparedTarget) -> None:
         """Drop what is kept for a deployment; see ``Strategy``."""
-        shutil.rmtree(self.options.own_folder(project, deployment), ignore_errors=True)
-        DeployFolder(self._tree(project)).forget(deployment)
+        self._place(target).deploy.forget(prepared)
+
+    def report(self, target: Target) -> TargetReport:
+        """Return what runs there now; see ``Strategy``."""
+        place = self._place(target)
+        return report_of(place.engine.containers(target.project), place.deploy.facts())
 
     def forget_secrets(self) -> None:
-        """Delete what a killed daemon left for compose to read; nothing may be under way."""
-        shutil.rmtree(self.options.secrets_folder, ignore_errors=True)
+        """Delete what a killed daemon left for compose to read; nothing may be under way.
 
-    def ping(self) -> str | Failure:
-        """Return the engine's version, or why nothing can be deployed here. Never raises."""
-        return self.engine.ping()
+        What it left on a host goes when that host is used next.
+        """
+        shutil.rmtree(self.options.secrets_folder, ignore_errors=True)
 
     # ── Shared ────────────────────────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def _look(self, work: Work, checkout: Checkout) -> Iterator[_Look]:
-        """Follow, render and judge a checkout. Secrets are on disk as long as the block lasts."""
-        project = work.project.name
-        variables = {name: secret.reveal() for name, secret in work.variables.items()}
-        with private_folder(self.options.secrets_folder.resolve() / project) as private:
-            examined = checkout.examine(variables)
-            policy = Policy(checkout.root, self.options.data_folder, self.options.own_paths)
-            # Before compose reads them: what it can't parse it quotes.
-            readings = policy.readings(examined.host_files)
-            # As we read ``.env``, so that there is one reading of it.
-            environment = {name: Secret.of(v) for name, v in examined.environment.items()}
-            environment_file = write_variables(private, environment)
-            files = (checkout.compose_file,)
-            call = ComposeCall(project, checkout.folder, files, environment_file, private)
-            rendering = parse_rendering(self._cli(work).render(call, work.cancel), examined)
-            grants = (*readings, *policy.grants(rendering))
-            yield _Look(checkout, examined, rendering, grants, call)
+    def _place(self, target: Target) -> Place:
+        if target.host == LOCAL:
+            return self._here(target, self.checkouts.tree(target.project).resolve())
+        machine = self.machines.get(target.host)
+        return PlaceOnHost(target, machine, self.options, self.checkouts)
 
-    def _with_override(self, work: Work, look: _Look, override: Path) -> ComposeCall:
-        hosts = dict.fromkeys(service.image.registry for service in look.rendering.services)
+    def _here(self, target: Target, root: Path) -> PlaceHere:
+        secrets = self.options.secrets_folder.resolve() / target.project / target.host
+        machine = self.machines.get(LOCAL)
+        return PlaceHere(root, secrets, machine, self.options, self.checkouts)
+
+    def _policy(self, place: Place, root: Path, real_paths: RealPaths) -> Policy:
+        own_paths = (*self.options.own_paths, *place.own_paths)
+        return Policy(root, self.options.data_folder, own_paths, real_paths)
+
+    def _docker_config(self, work: Work, private: Private, rendering: Rendering) -> Path:
+        hosts = dict.fromkeys(service.image.registry for service in rendering.services)
         known = [self.credentials_for(host, work.project.name) for host in hosts]
-        config = write_docker_config(look.call.docker_config, [one for one in known if one])
-        return replace(look.call, files=(*look.call.files, override), docker_config=config)
-
-    def _cli(self, work: Work) -> ComposeCli:
-        return ComposeCli(self.runner, self.options, work.variables)
-
-    def _tree(self, project: ProjectName) -> Path:
-        return self.checkouts.tree(project).resolve()
+        shown = [one for one in known if one]
+        return write_docker_config(private, shown) if shown else private.folder
 
 
-def _exact(service: PlannedService, image: ImageReference) -> ImageReference:
-    return replace(service.pin.image, digest=service.pin.digest) if service.pin else image
+def _require_free_name(work: Work, engine: Engine) -> None:
+    """Refuse to touch containers that somebody else brought up under the project's name."""
+    if work.may_take_over:
+        return
+    if found := engine.containers(work.project.name):
+        raise NameTaken(
+            f"a compose project {work.project.name} is there already, with {len(found)} "
+            f"container{'' if len(found) == 1 else 's'}, and no deployment of ours started it",
+            containers=", ".join(sorted(sample.id[:12] for sample in found)[:20]),
+        )
 
 
-def _in_trouble(sample: ContainerSample) -> bool:
-    ended_badly = sample.state is ContainerState.EXITED and sample.exit_status != 0
-    stuck = sample.state in {ContainerState.RESTARTING, ContainerState.DEAD}
-    return ended_badly or stuck or sample.restarts > 0 or sample.health is Health.UNHEALTHY
+def _require_exposed(work: Work, rendering: Rendering) -> None:
+    exposed = work.project.expose_service
+    names = [service.name for service in rendering.services if service.replicas > 0]
+    if exposed is not None and work.project.kind is ProjectKind.COMPOSE and exposed not in names:
+        raise InvalidComposeFile(
+            f"expose_service: {exposed!r} is not one of the services that would be started: "
+            f"{', '.join(names)}"
+        )
+
+
+def _compose_paths(work: Work) -> tuple[str, ...]:
+    """Return the compose files, the last of which wins."""
+    if work.project.kind is ProjectKind.IMAGE:
+        return (generated_path(work.deployment),)
+    return (work.project.compose_path, *work.target.compose_files)
+
+
+def _generated(work: Work) -> str:
+    return generated_text(work.project, variables_of(work))
+
+
+def _on_both(root: Path, here: Place, place: Place) -> RealPaths:
+    """Return what follows paths below ``root`` here, and all others at ``place``."""
+
+    def real_paths(paths: Collection[str]) -> Mapping[str, str]:
+        inside = [path for path in paths if Path(path).is_relative_to(root)]
+        outside = [path for path in paths if path not in inside]
+        return {**here.real_paths(inside), **place.real_paths(outside)}
+
+    return here.real_paths if place.is_here else real_paths

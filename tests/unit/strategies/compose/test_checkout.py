@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.domain.errors import InvalidComposeFile
-from reconciler.strategies.compose.checkout import Checkout, Examined, resolve_inside
+from reconciler.strategies.compose.checkout import Checkout, Examined, read_inside, resolve_inside
 
 WEB = "services: {web: {image: a, REST}}"
 
@@ -196,6 +196,39 @@ def test_the_projects_variables_win_over_its_dotenv(tmp_path: Path) -> None:
     assert found.environment == {"DIR": "d", "UP": "..", "A": "b"}
 
 
+def test_extra_files_count_after_the_first_and_are_followed_too(tmp_path: Path) -> None:
+    """The last image of a service is its image; paths are the first file's folder's."""
+    write(
+        tmp_path,
+        {
+            "a/compose.yaml": "services: {web: {image: a}, db: {image: b}}",
+            "b/more.yaml": "services: {web: {image: c, env_file: x.env}, db: {scale: 2}}",
+            "a/x.env": "",
+        },
+    )
+    checkout = Checkout(tmp_path, "a/compose.yaml", RuamelComposeReader(), ("b/more.yaml",))
+    found = checkout.examine({})
+    assert [service.image for service in found.file.services] == ["c", "b"]
+    assert found.opened == ("a/compose.yaml", "a/x.env", "b/more.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("services: {web: {env_file: ../../x}}", "leaves"),
+        ("->compose.yaml", "more.yaml is a symbolic link"),
+        ("services: [", "more.yaml: "),
+    ],
+    ids=["leads-out", "link", "no-yaml"],
+)
+def test_an_extra_file_is_held_to_the_same_rules(tmp_path: Path, text: str, problem: str) -> None:
+    """And named, where it breaks one."""
+    write(tmp_path, {"compose.yaml": WEB.replace(", REST", ""), "more.yaml": text})
+    checkout = Checkout(tmp_path, "compose.yaml", RuamelComposeReader(), ("more.yaml",))
+    with pytest.raises(InvalidComposeFile, match=problem):
+        checkout.examine({})
+
+
 def test_untracked_environment_files_are_borrowed_and_tracked_ones_are_not(tmp_path: Path) -> None:
     """What an operator put into the work tree counts where the commit has nothing."""
     export, tree = tmp_path / "export", tmp_path / "tree"
@@ -203,7 +236,9 @@ def test_untracked_environment_files_are_borrowed_and_tracked_ones_are_not(tmp_p
     write(export, {"compose.yaml": compose, "a.env": "from=commit"})
     write(tree, {"a.env": "from=tree", "b.env": "from=tree", "c/c.env": "", ".env": "X=1"})
     checkout = Checkout(export, "compose.yaml", RuamelComposeReader())
-    checkout.borrow_untracked(tree, {})
+    missing = checkout.missing_environment({})
+    assert missing == (".env", "b.env", "c/c.env")
+    checkout.borrow({path: read_inside(tree, path) or b"" for path in missing})
     assert (export / "a.env").read_text() == "from=commit"
     assert (export / "b.env").read_text() == "from=tree"
     assert checkout.examine({}).environment == {"X": "1"}

@@ -29,6 +29,8 @@ from reconciler.strategies.compose.cli import (
     ComposeCli,
     ComposeOptions,
     masked,
+)
+from reconciler.strategies.compose.private import (
     private_folder,
     write_docker_config,
     write_variables,
@@ -179,8 +181,8 @@ def test_variables_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, str]
 ) -> None:
     """Whatever is in them: quotes, dollars, newlines, comments."""
-    with private_folder(tmp_path_factory.getbasetemp() / "variables") as folder:
-        path = write_variables(folder, {name: Secret.of(value) for name, value in values.items()})
+    with private_folder(tmp_path_factory.getbasetemp() / "variables") as private:
+        path = write_variables(private, {name: Secret.of(value) for name, value in values.items()})
         assert RuamelComposeReader().read_environment(path.read_bytes()) == values
 
 
@@ -188,13 +190,13 @@ def test_what_is_private_is_ours_alone_and_gone_afterwards(tmp_path: Path) -> No
     """Folders 0700, files 0600; what a killed daemon left is removed at the next start."""
     parent = tmp_path / "private" / "app"
     (parent / "left-over").mkdir(parents=True)
-    with private_folder(parent) as folder:
+    with private_folder(parent) as private:
         assert not (parent / "left-over").exists()
         known = RegistryCredentials("r.example", "me", Secret.of("pw"))
         token = RegistryCredentials("docker.io", "", Secret.of("t0ken"), identity_token=True)
-        config = write_docker_config(folder, [known, token])
-        variables = write_variables(folder, {"A": Secret.of("b")})
-        modes = [stat.S_IMODE(path.stat().st_mode) for path in (parent, folder, config)]
+        config = write_docker_config(private, [known, token])
+        variables = write_variables(private, {"A": Secret.of("b")})
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (parent, private.folder, config)]
         assert modes == [0o700] * 3
         for path in (variables, config / "config.json"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600

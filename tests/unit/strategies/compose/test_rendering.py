@@ -1,18 +1,23 @@
 """What compose rendered: services, policy, overrides."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.adapters.compose_file import RuamelComposeReader
-from reconciler.domain.deployment import DeploymentId, Pin, PlannedService, PreparedRevision
+from reconciler.domain.deployment import DeploymentId, Pin, PlannedService, PreparedTarget
 from reconciler.domain.errors import InvalidComposeFile, PreconditionFailed
 from reconciler.domain.references import Digest, ImageReference, ServiceName
 from reconciler.domain.revision import Revision
 from reconciler.strategies.compose.checkout import Examined
-from reconciler.strategies.compose.deploy_folder import DeployFolder, override_path, override_text
+from reconciler.strategies.compose.deploy_folder import (
+    DeployFolderHere,
+    override_path,
+    override_text,
+)
 from reconciler.strategies.compose.policy import Policy
 from reconciler.strategies.compose.rendering import Rendering, parse_rendering
 
@@ -150,6 +155,23 @@ def test_our_own_data_is_never_mounted(tmp_path: Path) -> None:
         policy.readings((("services.web.env_file", str(tmp_path / "key")),))
 
 
+def test_paths_are_followed_on_the_machine_that_they_are_of(tmp_path: Path) -> None:
+    """Its links count, not ours; and ours are not asked for where nothing leads outside."""
+    asked: list[str] = []
+
+    def there(paths: Collection[str]) -> dict[str, str]:
+        asked.extend(paths)
+        return {path: path.replace("/srv", "/opt/apps/web/.private") for path in paths}
+
+    own = (Path("/opt/apps/web/.private"),)
+    policy = Policy(Path("/opt/apps/web/source"), tmp_path, own, there)
+    assert policy.grants(rendered(**bind("/opt/apps/web/source/data"))) == ()
+    assert asked == ["/opt/apps/web/source/data", "/opt/apps/web/source"]
+    with pytest.raises(InvalidComposeFile, match="our own data"):
+        policy.grants(rendered(**bind("/srv/x")))
+    assert policy.grants(rendered(**bind("/mnt"))) == ("service web mounts /mnt of this machine",)
+
+
 def test_nothing_around_our_own_data_is_mounted(tmp_path: Path) -> None:
     """The whole machine, our folder's parent, the folder of our socket, layers of an overlay."""
     data, run = tmp_path / "data", tmp_path / "run" / "reconciler"
@@ -207,7 +229,7 @@ def test_nothing_to_start_is_no_success(count: int) -> None:
 # ── .deploy/ ──────────────────────────────────────────────────────────────────────────────────
 
 PIN = Pin(ImageReference.parse("acme/web:1.2"), DIGEST)
-PREPARED = PreparedRevision(
+PREPARED = PreparedTarget(
     Revision(None),
     (PlannedService(ServiceName("web"), PIN), PlannedService(ServiceName("db"), None)),
     "compose.yaml",
@@ -226,7 +248,7 @@ def test_the_override_says_the_image_and_nothing_else() -> None:
 
 def test_recording_leaves_what_is_deployed_and_nothing_half_written(tmp_path: Path) -> None:
     """The override, a digest per pinned service, and no digest of a service that left."""
-    folder = DeployFolder(tmp_path)
+    folder = DeployFolderHere(tmp_path)
     folder.write("gone.sha", "old")
     folder.record(PREPARED)
     path = folder.record(PREPARED)
@@ -237,11 +259,11 @@ def test_recording_leaves_what_is_deployed_and_nothing_half_written(tmp_path: Pa
 
 def test_forgetting_is_safe_to_repeat(tmp_path: Path) -> None:
     """Also where there is nothing, not even a folder."""
-    folder = DeployFolder(tmp_path)
-    folder.forget(DeploymentId(7))
+    folder = DeployFolderHere(tmp_path)
+    folder.forget(PREPARED)
     path = folder.record(PREPARED)
     for _ in range(2):
-        folder.forget(DeploymentId(7))
+        folder.forget(PREPARED)
     assert not path.exists()
 
 
@@ -252,11 +274,11 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(tmp_path: Path) -> No
     tree.mkdir()
     (tree / ".deploy").symlink_to(elsewhere)
     with pytest.raises(PreconditionFailed, match="symbolic link"):
-        DeployFolder(tree).record(PREPARED)
+        DeployFolderHere(tree).record(PREPARED)
     assert not list(elsewhere.iterdir())
     (tree / ".deploy").unlink()
     (tree / ".deploy").mkdir()
     (elsewhere / "victim").write_text("kept")
     (tree / ".deploy/web.sha").symlink_to(elsewhere / "victim")
-    DeployFolder(tree).record(PREPARED)
+    DeployFolderHere(tree).record(PREPARED)
     assert (elsewhere / "victim").read_text() == "kept"

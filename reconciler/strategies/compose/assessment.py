@@ -1,0 +1,73 @@
+"""What compose makes of a project's files, judged before anything is done with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.domain.errors import InvalidComposeFile
+from reconciler.domain.host import LOCAL
+from reconciler.domain.secret import Secret
+from reconciler.ports import Work
+from reconciler.strategies.compose.checkout import Checkout
+from reconciler.strategies.compose.cli import ComposeCall, ComposeCli
+from reconciler.strategies.compose.policy import Policy
+from reconciler.strategies.compose.private import Private, write_variables
+from reconciler.strategies.compose.rendering import Rendering, parse_rendering
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where compose reads the files of a checkout: here, or in the work tree on a host."""
+
+    root: Path
+    private: Private
+    cli: ComposeCli
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Files that were followed, rendered and judged, and how compose is called on them."""
+
+    rendering: Rendering
+    grants: tuple[str, ...]
+    call: ComposeCall
+    sha256: str  #: of the rendering, its place and its secrets left out
+
+
+def assess(work: Work, checkout: Checkout, site: Site) -> Assessment:
+    """Follow, render and judge the files of ``checkout`` as they are at ``site``.
+
+    Raises:
+        InvalidComposeFile: they can't be deployed as they stand, or reach what they must not.
+    """
+    examined = checkout.examine(variables_of(work))
+    if examined.host_files and work.target.host != LOCAL:
+        where, path = examined.host_files[0]
+        raise InvalidComposeFile(
+            f"{where}: {path!r} would be read on another machine than {work.target.host}; "
+            "name a file beside the compose file, where it may stay untracked"
+        )
+    # Before compose reads them: what it can't parse it quotes.
+    readings = site.policy.readings(examined.host_files)
+    if site.root != checkout.root:
+        # All others are of the commit, or were read there.
+        unread = [path for path in examined.opened if not (checkout.root / path).exists()]
+        site.policy.require_inside(unread)
+    # As we read ``.env``, so that there is one reading of it.
+    environment = {name: Secret.of(value) for name, value in examined.environment.items()}
+    call = ComposeCall(
+        project=work.project.name,
+        folder=(site.root / checkout.compose_path).parent,
+        files=tuple(site.root / path for path in (checkout.compose_path, *checkout.extra_paths)),
+        environment_file=write_variables(site.private, environment),
+        docker_config=site.private.folder,
+    )
+    rendering = parse_rendering(site.cli.render(call, work.cancel), examined)
+    grants = (*readings, *site.policy.grants(rendering))
+    return Assessment(rendering, grants, call, rendering.sha256(site.root, work.variables))
+
+
+def variables_of(work: Work) -> dict[str, str]:
+    """Return the project's variables: the target's own, then the secret ones, which win."""
+    secret = {name: value.reveal() for name, value in work.variables.items()}
+    return {**work.target.environment, **secret}

@@ -1,0 +1,175 @@
+"""Where a project runs: what differs between the daemon's own machine and a host."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from reconciler.domain.errors import PreconditionFailed
+from reconciler.domain.failure import Failure
+from reconciler.domain.references import CommitSha
+from reconciler.ports import Checkouts, Engine, LineSink, Machine, Work
+from reconciler.strategies.compose.checkout import read_inside
+from reconciler.strategies.compose.cli import ComposeCli, ComposeOptions
+from reconciler.strategies.compose.deploy_folder import DeployFolder, DeployFolderHere
+from reconciler.strategies.compose.policy import real_paths_here
+from reconciler.strategies.compose.private import Private, private_folder
+
+
+class Place(Protocol):
+    """A machine that compose projects run on, and one project's files there.
+
+    Every method may raise what ``Machine`` raises.
+    """
+
+    @property
+    def name(self) -> str:
+        """The machine's name, for people."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The work tree there. It stays where it is: relative mounts keep their data in it."""
+        ...
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is the daemon's own machine, whose files can be opened."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """The Docker engine there."""
+        ...
+
+    @property
+    def deploy(self) -> DeployFolder:
+        """``.deploy/`` in the work tree."""
+        ...
+
+    @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """What is ours there, beside the daemon's own."""
+        ...
+
+    def require_ready(self, work: Work) -> None:
+        """Make sure that one can deploy there now.
+
+        Raises:
+            RefusingToMigrate: there is no way to the host that has the project's data.
+            PreconditionFailed: it lacks a tool.
+        """
+        ...
+
+    def set_up(self, log: LineSink) -> None:
+        """Make what is missing there; see ``Strategy``."""
+        ...
+
+    def receive(self, commit: CommitSha) -> None:
+        """Bring ``commit`` there, so that ``switch`` needs no network; no file changes."""
+        ...
+
+    def switch(self, commit: CommitSha, work: Work) -> None:
+        """Make the work tree hold ``commit``; untracked files stay. Safe to repeat.
+
+        Raises:
+            WorkTreeDirty: tracked files were changed, or files are in the way; it names them.
+        """
+        ...
+
+    def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return those of ``paths``, below the root, that are files there; large ones are cut.
+
+        Raises:
+            InvalidComposeFile: one is no regular file, or leads out of the work tree.
+        """
+        ...
+
+    def real_paths(self, paths: Collection[str]) -> Mapping[str, str]:
+        """Return absolute path → where it leads there, symbolic links followed."""
+        ...
+
+    def private(self) -> AbstractContextManager[Private]:
+        """Give a private folder there until the block ends."""
+        ...
+
+    def cli(self, work: Work) -> ComposeCli:
+        """Return compose there."""
+        ...
+
+    def changing_cli(self, work: Work) -> ComposeCli:
+        """Return compose there, run alone and only while the claim of ``work`` holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceHere:
+    """``Place`` on the daemon's own machine."""
+
+    work_tree: Path
+    secrets_folder: Path  #: for this deployment alone
+    machine: Machine
+    options: ComposeOptions
+    checkouts: Checkouts
+
+    is_here = True
+    own_paths = ()
+
+    @property
+    def name(self) -> str:
+        """The machine's name; see ``Place``."""
+        return "this machine"
+
+    @property
+    def root(self) -> Path:
+        """The work tree; see ``Place``."""
+        return self.work_tree
+
+    @property
+    def engine(self) -> Engine:
+        """The Docker engine; see ``Place``."""
+        return self.machine.engine()
+
+    @property
+    def deploy(self) -> DeployFolder:
+        """``.deploy/``; see ``Place``."""
+        return DeployFolderHere(self.work_tree)
+
+    def require_ready(self, work: Work) -> None:
+        """Find nothing wrong: the first look at the engine, or at compose, says it."""
+
+    def set_up(self, log: LineSink) -> None:
+        """Say what is missing; see ``Place``."""
+        version = self.engine.ping()
+        if isinstance(version, Failure):
+            raise PreconditionFailed(version.message)
+        log(f"the Docker engine {version} is there; nothing else has to be set up")
+
+    def receive(self, commit: CommitSha) -> None:
+        """Find it here: it was fetched."""
+
+    def switch(self, commit: CommitSha, work: Work) -> None:
+        """Make the work tree hold ``commit``; see ``Place``."""
+        self.checkouts.switch(work.project.name, commit)
+
+    def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return those of ``paths`` that are files; see ``Place``."""
+        found = {path: read_inside(self.work_tree, path) for path in paths}
+        return {path: content for path, content in found.items() if content is not None}
+
+    def real_paths(self, paths: Collection[str]) -> Mapping[str, str]:
+        """Return where ``paths`` lead; see ``Place``."""
+        return real_paths_here(paths)
+
+    def private(self) -> AbstractContextManager[Private]:
+        """Give a private folder; see ``Place``."""
+        return private_folder(self.secrets_folder)
+
+    def cli(self, work: Work) -> ComposeCli:
+        """Return compose; see ``Place``."""
+        return ComposeCli(self.machine, self.options, work.variables)
+
+    def changing_cli(self, work: Work) -> ComposeCli:
+        """Return compose; see ``Place``. What an earlier life left at work, a start ended."""
+        return self.cli(work)
