@@ -1,15 +1,16 @@
 """Why a project did or did not deploy, from recorded facts only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.domain.deployment import Status
 from reconciler.domain.gate import MasterSwitch, Reason, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import ProjectState, SourceHealth
-from reconciler.pipeline.reasons import ExplainedReason, reasons_of
+from reconciler.pipeline.reasons import ExplainedReason, reasons_of, reasons_of_hosts
 from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Store
 
@@ -55,6 +56,8 @@ class Explainer:
 
     store: Store
     brakes: Brakes
+    #: Returns the hosts on which nothing can be done now, and why.
+    troubles: Callable[[], Mapping[HostName, HostHealth]] = dict
 
     def summaries(self) -> Sequence[ProjectSummary]:
         """Return all projects, by name, in a handful of statements."""
@@ -88,7 +91,8 @@ class Explainer:
             self.store.list_triggers(name, limit=10),
         )
         nothing = ExplainedReason(summary.standing, "nothing was seen or asked for yet")
-        return Explanation(name, summary.text, reasons or (nothing,))
+        found = (*reasons_of_hosts(summary.project, self.troubles()), *reasons)
+        return Explanation(name, summary.text, found or (nothing,))
 
 
 def summarize(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from reconciler.domain.deployment import Deployment, Status
 from reconciler.domain.gate import MasterSwitch, ReasonCode, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.project import Project
 from reconciler.domain.state import ProjectState, SourceHealth, WatchedImage
 from reconciler.ports import TriggerRecord
@@ -52,6 +53,20 @@ def reasons_of(
         *_images(images),
         *_unserved(triggers, state, told),
     )
+
+
+def reasons_of_hosts(
+    project: Project, troubles: Mapping[HostName, HostHealth]
+) -> tuple[ExplainedReason, ...]:
+    """Return what is wrong with the hosts that ``project`` is deployed to."""
+    found = []
+    for target in project.where:
+        health = troubles.get(target.host)
+        if health is not None and health.error is not None:
+            error = health.error
+            text = f"{error.message}; {error.remedy}" if error.remedy else error.message
+            found.append(ExplainedReason(error.code, text, health.since, error.evidence))
+    return tuple(found)
 
 
 def _brakes(project: Project, switch: MasterSwitch) -> list[ExplainedReason]:

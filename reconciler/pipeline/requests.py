@@ -1,18 +1,21 @@
 """What people ask for: deploy, roll back, lift a quarantine."""
 
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reconciler.domain.admission import Request
-from reconciler.domain.deployment import Cause, DeploymentId, Trigger
+from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Trigger
 from reconciler.domain.errors import (
     Conflict,
+    InvalidInput,
     NotFound,
     ReconcilerError,
     Refused,
     RevisionNotFound,
 )
 from reconciler.domain.gate import ReasonCode
+from reconciler.domain.host import HostName
 from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
@@ -20,6 +23,16 @@ from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deploymen
 from reconciler.ports import Clock, GitRemote, ImageRegistry, Repositories, Store
 
 _LOOKS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person wants to be deployed, and where."""
+
+    commit: CommitSha | None = None  #: None: the branch's tip
+    hosts: tuple[HostName, ...] = ()  #: empty: all of the project's
+    force: bool = False  #: even what is live or quarantined
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +46,28 @@ class Requests:
     repositories: Repositories
     registry: ImageRegistry
 
-    def deploy(
-        self,
-        name: ProjectName,
-        *,
-        commit: CommitSha | None,
-        force: bool,
-        actor: str,
-        reason: str = "",
-    ) -> TriggerResult:
-        """Deploy ``commit``, or what the branch's tip is now.
+    def deploy(self, name: ProjectName, wanted: Wanted, *, actor: str) -> TriggerResult:
+        """Deploy a commit, or what the branch's tip is now, to all hosts or to some.
 
         Raises:
             NotFound: there is no such project.
+            InvalidInput: it has no target on one of the hosts.
             SourceError: the tip could not be asked for.
         """
         project = self.store.get_project(name)
-        wanted = commit or self._tip(project)
-        images = {} if commit else self._digests(name, wanted)
-        cause = Cause(
-            Trigger.PERSON, actor, reason or ("this very commit" if commit else "deploy now")
+        _require_targets(project, wanted.hosts)
+        commit = wanted.commit or self._tip(project)
+        images = {} if wanted.commit else self._digests(name, commit)
+        detail = wanted.reason or ("this very commit" if wanted.commit else "deploy now")
+        return self._ask(
+            Request(
+                name,
+                Revision(commit, images),
+                Cause(Trigger.PERSON, actor, detail),
+                force=wanted.force,
+                hosts=wanted.hosts,
+            )
         )
-        return self._ask(Request(name, Revision(wanted, images), cause, force=force))
 
     def _digests(self, name: ProjectName, tip: CommitSha | None) -> dict[str, Digest]:
         """Return the digests behind the tags that run, where the commit alone tells no difference.
@@ -84,7 +97,7 @@ class Requests:
             Conflict: ``to`` is what runs already.
             Refused: nothing that was verified is kept.
         """
-        self.store.get_project(name)
+        hosts = {one.host for one in self.store.get_project(name).where}
         live = self.store.get_state(name).live
         kept = [
             one for one in self.store.list_restorable(name) if live is None or one.id != live.id
@@ -97,8 +110,9 @@ class Requests:
                 raise NotFound(f"deployment {to} of {name} is not among those that can be restored")
         elif live:
             kept = [one for one in kept if one.id < live.id]
+        kept = [one for one in kept if _was_on_one_of(hosts, one)]
         if not kept:
-            text = f"{name} has no earlier verified revision that is still kept"
+            text = f"{name} has no earlier verified revision that is still kept where it runs"
             raise Refused(ReasonCode.NOTHING_TO_RESTORE, text)
         target = kept[0]
         cause = Cause(Trigger.ROLLBACK, actor, f"back to deployment {target.id}")
@@ -115,8 +129,24 @@ class Requests:
             tip = self.remote.tip(source.url, source.branch, credentials)
         if tip is None:
             text = f"branch {source.branch} does not exist in the source of {project.name}"
-            raise RevisionNotFound(text)
+            missing = RevisionNotFound(text)
+            missing.remedy = f"push it, or `reconciler project set {project.name} --branch …`"
+            raise missing
         return tip
 
     def _ask(self, request: Request) -> TriggerResult:
         return trigger_deployment(self.store, request, brakes=self.brakes, now=self.clock.now())
+
+
+def _was_on_one_of(hosts: Set[HostName], deployment: Deployment) -> bool:
+    """Tell whether it has anything for the hosts: what moved away is not brought back by it."""
+    ready = deployment.prepared.targets if deployment.prepared else ()
+    return any(one.host in hosts for one in ready)
+
+
+def _require_targets(project: Project, hosts: Sequence[HostName]) -> None:
+    known = [target.host for target in project.where]
+    for host in hosts:
+        if host not in known:
+            problem = f"is no target of {project.name}; it has {', '.join(known) or 'none'}"
+            raise InvalidInput("hosts", host, problem)

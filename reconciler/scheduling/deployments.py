@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.errors import ClaimLost, Interrupted
-from reconciler.pipeline.journal import Journal
 from reconciler.pipeline.rollout import Rollout
+from reconciler.pipeline.rollout.journal import Journal
 from reconciler.ports import Claim, Store
 
 log = logging.getLogger(__name__)

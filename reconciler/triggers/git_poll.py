@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import ReconcilerError, SourceThrottled
+from reconciler.domain.failure import Failure
 from reconciler.domain.polling import time_until_next_look
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth

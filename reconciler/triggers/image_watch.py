@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import ReconcilerError
+from reconciler.domain.failure import Failure
 from reconciler.domain.project import ExternalSource, Project
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.state import ProjectState, WatchedImage
@@ -173,4 +173,4 @@ def _source_host(project: Project) -> str:
 
 
 def _watched(project: Project, states: Mapping[ProjectName, ProjectState]) -> bool:
-    return project.auto_deploy and project.kind.deployable and project.name in states
+    return project.auto_deploy and project.kind.runs_containers and project.name in states

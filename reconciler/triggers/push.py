@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import ReconcilerError, StoreError
+from reconciler.domain.failure import Failure
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from reconciler.domain.deployment import Failure
+from reconciler.domain.failure import Failure
 from reconciler.ports import ImageRegistry
 
 _log = logging.getLogger(__name__)

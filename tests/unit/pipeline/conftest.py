@@ -21,6 +21,7 @@ from reconciler.domain.references import (
     ServiceName,
 )
 from reconciler.domain.revision import Revision
+from reconciler.domain.target import TargetStrategy
 from reconciler.log import Redactor
 from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.rollout import Limits, Rollout
@@ -28,7 +29,7 @@ from reconciler.pipeline.trigger import TriggerResult, trigger_deployment
 from reconciler.ports import Claim
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
-from reconciler.testing import ManualClock, RehearsedStrategy, digest_of
+from reconciler.testing import ManualClock, RehearsedProber, RehearsedStrategy, digest_of
 
 WEB = ProjectName("web")
 IMAGE = "registry.example/team/app:main"
@@ -43,6 +44,7 @@ class World:
     clock: ManualClock
     strategy: RehearsedStrategy
     stop_files: list[str] = field(default_factory=list)
+    prober: RehearsedProber = field(default_factory=RehearsedProber)
     limits: Limits = field(default_factory=Limits)
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -70,7 +72,8 @@ class World:
         rollout = Rollout(
             self.store,
             self.clock,
-            {ProjectKind.COMPOSE: self.strategy},
+            {TargetStrategy.COMPOSE: self.strategy},
+            self.prober,
             self.brakes,
             Redactor(),
             self.limits,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from reconciler.domain.deployment import Status, Trigger
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.state import SourceHealth
-from reconciler.domain.verification import ContainerSample, Health
+from reconciler.domain.verification import Health, Sample
 from reconciler.pipeline.explain import Explainer, Explanation, summarize
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
@@ -22,7 +22,7 @@ def codes(world: World) -> list[str]:
     return [reason.code for reason in why(world).reasons]
 
 
-def unhealthy(sample: ContainerSample) -> ContainerSample:
+def unhealthy(sample: Sample) -> Sample:
     return replace(sample, health=Health.UNHEALTHY)
 
 

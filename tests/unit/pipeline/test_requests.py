@@ -1,15 +1,17 @@
 """What people ask for, against what runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from reconciler.domain.errors import SourceUnreachable
+from reconciler.domain.errors import Refused, SourceUnreachable
 from reconciler.domain.gate import ReasonCode
+from reconciler.domain.host import HostName
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
-from reconciler.pipeline.requests import Requests
+from reconciler.domain.target import Target, TargetStrategy
+from reconciler.pipeline.requests import Requests, Wanted
 from reconciler.testing import digest_of
-from tests.unit.pipeline.conftest import IMAGE, WEB, A, World
+from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
 
 
 @dataclass
@@ -40,7 +42,7 @@ def requests(world: World, sources: Sources) -> Requests:
 
 
 def deploy(requests: Requests) -> str:
-    result = requests.deploy(WEB, commit=None, force=False, actor="ann")
+    result = requests.deploy(WEB, Wanted(), actor="ann")
     return str(result.reasons[0].code) if not result.admitted else "admitted"
 
 
@@ -61,3 +63,17 @@ def test_a_registry_that_is_away_makes_nothing_new(
     """What can't be looked up is not taken for moved."""
     world.deploy(A)
     assert deploy(requests) == ReasonCode.ALREADY_LIVE
+
+
+def test_nobody_goes_back_to_what_ran_on_another_host(world: World, requests: Requests) -> None:
+    """Not by default, and not by naming it."""
+    first = world.deploy(A)
+    world.deploy(B)
+    project = world.store.get_project(WEB)
+    elsewhere = (Target(WEB, HostName("east"), TargetStrategy.COMPOSE),)
+    world.store.update_project(replace(project, targets=elsewhere))
+    for named in (None, first.id):
+        with pytest.raises(Refused, match="where it runs"):
+            requests.roll_back(WEB, to=named, actor="ada")
+    world.store.update_project(project)
+    assert requests.roll_back(WEB, to=None, actor="ada").outcome == "admitted"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.domain.deployment import Deployment, DeploymentId, Status
-from reconciler.domain.project import ProjectKind
+from reconciler.domain.target import TargetStrategy
 from reconciler.log import Redactor
 from reconciler.pipeline.rollout import Rollout
 from reconciler.ports import Store
@@ -50,9 +50,16 @@ def deployments(world: World, gate: Gate) -> Iterator[Deployments]:
 
 
 def workers(world: World, store: Store) -> Deployments:
-    strategies = {ProjectKind.COMPOSE: world.strategy}
+    strategies = {TargetStrategy.COMPOSE: world.strategy}
     rollout = Rollout(
-        store, world.clock, strategies, world.brakes, Redactor(), world.limits, lambda: 0.5
+        store,
+        world.clock,
+        strategies,
+        world.prober,
+        world.brakes,
+        Redactor(),
+        world.limits,
+        lambda: 0.5,
     )
     return Deployments(store, rollout, owner="me", at_once=2, lease=LEASE)
 

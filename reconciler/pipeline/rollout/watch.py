@@ -1,36 +1,40 @@
 """Looking at what runs until it proved itself."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from reconciler.domain.deployment import PreparedRevision
+from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.errors import Interrupted, TargetUnreachable, VerificationFailed
-from reconciler.domain.references import ProjectName
+from reconciler.domain.target import Target
 from reconciler.domain.verification import Judgement, Observation, Verdict, Window, judge
+from reconciler.pipeline.rollout.checkup import Checkup
 from reconciler.ports import Clock, LineSink, Strategy
 
 
 @dataclass(slots=True)
 class Watch:
-    """One verification of one project."""
+    """One verification of one target."""
 
     strategy: Strategy
     clock: Clock
-    project: ProjectName
+    checkup: Checkup
     window: Window
     say: LineSink
+    #: Tells whether to stop looking because another host failed already.
+    moot: Callable[[], bool] = lambda: False
     every: timedelta = timedelta(seconds=1)
     #: Of the engine; longer, and nobody can say that what was deployed runs.
     longest_silence: timedelta = timedelta(seconds=30)
     _seen: list[Observation] = field(default_factory=list, init=False)
     _said: tuple[str, ...] = field(default=(), init=False)
 
-    def until_proved(self, prepared: PreparedRevision, cancel: threading.Event) -> None:
+    def until_proved(self, prepared: PreparedTarget, cancel: threading.Event) -> None:
         """Return once what runs is what was prepared, and stayed well for its whole window.
 
         Raises:
-            VerificationFailed: with what is wrong with each service.
+            VerificationFailed: with what is wrong with each service; or it became moot.
             TargetUnreachable: the engine has been silent for too long.
             Interrupted: ``cancel`` was set.
         """
@@ -38,24 +42,35 @@ class Watch:
         while True:
             now = self.clock.monotonic()
             try:
-                self._look(timedelta(seconds=now - began))
+                self._look(began)
             except TargetUnreachable:
                 if now - answered > self.longest_silence.total_seconds():
                     raise
             else:
                 answered = now
-                if self._is_proved(judge(prepared, self._seen, self.window)):
+                if self._is_proved(judge(prepared, self._seen, self.checkup.window(self.window))):
                     return
+            if self.moot():
+                raise VerificationFailed("not watched to the end: another host failed")
             if self.clock.wait(cancel, self.every.total_seconds()):
-                raise Interrupted(f"{self.project} was not verified to the end")
+                raise Interrupted(f"{self.target.project} was not verified to the end")
 
-    def _look(self, at: timedelta) -> None:
-        containers = tuple(self.strategy.observe(self.project))
-        self._seen.append(Observation(at, containers))
+    def _look(self, began: float) -> None:
+        def since() -> timedelta:
+            return timedelta(seconds=self.clock.monotonic() - began)
+
+        at, samples = since(), self.strategy.observe(self.target)
+        self.checkup.ask(since)
+        self._seen.append(Observation(at, self.checkup.judge(samples)))
+
+    @property
+    def target(self) -> Target:
+        """What is watched."""
+        return self.checkup.target
 
     def _is_proved(self, judgement: Judgement) -> bool:
         if judgement.verdict is Verdict.BAD:
-            self.strategy.diagnose(self.project, self.say)
+            self.strategy.diagnose(self.target, self.say)
             raise VerificationFailed("; ".join(judgement.problems))
         self._say_waiting(judgement.problems)
         return judgement.verdict is Verdict.GOOD

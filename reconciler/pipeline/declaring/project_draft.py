@@ -1,12 +1,13 @@
 """What an operator writes to declare a project, and the rules it has to meet. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
-from reconciler.domain.errors import InvalidInput, SeveralInvalid
+from reconciler.domain.errors import InvalidInput
+from reconciler.domain.numbers import parse_port
+from reconciler.domain.problems import Problems
 from reconciler.domain.project import (
     Container,
     ExternalSource,
@@ -33,15 +34,10 @@ _MOST_ENTRIES = 100
 #: Field → kinds that it belongs to; the fields that are not here belong to all.
 _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
     **dict.fromkeys(
-        (
-            "repository",
-            "url",
-            "branch",
-            "compose_path",
-            "expose_service",
-            "expose_port",
-            "stateful_services",
-        ),
+        ("repository", "url", "branch"), frozenset({ProjectKind.COMPOSE, ProjectKind.UNIT})
+    ),
+    **dict.fromkeys(
+        ("compose_path", "expose_service", "expose_port", "stateful_services"),
         frozenset({ProjectKind.COMPOSE}),
     ),
     **dict.fromkeys(("image", "ports", "volumes"), frozenset({ProjectKind.IMAGE})),
@@ -56,8 +52,6 @@ _VOLUME = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,127}):(?P<path>/[A-Za-z0-9._/@+-]{1,512})(?::(?:ro|rw))?"
 )
 
-Parsed = TypeVar("Parsed")
-
 
 @dataclass(frozen=True, slots=True)
 class ProjectDraft:
@@ -65,8 +59,8 @@ class ProjectDraft:
 
     name: str
     kind: str
-    repository: str | None = None  #: compose: one that this daemon keeps; or
-    url: str | None = None  #: compose: one elsewhere
+    repository: str | None = None  #: compose and unit: one that this daemon keeps; or
+    url: str | None = None  #: compose and unit: one elsewhere
     branch: str | None = None
     compose_path: str | None = None
     image: str | None = None
@@ -76,6 +70,7 @@ class ProjectDraft:
     expose_port: int | None = None
     stateful_services: tuple[str, ...] = ()
     auto_deploy: bool = False
+    one_by_one: bool = False
 
 
 def draft_of(project: Project) -> ProjectDraft:
@@ -95,6 +90,7 @@ def draft_of(project: Project) -> ProjectDraft:
         expose_port=project.expose_port,
         stateful_services=tuple(project.stateful_services),
         auto_deploy=project.auto_deploy,
+        one_by_one=project.one_by_one,
     )
 
 
@@ -105,7 +101,7 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
         InvalidInput: one field is wrong.
         SeveralInvalid: more are; every one is named.
     """
-    problems = _Problems()
+    problems = Problems()
     kind = problems.collect(lambda: _parse_kind(draft.kind))
     name = problems.collect(lambda: parse_project_name(draft.name))
     if kind is None:
@@ -114,7 +110,9 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
     empty = Project(
         name=name or parse_project_name("unnamed"), kind=kind, created_at=now, updated_at=now
     )
-    project = replace(empty, auto_deploy=draft.auto_deploy)
+    project = replace(empty, auto_deploy=draft.auto_deploy, one_by_one=draft.one_by_one)
+    if kind in {ProjectKind.COMPOSE, ProjectKind.UNIT}:
+        project = replace(project, source=_parse_source(draft, problems))
     if kind is ProjectKind.COMPOSE:
         project = _with_compose(project, draft, problems)
     if kind is ProjectKind.IMAGE:
@@ -122,23 +120,6 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
     if problems.found:
         raise problems.error()
     return project
-
-
-class _Problems:
-    """Collects what is wrong, so that every wrong field is named at once."""
-
-    def __init__(self) -> None:
-        self.found: list[InvalidInput] = []
-
-    def collect(self, parse: Callable[[], Parsed]) -> Parsed | None:
-        try:
-            return parse()
-        except InvalidInput as problem:
-            self.found.append(problem)
-            return None
-
-    def error(self) -> InvalidInput | SeveralInvalid:
-        return self.found[0] if len(self.found) == 1 else SeveralInvalid(self.found)
 
 
 def _parse_kind(text: str) -> ProjectKind:
@@ -155,12 +136,10 @@ def _misplaced(draft: ProjectDraft, kind: ProjectKind) -> list[InvalidInput]:
     ]
 
 
-def _with_compose(project: Project, draft: ProjectDraft, problems: _Problems) -> Project:
-    path = draft.compose_path
-    service = draft.expose_service
+def _with_compose(project: Project, draft: ProjectDraft, problems: Problems) -> Project:
+    path, service, port = draft.compose_path, draft.expose_service, draft.expose_port
     return replace(
         project,
-        source=_parse_source(draft, problems),
         compose_path=problems.collect(
             lambda: parse_repository_path(
                 DEFAULT_COMPOSE_PATH if path is None else path, "compose_path"
@@ -170,12 +149,14 @@ def _with_compose(project: Project, draft: ProjectDraft, problems: _Problems) ->
         expose_service=problems.collect(lambda: parse_service_name(service, "expose_service"))
         if service is not None
         else None,
-        expose_port=problems.collect(lambda: _parse_expose_port(draft.expose_port)),
+        expose_port=problems.collect(lambda: parse_port(port, "expose_port"))
+        if port is not None
+        else None,
         stateful_services=problems.collect(lambda: _parse_services(draft.stateful_services)) or (),
     )
 
 
-def _with_image(project: Project, draft: ProjectDraft, problems: _Problems) -> Project:
+def _with_image(project: Project, draft: ProjectDraft, problems: Problems) -> Project:
     container = Container(
         ports=problems.collect(lambda: parse_ports(draft.ports)) or (),
         volumes=problems.collect(lambda: parse_volumes(draft.volumes)) or (),
@@ -189,7 +170,7 @@ def _with_image(project: Project, draft: ProjectDraft, problems: _Problems) -> P
     )
 
 
-def _parse_source(draft: ProjectDraft, problems: _Problems) -> Source | None:
+def _parse_source(draft: ProjectDraft, problems: Problems) -> Source | None:
     branch_text = DEFAULT_BRANCH if draft.branch is None else draft.branch
     branch = problems.collect(lambda: BranchName.parse(branch_text))
     repository, url = draft.repository, draft.url
@@ -203,12 +184,6 @@ def _parse_source(draft: ProjectDraft, problems: _Problems) -> Source | None:
         return ExternalSource(parsed, branch) if parsed and branch else None
     name = problems.collect(lambda: parse_project_name(repository or "", "repository"))
     return HostedSource(name, branch) if name and branch else None
-
-
-def _parse_expose_port(port: int | None) -> int | None:
-    if port is not None and not 1 <= port <= 65535:
-        raise InvalidInput("expose_port", port, "must be from 1 to 65535")
-    return port
 
 
 def _parse_services(names: tuple[str, ...]) -> tuple[ServiceName, ...]:

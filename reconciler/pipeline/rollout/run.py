@@ -15,11 +15,16 @@ roll-back  rolls back again
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
-from reconciler.domain.deployment import Deployment, Failure, PreparedRevision, Stage, Status
+from reconciler.domain.deployment import (
+    Deployment,
+    PreparedRevision,
+    Stage,
+    Status,
+    TargetStatus,
+)
 from reconciler.domain.errors import (
     ClaimLost,
     Interrupted,
@@ -28,24 +33,22 @@ from reconciler.domain.errors import (
     Refused,
     StoreError,
     TargetUnreachable,
-    VerificationFailed,
 )
+from reconciler.domain.failure import Failure
 from reconciler.domain.gate import Reason, ReasonCode, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.host import HostName
 from reconciler.domain.polling import time_until_next_attempt
-from reconciler.domain.project import ProjectKind
+from reconciler.domain.target import Target, TargetStrategy
 from reconciler.domain.verification import Window
 from reconciler.log import log_fields
-from reconciler.pipeline.journal import Journal, Redaction
-from reconciler.pipeline.record import NotStarted, Record
+from reconciler.pipeline.rollout.journal import Journal, Redaction
+from reconciler.pipeline.rollout.record import NotStarted, Record
+from reconciler.pipeline.rollout.recovery import find_too_many_deaths, recorded_failure
+from reconciler.pipeline.rollout.retention import forget_old_ones
+from reconciler.pipeline.rollout.targets import RolloutTargets
+from reconciler.pipeline.rollout.work import WorkOrders
 from reconciler.pipeline.trigger import Brakes
-from reconciler.pipeline.watch import Watch
-from reconciler.ports import Claim, Clock, Store, Strategy, Work
-
-#: Stage outcomes that are not why a deployment failed; empty: its worker died in it.
-_NO_FAILURE = frozenset({"", "ok", "interrupted"})
-
-#: An engine that is restarted, for an upgrade say, is back within a minute or so.
-_WAITS_FOR_ENGINE = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 40))
+from reconciler.ports import Claim, Clock, Prober, Store, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class Rollout:
 
     store: Store
     clock: Clock
-    strategies: Mapping[ProjectKind, Strategy]
+    strategies: Mapping[TargetStrategy, Strategy]
+    prober: Prober
     brakes: Brakes
     redaction: Redaction
     limits: Limits
@@ -107,27 +111,39 @@ class _Run:
         self._deployment = claim.deployment
         self._record = Record(rollout.store, rollout.clock, claim, journal, cancel)
         self._say = journal.say
-        self._cancel = cancel
         self._project = rollout.store.get_project(claim.deployment.project)
-        self._strategy = rollout.strategies[self._project.kind]
+        self._live = rollout.store.get_state(claim.deployment.project).live
+        orders = WorkOrders(self._store, rollout.redaction, claim, self._project, cancel)
+        self._targets = RolloutTargets(
+            strategies=rollout.strategies,
+            prober=rollout.prober,
+            clock=rollout.clock,
+            window=rollout.limits.window,
+            record=self._record,
+            project=self._project,
+            deployment=claim.deployment,
+            every=self._where_it_goes(),
+            order=orders.order,
+            log=journal.say,
+            cancel=cancel,
+        )
 
     # ── The story ─────────────────────────────────────────────────────────────────────────────
 
     def to_the_end(self) -> None:
         """Go through the stages that are still to come, and record how it ended."""
-        if self._died_too_often():
+        if deaths := find_too_many_deaths(self._claim, self._limits.resumptions):
+            self._record.finish(Status.NEEDS_OPERATOR, deaths)
             return
         resumed_at = self._deployment.stage if self._claim.resumed else Stage.PREPARE
         try:
             if resumed_at is Stage.ROLL_BACK:
-                self._roll_back(self._recorded_failure())
+                self._roll_back(recorded_failure(self._deployment))
                 return
             prepared = self._deployment.prepared
             if prepared is None or not resumed_at.changes_target:
                 prepared = self._prepare_and_pass_gate()
-            if resumed_at is not Stage.VERIFY:
-                self._apply(prepared)
-            self._verify(prepared)
+            self._carry_out(prepared, applied=resumed_at is Stage.VERIFY)
         except NotStarted as held:
             self._record.finish(Status.WITHDRAWN, held.failure)
         except (StoreError, Interrupted):
@@ -135,26 +151,30 @@ class _Run:
         except ReconcilerError as error:
             self._fail(error)
         else:
-            self._say(f"deployed: {prepared.revision}")
-            self._record.finish(Status.DEPLOYED)
-            self._forget_old_ones()
+            self._finish(prepared)
 
     def _prepare_and_pass_gate(self) -> PreparedRevision:
         self._pass_gate()
         with self._record.stage(Stage.PREPARE):
             prepared = self._prepare()
-            self._record.prepared(prepared)
+            self._record.prepared(self._with_the_other_hosts(prepared))
         with self._record.stage(Stage.GATE):
             self._pass_gate(prepared)
         return prepared
 
     def _prepare(self) -> PreparedRevision:
         if self._deployment.restores is None:
-            return self._strategy.prepare(self._work())
+            # What an earlier attempt resolved stays: some hosts may run it already.
+            revision = self._deployment.target_revision
+            return self._targets.prepare(revision, all_or_none=self._project.one_by_one)
         wanted, every = self._deployment.restores, self._store.list_restorable(self._project.name)
         kept = next((one.prepared for one in every if one.id == wanted), None)
         if kept is None:
             raise Refused(ReasonCode.NOTHING_TO_RESTORE, f"deployment {wanted} is not kept")
+        if not any(kept.find(one.host) for one in self._targets.every):
+            # There would be nothing to do, and so nothing that failed.
+            text = f"deployment {wanted} has nothing for the hosts of {self._project.name}"
+            raise Refused(ReasonCode.NOTHING_TO_RESTORE, text)
         return kept
 
     def _pass_gate(self, prepared: PreparedRevision | None = None) -> None:
@@ -178,58 +198,93 @@ class _Run:
         stories = (one.story for one in known.quarantined if one.fingerprint == wanted)
         return tuple(Reason(ReasonCode.QUARANTINED, story) for story in stories)
 
-    def _apply(self, prepared: PreparedRevision) -> None:
-        with self._record.stage(Stage.APPLY):
-            self._apply_patiently(prepared)
+    def _carry_out(self, prepared: PreparedRevision, *, applied: bool) -> None:
+        """Change and verify all hosts at once, or one after another up to the first failure."""
+        targets = self._targets
+        reached = [
+            one
+            for one in targets.every
+            if prepared.find(one.host)
+            # What this very attempt has seen to already needs no second look.
+            and not (self._claim.resumed and targets.status(one) is TargetStatus.VERIFIED)
+        ]
+        waves = [[one] for one in reached] if self._project.one_by_one else [reached]
+        for wave in filter(None, waves):
+            changed = {TargetStatus.VERIFIED, *([TargetStatus.APPLIED] if applied else [])}
+            if to_change := [one for one in wave if targets.status(one) not in changed]:
+                with self._record.stage(Stage.APPLY):
+                    targets.apply(prepared, to_change)
+            with self._record.stage(Stage.VERIFY):
+                targets.verify(prepared, wave)
 
-    def _apply_patiently(self, prepared: PreparedRevision) -> None:
-        """Apply, and again where the engine went away meanwhile: going back would need it too."""
-        for wait in _WAITS_FOR_ENGINE:
-            try:
-                self._strategy.apply(self._work(), prepared)
-            except TargetUnreachable as error:
-                self._say(f"{error.message}; trying again in {wait.total_seconds():.0f} s")
-                if self._rollout.clock.wait(self._cancel, wait.total_seconds()):
-                    raise Interrupted("stopped while the engine was away") from error
-            else:
-                return
-        self._strategy.apply(self._work(), prepared)
+    def _finish(self, prepared: PreparedRevision) -> None:
+        if away := [one.host for one in self._targets.unreachable]:
+            self._try_the_others_later(away)
+            return
+        self._say(f"deployed: {prepared.revision}")
+        self._record.finish(Status.DEPLOYED)
+        forget_old_ones(
+            self._store,
+            self._rollout.strategies,
+            self._project,
+            keep=self._limits.kept_revisions,
+        )
 
-    def _verify(self, prepared: PreparedRevision) -> None:
-        with self._record.stage(Stage.VERIFY):
-            self._watch().until_proved(prepared, self._cancel)
+    def _try_the_others_later(self, away: Sequence[HostName]) -> None:
+        """Leave alone the hosts that run it; what they run is not all that was asked for."""
+        there = ", ".join(one.host for one in self._targets.touched)
+        text = f"{', '.join(away)} can't be reached; verified on {there}"
+        self._say(text)
+        failure = Failure(TargetUnreachable.code, text, Recovery.RETRY)
+        if self._deployment.attempt < self._most_attempts():
+            self._retry(failure)
+        else:
+            self._record.finish(Status.FAILED, failure)
 
     # ── When it goes wrong ────────────────────────────────────────────────────────────────────
 
     def _fail(self, error: ReconcilerError) -> None:
         self._say(f"failed: {error.message}")
         failure = self._record.failure_of(error)
-        attempt = self._deployment.attempt
         if self._record.read().stage.changes_target:
             self._roll_back(failure)
-        elif failure.recovery is Recovery.RETRY and attempt < self._most_attempts():
-            wait = time_until_next_attempt(attempt, self._rollout.random())
-            self._say(f"attempt {attempt}; the next in {wait.total_seconds():.0f} s")
-            self._record.retry(wait, failure)
+        elif (
+            failure.recovery is Recovery.RETRY and self._deployment.attempt < self._most_attempts()
+        ):
+            self._retry(failure)
+        elif self._targets.touched:  # in an earlier attempt
+            self._roll_back(failure)
         else:
             self._record.finish(Status.FAILED, failure)
+
+    def _retry(self, failure: Failure) -> None:
+        attempt = self._deployment.attempt
+        wait = time_until_next_attempt(attempt, self._rollout.random())
+        self._say(f"attempt {attempt}; the next in {wait.total_seconds():.0f} s")
+        self._record.retry(wait, failure)
 
     def _most_attempts(self) -> int:
         automatic = self._record.read().automatic
         return self._limits.automatic_attempts if automatic else self._limits.attempts
 
     def _roll_back(self, failure: Failure) -> None:
-        """Go back to the last good revision, and prove that it runs."""
-        live = self._store.get_state(self._project.name).live
-        if live is None or live.prepared is None:
-            self._say("there is no earlier revision to go back to; what runs was left as it is")
+        """Go back to the last good revision where something changed, and prove that it runs."""
+        live = self._live
+        earlier = live.prepared if live else None
+        touched = self._targets.touched
+        back = [one for one in touched if earlier and earlier.find(one.host)]
+        for one in touched:
+            if one not in back:
+                where = f" on {one.host}" if len(touched) > 1 else ""
+                text = f"there is no earlier revision to go back to{where}; "
+                self._say(f"{text}what runs was left as it is")
+        if live is None or earlier is None or not back:
             self._record.finish(Status.FAILED, failure, quarantine=failure.message)
             return
-        self._say(f"rolling back to deployment {live.id}: {live.prepared.revision}")
+        self._say(f"rolling back to deployment {live.id}: {earlier.revision}")
         try:
             with self._record.stage(Stage.ROLL_BACK):
-                self._apply_patiently(live.prepared)
-                self._watch().until_proved(live.prepared, self._cancel)
+                self._targets.go_back(earlier, back)
         except (StoreError, Interrupted):
             raise
         except ReconcilerError as second:
@@ -253,63 +308,17 @@ class _Run:
         failed = self._record.read().target_revision
         return "" if live.target_revision.satisfies(failed) else failure.message
 
-    def _died_too_often(self) -> bool:
-        resumptions = self._claim.fence - self._deployment.attempt
-        if not self._claim.resumed or resumptions <= self._limits.resumptions:
-            return False
-        text = f"the daemon ended {resumptions} times in stage {self._deployment.stage} of it"
-        remedy = "look at what runs and at the log, then deploy again"
-        failure = Failure("interrupted-too-often", text, Recovery.OPERATOR, remedy)
-        self._record.finish(Status.NEEDS_OPERATOR, failure)
-        return True
+    # ── Where it goes ─────────────────────────────────────────────────────────────
 
-    def _recorded_failure(self) -> Failure:
-        """Return what an earlier worker found before it died rolling back."""
-        codes = [
-            record.outcome
-            for record in self._deployment.stages
-            if record.stage is not Stage.ROLL_BACK and record.outcome not in _NO_FAILURE
-        ]
-        code = codes[-1] if codes else VerificationFailed.code
-        return Failure(code, f"failed ({code}); see the log", Recovery.STALL)
+    def _where_it_goes(self) -> tuple[Target, ...]:
+        """Return where it goes: to every host of the project, or to those that were named."""
+        only = self._deployment.hosts
+        return tuple(one for one in self._project.where if not only or one.host in only)
 
-    # ── What the stages are given ─────────────────────────────────────────────────────────────
-
-    def _watch(self) -> Watch:
-        rollout = self._rollout
-        window = self._limits.window
-        return Watch(self._strategy, rollout.clock, self._project.name, window, self._say)
-
-    def _work(self) -> Work:
-        project = self._project
-        variables = self._store.variables(project.name)
-        credentials = self._store.git_credentials(project.name, project.source)
-        keys = (credentials.token, credentials.ssh_key) if credentials else ()
-        for secret in (*variables.values(), *(key for key in keys if key is not None)):
-            self._rollout.redaction.register(secret)
-        return Work(
-            deployment=self._deployment.id,
-            project=project,
-            revision=self._deployment.revision,
-            variables=variables,
-            credentials=credentials,
-            log=self._say,
-            cancel=self._cancel,
-            may_take_over=self._deployment.forced or self._was_here_before(),
-        )
-
-    def _was_here_before(self) -> bool:
-        """Tell whether a deployment of this project has changed the target already."""
-        return any(
-            stage.stage.changes_target
-            for deployment in self._store.list_deployments(self._project.name)
-            for stage in deployment.stages
-        )
-
-    def _forget_old_ones(self) -> None:
-        """Keep the newest verified revisions; more would fill the disk."""
-        live = self._store.get_state(self._project.name).live
-        for old in self._store.list_restorable(self._project.name)[self._limits.kept_revisions :]:
-            if live is None or old.id != live.id:
-                self._store.drop_prepared(old.id)
-                self._strategy.forget(self._project.name, old.id)
+    def _with_the_other_hosts(self, prepared: PreparedRevision) -> PreparedRevision:
+        """Add what the hosts run that this deployment doesn't go to: all of it may be restored."""
+        before = self._live.prepared.targets if self._live and self._live.prepared else ()
+        mine = {one.host for one in self._targets.every}
+        others = {one.host for one in self._project.where} - mine
+        kept = tuple(one for one in before if one.host in others)
+        return replace(prepared, targets=(*prepared.targets, *kept))

@@ -22,6 +22,7 @@ _KEY = re.compile(
     r"(?P<body>[A-Za-z0-9+/=\n]+)\n"
     r"-----END OPENSSH PRIVATE KEY-----\n?"
 )
+_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA")
 #: Source: OpenSSH, ``PROTOCOL.key``: magic, then cipher name as a length-prefixed string.
 _KEY_MAGIC = b"openssh-key-v1\0"
 _NO_CIPHER = b"\0\0\0\x04none"
@@ -132,7 +133,7 @@ def _binding(project: Project, draft: SecretDraft) -> str:
         problem = f"needs a project whose url starts with {scheme}://"
         raise InvalidInput("secret", draft.name, problem)
     if family == "git-ssh-key":
-        _check_key(draft.value)
+        check_ssh_key(draft.value)
     return project.source.url.origin
 
 
@@ -148,19 +149,29 @@ def _check_value(value: Secret) -> None:
         raise InvalidInput("value", f"{size} bytes", f"are more than {_LONGEST_VALUE_BYTES}")
 
 
-def _check_key(value: Secret) -> None:
-    match = _KEY.fullmatch(value.reveal().replace("\r\n", "\n"))
-    problem = "is not an OpenSSH private key; make one with `ssh-keygen -t ed25519 -N ''`"
-    if match is None:
-        raise InvalidInput("value", "…", problem)
+def check_ssh_key(value: Secret) -> None:
+    """Refuse what is no OpenSSH private key without a passphrase. Raises ``InvalidInput``."""
+    _check_value(value)
+    if problem := _problem_of_key(value.reveal().replace("\r\n", "\n")):
+        raise InvalidInput("value", None, problem)
+
+
+def _problem_of_key(text: str) -> str:
+    if _PUBLIC_KEY.match(text):
+        return "is a public key; the private one is in the file beside it, without .pub"
+    match = _KEY.fullmatch(text)
     try:
-        body = base64.b64decode(match["body"].replace("\n", ""), validate=True)
+        body = base64.b64decode(match["body"].replace("\n", ""), validate=True) if match else b""
     except binascii.Error:
-        raise InvalidInput("value", "…", problem) from None
+        body = b""
     if not body.startswith(_KEY_MAGIC):
-        raise InvalidInput("value", "…", problem)
+        return "is not an OpenSSH private key; make one with `ssh-keygen -t ed25519 -N ''`"
     if not body.startswith(_KEY_MAGIC + _NO_CIPHER):
-        raise InvalidInput("value", "…", "is a key with a passphrase; store one without")
+        return (
+            "is a key with a passphrase, and nobody is there to type it; "
+            "`ssh-keygen -p -N '' -f COPY` takes it off a copy"
+        )
+    return ""
 
 
 def _find(store: Store, project: ProjectName, name: str) -> SecretRecord | None:

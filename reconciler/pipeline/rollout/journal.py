@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from reconciler.domain.deployment import DeploymentId, Failure, Stage
+from reconciler.domain.deployment import DeploymentId, Stage
 from reconciler.domain.errors import StoreError
+from reconciler.domain.failure import Failure
 from reconciler.domain.secret import Secret
 from reconciler.ports import Clock, DeploymentStore
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.domain.errors import InvalidInput, SeveralInvalid
-from reconciler.pipeline.draft import (
+from reconciler.pipeline.declaring.project_draft import (
     ProjectDraft,
     draft_of,
     parse_draft,

@@ -9,14 +9,16 @@ from datetime import timedelta
 from reconciler.domain.deployment import (
     Deployment,
     DeploymentId,
-    Failure,
     PreparedRevision,
     Stage,
     Status,
+    TargetStatus,
 )
 from reconciler.domain.errors import ClaimLost, Interrupted, ReconcilerError, Recovery, StoreError
+from reconciler.domain.failure import Failure
 from reconciler.domain.gate import Reason
-from reconciler.pipeline.journal import Journal
+from reconciler.domain.host import HostName
+from reconciler.pipeline.rollout.journal import Journal
 from reconciler.ports import Claim, Clock, DeploymentStore
 
 _log = logging.getLogger(__name__)
@@ -81,6 +83,13 @@ class Record:
         finally:
             _log.info("%s: %s", stage, outcome)
             self._end_stage(stage, outcome)
+
+    def target(self, host: HostName, status: TargetStatus, failure: Failure | None = None) -> None:
+        """Record how far it got on one host."""
+        now = self._clock.now()
+        self._insist(
+            lambda: self._store.record_target(self._claim, host, status, now, error=failure)
+        )
 
     def prepared(self, prepared: PreparedRevision) -> None:
         """Keep what applying needs."""

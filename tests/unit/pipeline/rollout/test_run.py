@@ -16,19 +16,20 @@ from reconciler.domain.errors import (
     StoreError,
     TargetUnreachable,
 )
-from reconciler.domain.verification import ContainerSample, ContainerState, Health
+from reconciler.domain.host import LOCAL
+from reconciler.domain.verification import Health, RunState, Sample
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
 
 Fail = Callable[[str, Exception], None]
 
 
-def unhealthy(sample: ContainerSample) -> ContainerSample:
+def unhealthy(sample: Sample) -> Sample:
     return replace(sample, health=Health.UNHEALTHY)
 
 
-def crashed(sample: ContainerSample) -> ContainerSample:
-    return replace(sample, state=ContainerState.EXITED, exit_status=1)
+def crashed(sample: Sample) -> Sample:
+    return replace(sample, state=RunState.EXITED, exit_status=1)
 
 
 def stages(world: World, deployment: int) -> list[tuple[str, str]]:
@@ -65,7 +66,9 @@ def test_a_bad_revision_comes_back_as_the_last_good_one(world: World) -> None:
     assert bad.rolled_back_to == good.id
     assert bad.error is not None
     assert "unhealthy" in bad.error.message
-    assert [sample.digests for sample in world.strategy.running[WEB]] == [{digest_of("first")}]
+    assert [sample.digests for sample in world.strategy.running[WEB, LOCAL]] == [
+        {digest_of("first")}
+    ]
     assert stages(world, bad.id)[-2:] == [("verify", "verification-failed"), ("roll-back", "ok")]
     assert world.store.get_state(WEB).live == good
     assert world.trigger(B).outcome == "refused"
@@ -332,8 +335,8 @@ def test_only_the_newest_revisions_are_kept(world: World) -> None:
     kept = [deployment.id for deployment in world.store.list_restorable(WEB)]
     assert kept == [7, 6, 5, 4, 3]
     assert [call for call in world.strategy.calls if call.startswith("forget")] == [
-        "forget web 1",
-        "forget web 2",
+        "forget .deploy/override-1.yaml",
+        "forget .deploy/override-2.yaml",
     ]
 
 

@@ -1,33 +1,30 @@
-"""What an operator may change: projects, their toggle, the live settings.
+"""Projects, as an operator declares them.
 
 Safe to repeat. A declaration is one transaction of the store; where a second one follows, a kill
 between the two leaves something that repeating the request completes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.domain.errors import AlreadyExists, InvalidInput, NotFound, Refused, SeveralInvalid
+from reconciler.domain.errors import AlreadyExists, InvalidInput, NotFound, Refused
 from reconciler.domain.gate import Reason, ReasonCode, reasons_to_refuse
-from reconciler.domain.project import HostedSource, Project, ProjectKind
+from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import ProjectName
-from reconciler.domain.settings import find_setting
-from reconciler.pipeline.draft import ProjectDraft, draft_of, parse_draft
+from reconciler.pipeline.declaring.changes import changed_draft
+from reconciler.pipeline.declaring.project_draft import ProjectDraft, draft_of, parse_draft
 from reconciler.ports import (
     Checkouts,
     ProjectStore,
     Repositories,
-    SettingRecord,
-    SettingStore,
     Store,
 )
 
 #: Field of a draft → its new value; None clears it.
 ProjectChange = Mapping[str, str | int | bool | tuple[str, ...] | None]
 
-_FIXED = frozenset({"name", "kind"})
-_LONGEST_REMARK = 500
+_FIXED = {"name": "", "kind": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def declare_project(
             "create_repository", True, "needs `repository`, the name of the one to make"
         )
     store.create_project(project)
-    return Declared(project, _notes(project))
+    return Declared(project, notes_on(project))
 
 
 def change_project(
@@ -94,14 +91,19 @@ def change_project(
     """
     before = store.get_project(name)
     wanted = parse_draft(_changed_draft(before, change), now)
-    after = replace(wanted, created_at=before.created_at, generation=before.generation)
+    after = replace(
+        wanted,
+        created_at=before.created_at,
+        generation=before.generation,
+        targets=before.targets,
+    )
     _refuse_needless_toggle(after)
     if isinstance(after.source, HostedSource) and after.source != before.source:
         _need_repository(repositories, after.source, create=False)
     if _what_would_run(after) != _what_would_run(before):
         after = replace(after, generation=before.generation + 1)
     if replace(after, updated_at=before.updated_at) == before:
-        return Declared(before, _notes(before))
+        return Declared(before, notes_on(before))
     bound = {(record.name, record.bound_to) for record in store.list_secrets(name)}
     store.update_project(after)
     kept = {(record.name, record.bound_to) for record in store.list_secrets(name)}
@@ -109,7 +111,7 @@ def change_project(
         f"the credential bound to {origin} was dropped ({what})"
         for what, origin in sorted(bound - kept)
     )
-    return Declared(after, (*dropped, *_notes(after)))
+    return Declared(after, (*dropped, *notes_on(after)))
 
 
 def remove_project(store: ProjectStore, checkouts: Checkouts, name: ProjectName) -> None:
@@ -126,70 +128,22 @@ def remove_project(store: ProjectStore, checkouts: Checkouts, name: ProjectName)
     checkouts.remove(name)
 
 
-def change_settings(
-    store: SettingStore, values: Mapping[str, object], *, reason: str, actor: str, now: datetime
-) -> None:
-    """Change live settings, all or none.
-
-    Raises:
-        InvalidInput: one key or value is wrong. ``SeveralInvalid``: more are.
-    """
-    parsed: dict[str, bool | int] = {}
-    problems: list[InvalidInput] = []
-    for key, value in values.items():
-        try:
-            parsed[key] = find_setting(key).parse(value)
-        except InvalidInput as problem:
-            problems.append(problem)
-    if problems:
-        raise problems[0] if len(problems) == 1 else SeveralInvalid(problems)
-    remark = parse_remark(reason, "reason")
-    store.put_settings(
-        SettingRecord(key, setting, actor, now, remark) for key, setting in parsed.items()
-    )
-
-
-def parse_remark(text: str, field: str) -> str:
-    """Return a person's free text for the record.
-
-    Raises:
-        InvalidInput: control characters, which a terminal would obey, or longer than 500.
-    """
-    if len(text) > _LONGEST_REMARK:
-        raise InvalidInput(field, text, f"is longer than {_LONGEST_REMARK} characters")
-    if not text.isprintable():
-        raise InvalidInput(field, text, "must be one line of printable text")
-    return text.strip()
-
-
 def _changed_draft(project: Project, change: ProjectChange) -> ProjectDraft:
-    """Return the project's draft with ``change`` made to it; cleared fields get their default."""
-    known = {field.name: field.default for field in fields(ProjectDraft)}
     given = dict(change)
-    problems = [
-        InvalidInput(
-            key, value, "can't be changed" if key in _FIXED else "is not a field of a project"
-        )
-        for key, value in given.items()
-        if key in _FIXED or key not in known
-    ]
-    if problems:
-        raise problems[0] if len(problems) == 1 else SeveralInvalid(problems)
     for one, other in (("url", "repository"), ("repository", "url")):
         if given.get(one) is not None and other not in change:
             given[other] = None
-    values = {key: known[key] if value is None else value for key, value in given.items()}
-    # The caller has checked the types of the values: mypy can't follow them through a mapping.
-    return replace(draft_of(project), **values)  # type: ignore[arg-type]
+    return changed_draft(draft_of(project), given, fixed=_FIXED, what="a project")
 
 
 def _what_would_run(project: Project) -> Project:
-    """Return ``project`` without what changes no container: times, toggle, exposure."""
+    """Return ``project`` without what changes nothing that runs: times, toggles, exposure."""
     return replace(
         project,
         created_at=datetime.min,  # noqa: DTZ901  a blank, compared with nothing but itself
         updated_at=datetime.min,  # noqa: DTZ901
         auto_deploy=False,
+        one_by_one=False,
         expose_service=None,
         expose_port=None,
         generation=0,
@@ -219,13 +173,13 @@ def _exists(store: ProjectStore, name: ProjectName) -> bool:
     return True
 
 
-def _notes(project: Project) -> tuple[str, ...]:
+def notes_on(project: Project) -> tuple[str, ...]:
     """Return what stands in the way of a project that should deploy by itself."""
-    if not project.auto_deploy or project.kind is not ProjectKind.COMPOSE:
+    if not project.auto_deploy:
         return ()
     reasons: tuple[Reason, ...] = reasons_to_refuse(project)
     return tuple(
         f"it will not deploy yet: {reason.text}"
         for reason in reasons
-        if reason.code is ReasonCode.EXPOSE_MISSING
+        if reason.code in {ReasonCode.EXPOSE_MISSING, ReasonCode.TARGET_MISSING}
     )

@@ -1,0 +1,1 @@
+"""What an operator may declare: projects, hosts, targets, secrets, settings."""

@@ -1,0 +1,36 @@
+"""The live settings, as an operator changes them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+
+from reconciler.domain.problems import Problems
+from reconciler.domain.remark import parse_remark
+from reconciler.domain.settings import find_setting
+from reconciler.ports import SettingRecord, SettingStore
+
+
+def change_settings(
+    store: SettingStore, values: Mapping[str, object], *, reason: str, actor: str, now: datetime
+) -> None:
+    """Change live settings, all or none.
+
+    Raises:
+        InvalidInput: one key or value is wrong. ``SeveralInvalid``: more are.
+    """
+    problems = Problems()
+    parsed: dict[str, bool | int] = {}
+    for key, value in values.items():
+        setting = problems.collect(partial(_parse, key, value))
+        if setting is not None:
+            parsed[key] = setting
+    if problems.found:
+        raise problems.error()
+    remark = parse_remark(reason, "reason")
+    store.put_settings(
+        SettingRecord(key, setting, actor, now, remark) for key, setting in parsed.items()
+    )
+
+
+def _parse(key: str, value: object) -> bool | int:
+    return find_setting(key).parse(value)

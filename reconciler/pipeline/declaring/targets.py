@@ -1,0 +1,231 @@
+"""Where a project is deployed to, as an operator declares it.
+
+What runs in containers is pinned to its host by the first deployment there: its volumes are on
+that host, and no other one gets to take its place unless a person moves it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.domain.errors import (
+    AlreadyExists,
+    InvalidInput,
+    NotFound,
+    RefusingToMigrate,
+)
+from reconciler.domain.host import LOCAL, HostName, HostPath
+from reconciler.domain.project import Project
+from reconciler.domain.references import ProjectName
+from reconciler.domain.target import Target, default_folder
+from reconciler.pipeline.declaring.changes import changed_draft
+from reconciler.pipeline.declaring.projects import Declared, notes_on
+from reconciler.pipeline.declaring.target_draft import TargetDraft, draft_of, parse_target
+from reconciler.ports import Clock, Store
+
+#: Field of a draft → its new value; None clears it.
+TargetChange = Mapping[str, object]
+
+_FIXED = {"host": "; remove the target, and add another"}
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Declares targets. Every change of one grows the project's generation."""
+
+    store: Store
+    clock: Clock
+
+    def add(self, name: ProjectName, draft: TargetDraft) -> Declared:
+        """Give the project one more target.
+
+        Raises:
+            NotFound: no such project.
+            InvalidInput: one field is wrong, or nobody declared the host. ``SeveralInvalid``: more.
+            Refused: the project has nothing to deploy.
+            AlreadyExists: it has a target on that host.
+            RefusingToMigrate: it would leave the daemon's machine, which was implied so far.
+        """
+        project = self.store.get_project(name)
+        target = parse_target(draft, project)
+        self._require_host(target.host)
+        if any(one.host == target.host for one in project.targets):
+            remedy = f"`reconciler target set {name} {target.host}` changes it"
+            raise AlreadyExists(f"{name} has a target on {target.host} already", remedy)
+        return self._keep(project, (*project.targets, target))
+
+    def change(self, name: ProjectName, host: HostName, change: TargetChange) -> Declared:
+        """Change the fields of a target that ``change`` names; the others stay.
+
+        Raises:
+            NotFound: no such project, or no such target of it.
+            InvalidInput: one field is wrong. ``SeveralInvalid``: more are.
+        """
+        project = self.store.get_project(name)
+        before = get_target(project, host)
+        after = parse_target(_changed_draft(before, change), project)
+        declared = project.targets or project.where
+        return self._keep(project, tuple(after if one == before else one for one in declared))
+
+    def remove(self, name: ProjectName, host: HostName) -> Declared:
+        """Take a target away; what runs there goes on.
+
+        Raises:
+            NotFound: no such project, or no such target of it.
+            RefusingToMigrate: its volumes are there.
+        """
+        project = self.store.get_project(name)
+        if all(one.host != host for one in project.targets):
+            raise _no_target(project, host)
+        return self._keep(project, tuple(one for one in project.targets if one.host != host))
+
+    def move(self, name: ProjectName, *, to: HostName, leaving: HostName | None = None) -> Declared:
+        """Have ``to`` take the place of a host on purpose; volumes stay where they are.
+
+        Args:
+            name: the project.
+            to: where it is deployed to from now on; a target there already stays as it is.
+            leaving: the host that it leaves; None: its only other one.
+
+        Raises:
+            NotFound: no such project.
+            InvalidInput: it is on ``to`` already, or not on ``leaving``; or nobody declared ``to``.
+        """
+        project = self.store.get_project(name)
+        self._require_host(to, "to")
+        before = _left(project, leaving, to)
+        if before.host == to:
+            raise InvalidInput("to", to, f"is where {name} is already")
+        known = [one.host for one in project.where]
+        after = [] if to in known else [parse_target(_draft_for(to, before), project)]
+        targets = [new for one in project.where for new in (after if one == before else [one])]
+        declared = self._keep(project, tuple(targets), on_purpose=True)
+        return replace(declared, notes=(*_after_move(project, before, to), *declared.notes))
+
+    def _keep(
+        self, before: Project, targets: tuple[Target, ...], *, on_purpose: bool = False
+    ) -> Declared:
+        if targets == before.targets:
+            return Declared(before, notes_on(before))
+        for target in targets:
+            if target not in before.targets:
+                self._require_own_folder(target)
+        now, generation = self.clock.now(), before.generation + 1
+        after = replace(before, targets=targets, generation=generation, updated_at=now)
+        if not on_purpose:
+            self._refuse_to_migrate(before, after)
+        self.store.update_project(after)
+        return Declared(after, notes_on(after))
+
+    def _require_own_folder(self, target: Target) -> None:
+        """Refuse another project's: each drops what it does not know of its own folder."""
+        others = (one for one in self.store.list_projects() if one.name != target.project)
+        for other in (one for project in others for one in project.targets):
+            if other.host == target.host and _overlap(other.folder, target.folder):
+                problem = f"is {other.folder} of {other.project}, or below it, or around it"
+                raise InvalidInput("folder", target.folder, problem)
+
+    def _refuse_to_migrate(self, before: Project, after: Project) -> None:
+        if not before.kind.runs_containers:
+            return
+        stays = {one.host for one in after.where}
+        touched = self.store.list_touched_hosts(before.name)
+        left = [one.host for one in before.where if one.host in touched - stays]
+        if left:
+            raise _refusal(before, left[0], [one.host for one in after.where])
+
+    def _require_host(self, host: HostName, field: str = "host") -> None:
+        if host == LOCAL:
+            return
+        try:
+            self.store.get_host(host)
+        except NotFound:
+            problem = "is no host that was declared"
+            error = InvalidInput(field, host, problem)
+            error.remedy = f"declare it first: `reconciler host add {host} --alias …`"
+            raise error from None
+
+
+def _overlap(one: HostPath, other: HostPath) -> bool:
+    """Tell whether one folder is in the other; where none is named, the daemon has its own."""
+    first, second = sorted((f"{one}/", f"{other}/"), key=len)
+    return bool(one and other) and second.startswith(first)
+
+
+def get_target(project: Project, host: HostName) -> Target:
+    """Return the project's target on ``host``, be it implied. Raises ``NotFound``."""
+    found = next((one for one in project.where if one.host == host), None)
+    if found is None:
+        raise _no_target(project, host)
+    return found
+
+
+def _no_target(project: Project, host: HostName) -> NotFound:
+    known = ", ".join(one.host for one in project.targets) or "none that was declared"
+    return NotFound(f"{project.name} has no target on {host}; it has {known}")
+
+
+def _refusal(project: Project, left: HostName, after: Sequence[HostName]) -> RefusingToMigrate:
+    name, to = project.name, after[0] if after else "HOST"
+    instead = f"{to} would start with empty ones" if after else "nothing would run it"
+    text = f"{name} was deployed to {left}, and its volumes are there; {instead}"
+    remedy = f"`reconciler project move {name} --to {to}` moves it, and says what becomes of them"
+    if project.where and not project.targets:
+        remedy += f"; `reconciler target add {name} {LOCAL}` first keeps it on both"
+    return RefusingToMigrate(text, remedy)
+
+
+def _left(project: Project, leaving: HostName | None, to: HostName) -> Target:
+    known = [one.host for one in project.where]
+    shown = ", ".join(known) or "no host"
+    others = [one for one in project.where if one.host != to] or list(project.where)
+    if leaving is None and len(others) == 1:
+        return others[0]
+    if leaving is None:
+        raise InvalidInput("leaving", None, f"is missing: {project.name} is on {shown}")
+    if leaving not in known:
+        raise InvalidInput("leaving", leaving, f"is none of its hosts: it is on {shown}")
+    return get_target(project, leaving)
+
+
+def _draft_for(host: HostName, target: Target) -> TargetDraft:
+    """Return the draft of the same target on another host, without what can't be said there."""
+    draft = replace(draft_of(target), host=host)
+    if host == LOCAL:
+        draft = replace(draft, confirm_within_seconds=None)
+    if draft.folder == default_folder(target.project) or host == LOCAL:
+        draft = replace(draft, folder=None)
+    return draft
+
+
+def _after_move(project: Project, left: Target, to: HostName) -> tuple[str, ...]:
+    name, host = project.name, left.host
+    stop = f"systemctl disable --now {left.unit}"
+    volumes: tuple[str, ...] = ()
+    if project.kind.runs_containers:
+        stop = f"docker compose --project-name {name} down"
+        volumes = (f"its volumes stay on {host}; on {to} it starts with empty ones",)
+    return (
+        *volumes,
+        f"what runs on {host} goes on until you stop it there: `{stop}`",
+        f"`reconciler deploy {name}` deploys it to {to}",
+    )
+
+
+def _changed_draft(target: Target, change: TargetChange) -> TargetDraft:
+    draft = _without_what_follows(target, change)
+    return changed_draft(draft, change, fixed=_FIXED, what="a target")
+
+
+def _without_what_follows(target: Target, change: TargetChange) -> TargetDraft:
+    """Return the target's draft; its health check follows a port or path that is changed."""
+    draft, check = draft_of(target), target.health
+    if change.get("health") is not None:
+        return replace(draft, health=None)
+    if check is None:
+        return draft
+    if change.get("health_path") is not None:
+        return replace(draft, health=None, port=draft.port or check.port)
+    if change.get("port") is not None and check.port == target.port and draft.health:
+        rest = {key: value for key, value in draft.health.items() if key != "port"}
+        return replace(draft, health=rest)
+    return draft

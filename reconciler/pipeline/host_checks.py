@@ -1,0 +1,96 @@
+"""How each host answers, asked now and then, each on its own so that one that hangs delays none."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from reconciler.domain.errors import HostKeyUnconfirmed, ReconcilerError
+from reconciler.domain.failure import Failure
+from reconciler.domain.host import Host, HostHealth, HostName
+from reconciler.log import fields
+from reconciler.ports import HostFacts, HostStore, Machines
+
+log = logging.getLogger(__name__)
+
+#: Runs a task of a host apart from those of others; ``suspect``: it failed last time.
+Submit = Callable[[HostName, Callable[[], object], bool], object]
+
+
+@dataclass(frozen=True, slots=True)
+class HostStanding:
+    """What is known of a host."""
+
+    health: HostHealth = field(default_factory=HostHealth)
+    facts: HostFacts | None = None  #: of the last good check
+
+
+class HostChecks:
+    """Checks hosts, and remembers what they said until the daemon ends. Threads may share it."""
+
+    def __init__(self, store: HostStore, machines: Machines, submit: Submit) -> None:
+        self._store = store
+        self._machines = machines
+        self._submit = submit
+        self._lock = threading.Lock()
+        self._facts: dict[HostName, HostFacts] = {}
+        self._under_way: set[HostName] = set()
+
+    def tick(self) -> None:
+        """Begin a check of every confirmed host; one whose last check goes on is left alone."""
+        for host in self._store.list_hosts():
+            if host.confirmed and self._begin(host.name):
+                suspect = self.standing(host.name).health.reachable is False
+                self._submit(host.name, partial(self._check_begun, host.name), suspect)
+
+    def check(self, name: HostName) -> HostStanding:
+        """Check one host now, and return what is known of it. Raises ``NotFound``."""
+        machine = self._machines.get(name)
+        before = machine.health
+        try:
+            facts = machine.check()
+        except ReconcilerError as error:
+            if before.error is None or before.error.code != error.code:
+                log.warning("%s", error.message, extra=fields(host=name, code=error.code))
+        else:
+            with self._lock:
+                self._facts[name] = facts
+            if before.reachable is False:
+                log.info("host %s answers again", name)
+        return self.standing(name)
+
+    def standing(self, name: HostName) -> HostStanding:
+        """Return what is known of it. Raises ``NotFound``."""
+        health = self._machines.get(name).health
+        with self._lock:
+            # A host that was declared anew under the name is another one.
+            return HostStanding(health, self._facts.get(name) if health.checked_at else None)
+
+    def troubles(self) -> Mapping[HostName, HostHealth]:
+        """Return the hosts on which nothing can be done now, as far as is known, and why."""
+        found = {host.name: self._trouble(host) for host in self._store.list_hosts()}
+        return {name: health for name, health in found.items() if health.error is not None}
+
+    def _trouble(self, host: Host) -> HostHealth:
+        if host.confirmed:
+            return self.standing(host.name).health
+        # Nobody asks it before that.
+        unconfirmed = HostKeyUnconfirmed(host.name, "nobody confirmed its key yet")
+        return HostHealth(error=Failure.of(unconfirmed))
+
+    def _begin(self, name: HostName) -> bool:
+        with self._lock:
+            if name in self._under_way:
+                return False
+            self._under_way.add(name)
+            return True
+
+    def _check_begun(self, name: HostName) -> None:
+        try:
+            self.check(name)
+        except Exception:
+            log.exception("checking %s failed unexpectedly", name)
+        finally:
+            with self._lock:
+                self._under_way.discard(name)

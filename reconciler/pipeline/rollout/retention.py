@@ -1,0 +1,55 @@
+"""Which verified revisions are kept to go back to, and letting go of the rest."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.domain.deployment import PreparedTarget
+from reconciler.domain.errors import ReconcilerError
+from reconciler.domain.project import Project
+from reconciler.domain.target import TargetStrategy
+from reconciler.ports import Store, Strategy
+
+_log = logging.getLogger(__name__)
+
+
+def forget_old_ones(
+    store: Store, strategies: Mapping[TargetStrategy, Strategy], project: Project, *, keep: int
+) -> None:
+    """Keep the newest ``keep`` verified revisions and the live one; more would fill the disk.
+
+    Safe to repeat. What several deployments share goes with the last of them; what a host keeps
+    that can't be reached now goes with the next one.
+    """
+    live = store.get_state(project.name).live
+    every = store.list_restorable(project.name)
+    old = [one for one in every[keep:] if live is None or one.id != live.id]
+    old_ids = {one.id for one in old}
+    kept = [
+        target
+        for one in every
+        if one.id not in old_ids and one.prepared
+        for target in one.prepared.targets
+    ]
+    for one in old:
+        store.drop_prepared(one.id)
+        for prepared in one.prepared.targets if one.prepared else ():
+            if not any(_same_on_disk(prepared, other) for other in kept):
+                _forget(strategies, project, prepared)
+
+
+def _forget(
+    strategies: Mapping[TargetStrategy, Strategy], project: Project, prepared: PreparedTarget
+) -> None:
+    for target in project.where:
+        if target.host != prepared.host:
+            continue
+        try:
+            strategies[target.strategy].forget(target, prepared)
+        except ReconcilerError as error:
+            _log.warning("what is old stays on %s for now: %s", target.host, error.message)
+
+
+def _same_on_disk(one: PreparedTarget, other: PreparedTarget) -> bool:
+    """Tell whether dropping what is kept of ``one`` would drop what is kept of ``other``."""
+    return replace(one, revision=other.revision) == other

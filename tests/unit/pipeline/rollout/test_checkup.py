@@ -1,0 +1,85 @@
+"""A target's own health check decides with what runs."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from reconciler.domain.deployment import Status
+from reconciler.domain.errors import TargetUnreachable
+from reconciler.domain.health_check import HealthCheck, ProbeKind
+from reconciler.domain.references import CommitSha
+from reconciler.domain.target import Target, implied_target
+from reconciler.testing import RehearsedProber
+from tests.unit.pipeline.conftest import WEB, A, B, World
+
+CHECK = HealthCheck(ProbeKind.HTTP, port=80, start_period=timedelta(seconds=10))
+
+
+@pytest.fixture
+def checked(world: World) -> World:
+    """A project whose target has a health check."""
+    project = world.store.get_project(WEB)
+    target = replace(implied_target(WEB), health=CHECK)
+    world.store.update_project(replace(project, targets=(target,)))
+    return world
+
+
+def test_good_answers_in_a_row_are_waited_for(checked: World) -> None:
+    """Bad ones at the start are no verdict; what is waited for stands in the log."""
+    checked.prober.problems = ["connection refused"] * 3
+    done = checked.deploy(A)
+    assert done.status is Status.DEPLOYED
+    assert len(checked.prober.asked) >= 6
+    assert {commit for _, commit in checked.prober.asked} == {A}
+    assert "connection refused" in checked.output(done.id)
+
+
+def test_a_check_that_stays_bad_takes_the_deployment_back(checked: World) -> None:
+    """The earlier revision runs again, and is asked for its own commit."""
+    checked.deploy(A)
+    # The earlier one answers well again: its commit tells whose answer it is.
+    checked.prober = AnswersFor(A)
+    failed = checked.deploy(B)
+    assert failed.status is Status.ROLLED_BACK
+    assert failed.error is not None
+    assert "it answers 500" in failed.error.message
+    assert checked.prober.asked[-1][1] == A
+
+
+def test_a_host_that_can_not_ask_is_given_a_while(checked: World) -> None:
+    """Silence is no bad answer; too long a silence is no good one either."""
+    checked.prober = Silent(times=5)
+    assert checked.deploy(A).status is Status.DEPLOYED
+
+
+def test_without_a_check_nobody_is_asked(world: World) -> None:
+    """What runs, and stays up, has to be enough."""
+    assert world.deploy(A).status is Status.DEPLOYED
+    assert world.prober.asked == []
+
+
+class AnswersFor(RehearsedProber):
+    """Is well for one commit only."""
+
+    def __init__(self, good: CommitSha) -> None:
+        super().__init__()
+        self._good = good
+
+    def probe(self, target: Target, commit: CommitSha | None) -> str:
+        self.asked.append((target, commit))
+        return "" if commit == self._good else "it answers 500"
+
+
+class Silent(RehearsedProber):
+    """Can't be asked for the first few times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._left = times
+
+    def probe(self, target: Target, commit: CommitSha | None) -> str:
+        if self._left:
+            self._left -= 1
+            raise TargetUnreachable("the host hangs")
+        return super().probe(target, commit)
