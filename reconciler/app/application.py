@@ -12,8 +12,13 @@ from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.log import Redactor
+from reconciler.pipeline.declaring.hosts import Hosts
+from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
-from reconciler.pipeline.requests import Requests
+from reconciler.pipeline.host_checks import HostChecks
+from reconciler.pipeline.requests import Requests, Wanted
+from reconciler.pipeline.set_ups import SetUps
+from reconciler.pipeline.target_reports import TargetReports
 from reconciler.pipeline.trigger import Brakes, TriggerResult
 from reconciler.ports import Checkouts, Clock, RegistryStatus, Repositories, Store
 from reconciler.scheduling import Daemon
@@ -45,19 +50,20 @@ class Application:
     started_at: datetime
     requests: Requests
     explainer: Explainer
+    hosts: Hosts
+    host_checks: HostChecks
+    targets: Targets
+    target_reports: TargetReports
+    set_ups: SetUps
     pushes: Pushes
     registry: OrasRegistry
     probe: RegistryProbe
     brakes: Brakes
     resources: ExitStack
 
-    def deploy(
-        self, name: ProjectName, *, commit: CommitSha | None, force: bool, actor: str, reason: str
-    ) -> TriggerResult:
+    def deploy(self, name: ProjectName, wanted: Wanted, *, actor: str) -> TriggerResult:
         """Ask for a deployment in a person's name; see ``Requests.deploy``."""
-        return self._started(
-            self.requests.deploy(name, commit=commit, force=force, actor=actor, reason=reason)
-        )
+        return self._started(self.requests.deploy(name, wanted, actor=actor))
 
     def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
         """Ask for an earlier revision in a person's name; see ``Requests.roll_back``."""

@@ -5,7 +5,6 @@ import os
 import random
 import secrets
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from reconciler.adapters.compose_file import RuamelComposeReader
@@ -15,35 +14,36 @@ from reconciler.adapters.git.remote import DulwichRemote
 from reconciler.adapters.git.repositories import BareRepositories, find_hook
 from reconciler.adapters.git.ssh import HostKeys
 from reconciler.adapters.process import LocalRunner
-from reconciler.adapters.registry.credentials import (
-    CredentialChain,
-    CredentialHelpers,
-    configured_credentials,
-)
-from reconciler.adapters.registry.docker_config import DockerConfigFile
-from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import open_vault
 from reconciler.app.application import Application
+from reconciler.app.hosting import Hosting, HostingParts
+from reconciler.app.installation import (
+    brakes_of,
+    hidden_from_builds,
+    life_of,
+    make_private,
+)
 from reconciler.app.looks import Looks, Parts, Reports
+from reconciler.app.registries import Registries, RegistryParts
+from reconciler.app.strategies import Strategies, StrategyParts
 from reconciler.config import Config
 from reconciler.domain.deployment import Trigger
-from reconciler.domain.gate import MasterSwitch
-from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import ProjectName
 from reconciler.domain.verification import Window
 from reconciler.log import Redactor
+from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer
 from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.rollout import Limits, Rollout
-from reconciler.pipeline.trigger import Brakes
+from reconciler.pipeline.set_ups import SetUps
+from reconciler.pipeline.target_reports import TargetReports
 from reconciler.ports import (
     Checkouts,
     Clock,
     ComposeReader,
     GitRemote,
-    RegistryCredentials,
     Repositories,
     Store,
 )
@@ -51,9 +51,7 @@ from reconciler.scheduling import Daemon, Deployments
 from reconciler.store.data_lock import lock_data
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
-from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
 from reconciler.triggers.push import Pushes
-from reconciler.triggers.registry_probe import RegistryProbe
 
 _log = logging.getLogger(__name__)
 
@@ -81,12 +79,16 @@ class _Wiring:
         self.redactor.register(config.registry_password, config.database_url)
         data = config.data_folder
         resources.enter_context(lock_data(data))
-        self.life = _life(data / "life")
-        self.runner = LocalRunner(self.life)
+        self.life = life_of(data / "life")
+        self.runner = LocalRunner(
+            self.life,
+            hidden_from_builds(config),
+            allow_unconfined=config.unconfined_builds == "allow",
+        )
         self.reader: ComposeReader = RuamelComposeReader()
         self.store: Store = self._open_store()
         resources.callback(self.store.close)
-        self.brakes = _brakes(config.emergency_file)
+        self.brakes = brakes_of(config.emergency_file)
         self.engine = DockerEngine(f"unix://{config.docker_socket}")
         resources.callback(self.engine.close)
         keys = HostKeys(
@@ -103,23 +105,33 @@ class _Wiring:
             ca_file=config.git_ca_file,
         )
         resources.callback(self.remote.close)
+        parts = HostingParts(self.store, self.runner, self.engine, clock, self.redactor)
+        self.hosting = Hosting(parts, run / "hosts")
+        resources.callback(self.hosting.close)
         self.repositories: Repositories = BareRepositories(
             data / "repositories", self.runner, hook=find_hook(), socket=config.socket
         )
         self.checkouts: Checkouts = GitCheckouts(
-            _private(data / "projects"), self.runner, self.remote, self.repositories
+            make_private(data / "projects"), self.runner, self.remote, self.repositories
         )
-        self.credentials = self._credentials()
-        self.registry = OrasRegistry(
-            clock,
-            self._find_credentials,
-            insecure_hosts=config.insecure_registries,
-            approved_realms=config.allowed_realms,
-            ca_bundle=config.registry_ca_file,
-            time_limit=config.poll_timeout,
+        self.registries = Registries(
+            RegistryParts(config, self.store, self.runner, clock, self.redactor)
         )
-        self.compose = self._compose()
-        self.probe = RegistryProbe(self.registry, config.registry_address)
+        self.strategies = Strategies(
+            StrategyParts(
+                config=config,
+                runner=self.runner,
+                checkouts=self.checkouts,
+                registry=self.registries.client,
+                reader=self.reader,
+                machines=self.hosting.machines,
+                find_credentials=self.registries.find_credentials,
+            )
+        )
+        self.target_reports = TargetReports(
+            self.store, self.strategies.by_name, self.hosting.checks.troubles
+        )
+        resources.callback(self.target_reports.close)
 
     def application(self) -> Application:
         reconciler = Reconciler(self.store, self.clock, self.brakes)
@@ -142,13 +154,14 @@ class _Wiring:
             store=self.store,
             clock=self.clock,
             remote=self.remote,
-            registry=self.registry,
+            registry=self.registries.client,
             repositories=self.repositories,
             reader=self.reader,
-            probe=self.probe,
+            probe=self.registries.probe,
         )
         looks = Looks(parts, reports, pushes)
-        daemon = Daemon(self.store, deployments, looks.loops(), grace=self.config.shutdown_grace)
+        loops = (*looks.loops(), self.hosting.loop())
+        daemon = Daemon(self.store, deployments, loops, grace=self.config.shutdown_grace)
         reports.on_admitted = lambda: daemon.wake("deployments")
         daemon.look = looks.look_at
         daemon.on_start = self._mend
@@ -169,12 +182,17 @@ class _Wiring:
                 self.brakes,
                 self.remote,
                 self.repositories,
-                self.registry,
+                self.registries.client,
             ),
-            explainer=Explainer(self.store, self.brakes),
+            explainer=Explainer(self.store, self.brakes, self.hosting.checks.troubles),
+            hosts=self.hosting.hosts,
+            host_checks=self.hosting.checks,
+            targets=Targets(self.store, self.clock),
+            target_reports=self.target_reports,
+            set_ups=SetUps(self.store, self.strategies.by_name, self.redactor),
             pushes=pushes,
-            registry=self.registry,
-            probe=self.probe,
+            registry=self.registries.client,
+            probe=self.registries.probe,
             brakes=self.brakes,
             resources=ExitStack(),
         )
@@ -195,47 +213,6 @@ class _Wiring:
         store.seed_settings(self.config.settings)
         return store
 
-    def _credentials(self) -> CredentialChain:
-        config = self.config
-        home = os.environ.get("HOME", "")
-        folder = os.environ.get("DOCKER_CONFIG") or f"{home}/.docker"
-        return CredentialChain(
-            self.store.registry_credentials,
-            configured_credentials(
-                config.registry_address, config.registry_user, config.registry_password
-            ),
-            DockerConfigFile(Path(folder) / "config.json"),
-            CredentialHelpers(self.runner, self.clock, {"HOME": home}),
-        )
-
-    def _find_credentials(
-        self, host: str, project: ProjectName | None
-    ) -> RegistryCredentials | None:
-        """Return what a registry is shown, which no log then shows."""
-        found = self.credentials.find(host, project)
-        if found:
-            self.redactor.register(found.password)
-        return found
-
-    def _compose(self) -> ComposeStrategy:
-        config = self.config
-        options = ComposeOptions(
-            data_folder=config.data_folder,
-            docker_host=f"unix://{config.docker_socket}",
-            pull_timeout=config.deployment_timeout,
-            up_timeout=config.deployment_timeout,
-            own_paths=_own_paths(config),
-        )
-        return ComposeStrategy(
-            self.runner,
-            self.checkouts,
-            self.registry,
-            self.reader,
-            self.engine,
-            options,
-            self._find_credentials,
-        )
-
     def _rollout(self) -> Rollout:
         config = self.config
         window = Window(config.stability_healthy, config.stability_unchecked, config.verify_timeout)
@@ -243,7 +220,8 @@ class _Wiring:
         return Rollout(
             self.store,
             self.clock,
-            {ProjectKind.COMPOSE: self.compose, ProjectKind.IMAGE: self.compose},
+            self.strategies.by_name,
+            self.hosting.prober,
             self.brakes,
             self.redactor,
             limits,
@@ -254,47 +232,6 @@ class _Wiring:
         """End what an earlier life left at work, and let its deployments be taken up again."""
         if groups := self.runner.end_orphans():
             _log.warning("ended %d commands that an earlier life left at work", groups)
-        self.compose.forget_secrets()
+        self.strategies.sweep()
         if claims := self.store.release_all(self.life):
             _log.warning("taking up %d deployments that an earlier life left unfinished", claims)
-
-
-def _own_paths(config: Config) -> tuple[Path, ...]:
-    """Return what no container may see, wherever the operator put it: who has it is operator."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    places = (config.socket, config.file, Path(credentials) if credentials else None)
-    return tuple(place for place in places if place is not None)
-
-
-def _private(folder: Path) -> Path:
-    """Return ``folder``, closed to others, also where the one around it is open to them."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
-    return folder
-
-
-def _life(path: Path) -> str:
-    """Return this installation's own name, made at its first start.
-
-    One that a power cut left empty is made again: every worker's name begins with nothing.
-    """
-    if not path.exists() or not path.read_text():
-        part = path.with_suffix(".part")
-        part.write_text(secrets.token_hex(8))
-        part.replace(path)
-    return path.read_text()
-
-
-def _brakes(emergency_file: Path) -> Brakes:
-    """Return what adds the emergency file to the switch. One that can't be looked at counts."""
-
-    def brakes(switch: MasterSwitch) -> MasterSwitch:
-        try:
-            emergency_file.lstat()
-        except FileNotFoundError:
-            return switch
-        except OSError:
-            return replace(switch, emergency_file=f"{emergency_file} (which can't be looked at)")
-        return replace(switch, emergency_file=str(emergency_file))
-
-    return brakes

@@ -105,14 +105,32 @@ class Client:
         Raises:
             Disconnected: nothing came for ``quiet_seconds``, or the connection broke.
         """
+        path = at("deployments", str(deployment), "log")
+        for event, data in self.follow("GET", path, quiet_seconds, {"after": after}):
+            if event == "end":
+                return
+            yield data
+        raise Disconnected
+
+    def follow(
+        self,
+        method: str,
+        path: str,
+        quiet_seconds: float,
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> Iterator[tuple[str, JsonObject]]:
+        """Yield (event, data) of a stream of server-sent events as they come.
+
+        Raises:
+            Disconnected: nothing came for ``quiet_seconds``, or the connection broke.
+        """
         import httpx2
 
-        path = at("deployments", str(deployment), "log")
         try:
             with self._http.stream(
-                "GET",
+                method,
                 path,
-                params={"after": after},
+                params=dict(query or {}),
                 headers={"Accept": "text/event-stream"},
                 timeout=httpx2.Timeout(quiet_seconds, connect=5),
             ) as answer:
@@ -122,12 +140,9 @@ class Client:
                 if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                     raise self._not_understood()
                 for event, data in parse_events(answer.iter_lines()):
-                    if event == "end":
-                        return
-                    yield self._parse(data)
+                    yield event, self._parse(data)
         except httpx2.HTTPError as error:
             raise Disconnected from error
-        raise Disconnected
 
     def _read(self, answer: "httpx2.Response") -> JsonObject:
         if answer.is_redirect:
@@ -211,9 +226,9 @@ def at(*parts: str) -> str:
     return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def items_of(answer: JsonObject) -> list[JsonObject]:
+def items_of(answer: JsonObject, name: str = "items") -> list[JsonObject]:
     """Return the objects of a list that the API gave; anything else in it is left out."""
-    items = answer.get("items")
+    items = answer.get(name)
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 

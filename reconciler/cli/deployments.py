@@ -28,12 +28,15 @@ def deploy(
     force: bool = typer.Option(
         False, "--force", help="Even if it is live already, or was rolled back before."
     ),
+    host: list[str] | None = typer.Option(
+        None, "--host", metavar="HOST", help="Only there; may be repeated.  [default: all]"
+    ),
     reason: str = typer.Option("", "--reason", metavar="TEXT", help="Kept with the deployment."),
     wait: bool = WAIT,
     timeout: float | None = TIMEOUT,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Deploy a project now.
+    """Deploy a project now, to all of its hosts or to some.
 
     It runs whether or not auto-deploy and the master switch are on.
 
@@ -48,6 +51,8 @@ def deploy(
         body["force"] = True
     if reason:
         body["reason"] = reason
+    if host:
+        body["hosts"] = list(host)
     client = connect(context)
     deployment = _ask(client, at("projects", name, "deployments"), body)
     _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
@@ -88,17 +93,18 @@ def deployments(
         show.as_json(answer)
         return
     show.table(
-        ("ID", "PROJECT", "STATUS", "COMMIT", "CREATED", "TRIGGER", "DETAIL"),
+        ("ID", "PROJECT", "HOST", "STATUS", "COMMIT", "TRIGGER", "TOOK", "STARTED", "DETAIL"),
         (
             (
                 show.styled(show.word(item, "id"), "bold"),
                 "" if name else show.word(item, "project"),
-                show.word(item, "status"),
+                *row[:2],
                 show.short(item, "revision", "commit"),
-                show.ago(item, "created_at"),
-                *_cause_of(item),
+                show.word(_first_cause(item), "trigger"),
+                *row[2:],
             )
             for item in items_of(answer)
+            for row in _rows_of(item)
         ),
         empty="no deployments yet",
     )
@@ -182,11 +188,44 @@ def _find(client: Client, subject: str) -> JsonObject:
     return newest[0]
 
 
-def _cause_of(item: JsonObject) -> tuple[str, str]:
-    """Return what asked for a deployment, and what went wrong with it or else what had moved."""
+def _rows_of(item: JsonObject) -> list[tuple[str, str, str, str, str]]:
+    """Return host, status, duration, start and detail: one row a host, or one for all of it."""
+    hosts = items_of(item, "targets")
+    if len(hosts) < 2:
+        host = show.word(hosts[0], "host") if hosts else ""
+        started = show.ago(item, "started_at") or show.ago(item, "created_at")
+        detail = show.word(item, "error", "message") or _cause_of(item)
+        return [(host, show.word(item, "status"), _duration(item), started, detail)]
+    return [
+        (
+            show.word(one, "host"),
+            _status_of(one, item),
+            _duration(one),
+            show.ago(one, "started_at"),
+            show.word(one, "error", "message") or _cause_of(item),
+        )
+        for one in hosts
+    ]
+
+
+def _status_of(host: JsonObject, deployment: JsonObject) -> str:
+    """Return how far it got on a host; nothing waits any more in a deployment that has ended."""
+    waits = show.word(host, "status") == "waiting" and deployment.get("finished_at")
+    return show.word(deployment if waits else host, "status")
+
+
+def _duration(item: JsonObject) -> str:
+    took = item.get("duration_ms")
+    return f"{took / 1000:.1f} s" if isinstance(took, int) else ""
+
+
+def _first_cause(item: JsonObject) -> object:
     causes = item.get("causes")
-    given = causes if isinstance(causes, list) else []
-    first = given[0] if given else None
-    more = f" (+{len(given) - 1})" if len(given) > 1 else ""
-    detail = show.word(first, "detail") or show.word(first, "actor")
-    return show.word(first, "trigger"), show.word(item, "error", "message") or f"{detail}{more}"
+    return causes[0] if isinstance(causes, list) and causes else None
+
+
+def _cause_of(item: JsonObject) -> str:
+    """Return what had moved, or who asked."""
+    causes, first = item.get("causes"), _first_cause(item)
+    more = f" (+{len(causes) - 1})" if isinstance(causes, list) and len(causes) > 1 else ""
+    return (show.word(first, "detail") or show.word(first, "actor")) + more

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 import typer
 
 from reconciler import __version__
-from reconciler.cli import daemon, deployments, findings, show, switches
+from reconciler.cli import daemon, deployments, findings, set_up, show, switches
 from reconciler.cli.client import connect
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, examples, new_family
+from reconciler.cli.hosts import host
 from reconciler.cli.projects import project
 from reconciler.cli.repositories import repo
 from reconciler.cli.secrets import secret
 from reconciler.cli.status import status
 from reconciler.cli.switches import switch
+from reconciler.cli.targets import target
 from reconciler.cli.tokens import token
 from reconciler.domain.errors import ConfigError
 
@@ -77,7 +79,8 @@ def build() -> typer.Typer:
         _HELP,
         examples(
             "reconciler serve",
-            "reconciler project add shop --repo shop --expose-service web --expose-port 8080",
+            "reconciler project add shop --repo shop \\",
+            "    --expose-service web --expose-port 8080",
             "reconciler project enable shop",
             "reconciler status",
             "reconciler why shop",
@@ -124,6 +127,8 @@ def version(context: typer.Context, as_json: bool = AS_JSON) -> None:
 
 _FAMILIES = (
     ("project", project),
+    ("host", host),
+    ("target", target),
     ("secret", secret),
     ("repo", repo),
     ("token", token),
@@ -147,9 +152,15 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         "deploy",
         (
             "reconciler deploy shop --wait",
+            "reconciler deploy shop --host web1 --wait",
             "reconciler deploy shop --commit 1f2e3d4c5b6a798081920a1b2c3d4e5f60718293",
-            "reconciler deploy shop --force --reason 'the disk was full' --wait --timeout 600",
+            "reconciler deploy shop --force --reason 'the disk was full' --wait",
         ),
+    ),
+    (
+        set_up.setup,
+        "setup",
+        ("reconciler setup api", "reconciler setup api --host web1 --host web2"),
     ),
     (
         deployments.deployments,
@@ -167,7 +178,7 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         "settings",
         (
             "reconciler settings",
-            "reconciler settings auto_deploy_poll_interval_seconds 30 --reason 'release day'",
+            "reconciler settings auto_deploy_poll_interval_seconds 30 --reason release",
         ),
     ),
     (version, "version", ("reconciler version",)),

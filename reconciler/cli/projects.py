@@ -5,6 +5,15 @@ import typer
 from reconciler.cli import show
 from reconciler.cli.client import Client, JsonObject, at, connect, items_of
 from reconciler.cli.family import AS_JSON, PROJECT, YES, confirm, examples, new_family
+from reconciler.cli.project_lines import (
+    exposed_of,
+    hosts_of,
+    live_of,
+    quarantined_of,
+    show_projects,
+    source_of,
+    toggle_of,
+)
 
 project = new_family("Add, change, look at and remove projects.")
 
@@ -26,20 +35,27 @@ _STATEFUL = typer.Option(
 )
 
 
+_ONE_BY_ONE = typer.Option(
+    None, "--one-by-one/--all-at-once", help="How its hosts take turns.  [default: all at once]"
+)
+
+
 @project.command(
     "add",
     epilog=examples(
-        "reconciler project add shop --repo shop --expose-service web --expose-port 8080",
-        "reconciler project add blog --url https://git.example.com/me/blog.git --branch live \\",
-        "    --expose-service web --expose-port 80 --auto-deploy",
-        "reconciler project add cache --kind image --image registry.example.com/redis:7 \\",
+        "reconciler project add shop --repo shop \\",
+        "    --expose-service web --expose-port 8080",
+        "reconciler project add blog --url https://git.example.com/blog.git \\",
+        "    --branch live --expose-service web --expose-port 80 --auto-deploy",
+        "reconciler project add cache --kind image --image example.com/redis:7 \\",
         "    --port 127.0.0.1:6379:6379 --volume data:/data",
+        "reconciler project add api --kind unit --url https://git.example.com/api.git",
     ),
 )
 def add(
     context: typer.Context,
     name: str = PROJECT,
-    kind: str = typer.Option("compose", help="compose, image, tunnel or domain_only."),
+    kind: str = typer.Option("compose", help="compose, image, unit, tunnel or domain_only."),
     repo: str | None = _REPO,
     url: str | None = _URL,
     branch: str | None = _BRANCH,
@@ -50,12 +66,13 @@ def add(
     expose_service: str | None = _EXPOSE_SERVICE,
     expose_port: int | None = _EXPOSE_PORT,
     stateful: list[str] | None = _STATEFUL,
+    one_by_one: bool | None = _ONE_BY_ONE,
     auto_deploy: bool = typer.Option(False, "--auto-deploy", help="Deploy by itself from now on."),
 ) -> None:
     """Declare a project.
 
-    A compose project follows a branch: of a repository that the daemon hosts (--repo), or of one
-    elsewhere (--url). Nothing deploys by itself before auto-deploy is on.
+    A compose or unit project follows a branch: of a repository that the daemon hosts (--repo), or
+    of one elsewhere (--url). Nothing deploys by itself before auto-deploy is on.
     """
     declared = {**_given(context), "kind": kind, "auto_deploy": auto_deploy}
     if repo:
@@ -72,6 +89,7 @@ def add(
     epilog=examples(
         "reconciler project set shop --branch live",
         "reconciler project set shop --url https://git.example.com/shop.git",
+        "reconciler project set shop --one-by-one",
         "reconciler project set shop --clear expose-service --clear expose-port",
     ),
 )
@@ -88,6 +106,7 @@ def set_(
     expose_service: str | None = _EXPOSE_SERVICE,
     expose_port: int | None = _EXPOSE_PORT,
     stateful: list[str] | None = _STATEFUL,
+    one_by_one: bool | None = _ONE_BY_ONE,
     clear: list[str] | None = typer.Option(
         None, "--clear", metavar="OPTION", help="Take a value away; may be repeated."
     ),
@@ -108,8 +127,7 @@ def set_(
         raise typer.BadParameter("nothing to change: name an option, e.g. --branch live")
     answer = connect(context).send("PATCH", at("projects", name), changed)
     show.say(f"changed {name}")
-    for line in _notes(answer):
-        show.note(line)
+    show.notes(answer)
 
 
 @project.command(
@@ -122,25 +140,6 @@ def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
         show.as_json(answer)
     else:
         show_projects(items_of(answer))
-
-
-def show_projects(projects: list[JsonObject]) -> None:
-    """Print a table of projects."""
-    show.table(
-        ("PROJECT", "STATE", "AUTO", "LIVE", "SINCE", "SOURCE"),
-        (
-            (
-                show.styled(show.word(item, "name"), "bold"),
-                show.word(item, "state"),
-                _toggle_of(item),
-                _live(item),
-                show.ago(item, "live", "since"),
-                source_of(item),
-            )
-            for item in projects
-        ),
-        empty="no projects yet; `reconciler project add --help` shows how",
-    )
 
 
 @project.command("show", epilog=examples("reconciler project show shop"))
@@ -156,14 +155,15 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("kind", show.word(item, "kind")),
             ("state", show.word(item, "state")),
             ("", show.word(item, "state_text")),
-            ("auto-deploy", _toggle_of(item)),
+            ("auto-deploy", toggle_of(item)),
             ("", show.word(item, "auto_deploy_refused")),
-            ("live", _live(item)),
+            ("live", live_of(item)),
             ("since", show.ago(item, "live", "since")),
             ("source", source_of(item)),
+            ("hosts", hosts_of(item)),
             ("acted on", show.short(item, "tracked_commit")),
             ("compose file", show.word(item, "compose_path") if show.pick(item, "source") else ""),
-            ("exposes", _exposed(item)),
+            ("exposes", exposed_of(item)),
             ("stateful", show.words(item, "stateful_services")),
             ("ports", show.words(item, "ports")),
             ("volumes", show.words(item, "volumes")),
@@ -172,7 +172,7 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("source error", show.styled(show.word(item, "source_error", "message"), "red")),
             ("queued", show.word(item, "queued")),
             ("running", show.word(item, "running")),
-            ("quarantined", _quarantined(item)),
+            ("quarantined", quarantined_of(item)),
             ("roll back to", show.words(item, "restorable")),
         )
     )
@@ -180,10 +180,10 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
 
 @project.command("remove", epilog=examples("reconciler project remove shop"))
 def remove(context: typer.Context, name: str = PROJECT, yes: bool = YES) -> None:
-    """Remove a project with its history and secrets. Its containers are left running."""
-    confirm(f"Remove {name} with its history and secrets? Its containers keep running.", yes)
+    """Remove a project with its history and secrets. What runs of it goes on."""
+    confirm(f"Remove {name} with its history and secrets? What runs of it goes on.", yes)
     connect(context).send("DELETE", at("projects", name), query={"keep_containers": "true"})
-    show.say(f"removed {name}; its containers were left as they are")
+    show.say(f"removed {name}; what runs of it was left as it is")
 
 
 @project.command("enable", epilog=examples("reconciler project enable shop"))
@@ -208,7 +208,40 @@ def look(context: typer.Context, name: str = PROJECT) -> None:
     show.say(f"looking at {name}")
 
 
-# ── how a project reads ───────────────────────────────────────────────────────────────────────
+@project.command(
+    "move",
+    epilog=examples(
+        "reconciler project move shop --to web2",
+        "reconciler project move shop --to web2 --leaving web1 --yes",
+    ),
+)
+def move(
+    context: typer.Context,
+    name: str = PROJECT,
+    to: str = typer.Option(..., "--to", metavar="HOST", help="Where it is deployed to instead."),
+    leaving: str | None = typer.Option(
+        None, "--leaving", metavar="HOST", help="The host it leaves.  [default: its only other one]"
+    ),
+    yes: bool = YES,
+) -> None:
+    """Deploy a project to another host from now on.
+
+    Its volumes stay on the old host, and what runs there goes on until you stop it there. Copy
+    what you need before the next deployment: on the new host it starts with empty volumes.
+    """
+    left = leaving or "its host"
+    confirm(
+        f"Move {name} to {to}? What runs on {left} goes on, and its volumes and data stay there; "
+        f"on {to} it starts without them.",
+        yes,
+    )
+    body = {"to": to, "leaving": leaving}
+    answer = connect(context).send("POST", at("projects", name, "move"), body)
+    show.say(f"{name} is deployed to {show.words(answer, 'hosts')} from now on")
+    show.notes(answer)
+
+
+# ── what the command line says to the API ─────────────────────────────────────────────────────
 
 #: Option → field of the API, where they differ.
 _FIELDS = {
@@ -219,7 +252,7 @@ _FIELDS = {
 }
 _DECLARED = (
     "name", "repo", "url", "branch", "compose_path", "image", "port", "volume", "expose_service",
-    "expose_port", "stateful",
+    "expose_port", "stateful", "one_by_one",
 )  # fmt: skip
 
 
@@ -229,66 +262,16 @@ def _given(context: typer.Context) -> dict[str, object]:
     return {
         _FIELDS.get(name, name): list(value) if isinstance(value, tuple) else value
         for name, value in given.items()
-        if value
+        if value or value is False
     }
 
 
 def _toggle(client: Client, name: str, *, on: bool) -> None:
     answer = client.send("PATCH", at("projects", name), {"auto_deploy": on})
     show.say(f"auto-deploy of {name} is {'on' if on else 'off'}")
-    for line in _notes(answer):
-        show.note(line)
-
-
-def _notes(answer: JsonObject) -> list[str]:
-    notes = answer.get("notes")
-    return [show.word(line) for line in notes] if isinstance(notes, list) else []
+    show.notes(answer)
 
 
 def _say_refusal(item: JsonObject) -> None:
     if refused := show.word(item, "auto_deploy_refused"):
         show.note(refused)
-
-
-def _toggle_of(item: JsonObject) -> str:
-    """Return the toggle; there is none where nothing can be deployed."""
-    if show.word(item, "state") == "nothing-to-deploy":
-        return ""
-    return "on" if show.pick(item, "auto_deploy") else "off"
-
-
-def _live(item: JsonObject) -> str:
-    live = show.pick(item, "live")
-    if not live:
-        return ""
-    commit = show.short(live, "commit")
-    if not commit:
-        digests = show.pick(live, "images")
-        commit = show.short(next(iter(digests.values()), None)) if isinstance(digests, dict) else ""
-    number = show.word(live, "deployment")
-    return f"{commit} (#{number})" if number else commit
-
-
-def source_of(item: JsonObject) -> str:
-    """Return what a project follows, in a few words."""
-    source = show.pick(item, "source")
-    if not source:
-        return show.word(item, "image")
-    place = show.word(source, "url") or f"hosted {show.word(source, 'repository')}"
-    return f"{place} {show.word(source, 'branch')}"
-
-
-def _exposed(item: JsonObject) -> str:
-    service, port = show.word(item, "expose_service"), show.word(item, "expose_port")
-    return f"{service}:{port}" if service or port else ""
-
-
-def _quarantined(item: JsonObject) -> str:
-    revisions = show.pick(item, "quarantined")
-    if not isinstance(revisions, list):
-        return ""
-    return "; ".join(
-        f"{show.short(one, 'commit') or 'images'}, {show.ago(one, 'since')}: "
-        f"{show.word(one, 'reason')}"
-        for one in revisions
-    )

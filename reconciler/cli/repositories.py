@@ -51,7 +51,7 @@ def remove(context: typer.Context, name: str = _NAME, yes: bool = YES) -> None:
     "token",
     epilog=examples(
         "reconciler repo token shop --name laptop",
-        "git push http://git@127.0.0.1:8484/git/shop.git main    # asks for it as the password",
+        "git push http://git@127.0.0.1:8484/git/shop.git main  # password: the token",
     ),
 )
 def token(

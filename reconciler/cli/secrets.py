@@ -27,7 +27,7 @@ _NAME = typer.Argument(
         "reconciler secret set blog git-token --user me",
         "reconciler secret set blog git-ssh-key --file ~/.ssh/deploy_blog",
         "reconciler secret set blog registry:registry.example.com --user robot",
-        "pass show blog/database | reconciler secret set blog variable:DATABASE_PASSWORD",
+        "pass show blog/db | reconciler secret set blog variable:DATABASE_PASSWORD",
     ),
 )
 def set_(
@@ -52,7 +52,7 @@ def set_(
     The value is asked for without being shown, or read from a file or a pipe. It can't be given as
     an argument: everybody on the machine could read it there.
     """
-    value = _read_value(name, file)
+    value = read_secret(name, file)
     body: dict[str, object] = {"value": value}
     if user:
         body["username"] = user
@@ -97,7 +97,12 @@ def remove(
     show.say(f"removed {name} of {project}")
 
 
-def _read_value(name: str, file: Path | None) -> str:
+def read_secret(name: str, file: Path | None) -> str:
+    """Return a secret that is asked for without being shown, or read from a file or a pipe.
+
+    Raises:
+        CommandFailed: it can't be read, is too long, or is empty.
+    """
     if file is None and sys.stdin.isatty():
         import getpass
 

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,15 @@ _GAP = 2
 _LEAST_PROSE = 30
 
 _STYLES = {
-    **dict.fromkeys(("deployed", "in-sync", "ready", "ok", "on"), "green"),
-    **dict.fromkeys(("failed", "needs-operator", "failing", "branch-gone"), "red"),
-    **dict.fromkeys(("rolled-back", "quarantined", "held", "draining"), "yellow"),
+    **dict.fromkeys(("deployed", "verified", "in-sync", "ready", "ok", "on"), "green"),
+    **dict.fromkeys(
+        (
+            *("failed", "needs-operator", "failing", "branch-gone"),
+            *("host-key-changed", "host-refused", "target-unreachable"),
+        ),
+        "red",
+    ),
+    **dict.fromkeys(("rolled-back", "quarantined", "held", "draining", "unconfirmed"), "yellow"),
     **dict.fromkeys(("queued", "running", "deploying", "starting"), "cyan"),
     **dict.fromkeys(
         ("off", "superseded", "withdrawn", "never-deployed", "nothing-to-deploy"), "dim"
@@ -63,10 +70,15 @@ def word(value: object, *path: str) -> str:
     return plain(found if isinstance(found, str) else json.dumps(found))
 
 
+def listed(value: object, *path: str) -> list[str]:
+    """Return each of a list at ``path`` as ``word`` does; empty where there is none."""
+    found = pick(value, *path)
+    return [word(item) for item in found] if isinstance(found, list) else []
+
+
 def words(value: object, *path: str) -> str:
     """Return a list at ``path`` with commas between."""
-    found = pick(value, *path)
-    return ", ".join(word(item) for item in found) if isinstance(found, list) else ""
+    return ", ".join(listed(value, *path))
 
 
 def short(value: object, *path: str) -> str:
@@ -111,7 +123,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence["str | Text"]], empty
     """Print rows below their headings; ``empty`` where there are none.
 
     Columns that say nothing are left out. The last one is prose: it wraps, and where little room
-    is left beside the others it stands below them.
+    is left beside the others it stands below them, with those that don't fit either.
     """
     cells = [[_cell(cell) for cell in row] for row in rows]
     if not cells:
@@ -124,10 +136,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence["str | Text"]], empty
     room = out.width - sum(max(len(cell) for cell in column) + _GAP for column in columns[:-1])
     if room >= min(prose, _LEAST_PROSE):
         _print(_grid(columns))
-    elif room >= 0:
-        _print_in_two_lines(columns)
     else:
-        _print(_grid(columns, no_wrap=False))
+        _print_in_two_lines(_fitting(columns, out.width))
 
 
 def facts(pairs: Iterable[tuple[str, "str | Text"]], style: str = "bold") -> None:
@@ -142,16 +152,31 @@ def paragraph(text: str, style: str = "") -> None:
     _print(styled(text, style))
 
 
-def _grid(columns: Sequence[Sequence["Text"]], *, no_wrap: bool = True) -> "Table":
+def _grid(columns: Sequence[Sequence["Text"]]) -> "Table":
     """Return columns that line up, the last as wide as the terminal lets it."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=False)
     for number in range(len(columns)):
-        made.add_column(overflow="fold", no_wrap=no_wrap and number < len(columns) - 1)
+        made.add_column(overflow="fold", no_wrap=number < len(columns) - 1)
     for row in zip(*columns, strict=True):
         made.add_row(*row)
     return made
+
+
+def _fitting(columns: Sequence[Sequence["Text"]], width: int) -> list[Sequence["Text"]]:
+    """Return the first columns that fit side by side, at least one, and the others as prose."""
+    from rich.text import Text
+
+    fitting, room = 1, width - max(len(cell) for cell in columns[0])
+    for column in columns[1:-1]:
+        room -= max(len(cell) for cell in column) + _GAP
+        if room < 0:
+            break
+        fitting += 1
+    rest = zip(*columns[fitting:], strict=True)
+    prose = [Text(" " * _GAP).join(cell for cell in row if cell) for row in rest]
+    return [*columns[:fitting], prose]
 
 
 def _print_in_two_lines(columns: Sequence[Sequence["Text"]]) -> None:
@@ -186,6 +211,23 @@ def note(text: str) -> None:
     """Print one line for people on stderr, so that stdout stays data."""
     sys.stdout.flush()
     console(error=True).print(styled(text, "dim"))
+
+
+def notes(answer: object) -> None:
+    """Print what the API has a person know of what it did."""
+    for line in listed(answer, "notes"):
+        note(line)
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Say on a terminal what is waited for, until the block ends; nothing is printed within it."""
+    out = console(error=True)
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(styled(text, "dim")):
+        yield
 
 
 def fail(text: str) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler.cli import show
-from reconciler.cli.client import JsonObject, at, connect
+from reconciler.cli.client import JsonObject, at, connect, items_of
 from reconciler.cli.family import AS_JSON
-from reconciler.cli.projects import show_projects
+from reconciler.cli.hosts import show_hosts
+from reconciler.cli.project_lines import show_projects
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,12 +19,36 @@ if TYPE_CHECKING:
 _TROUBLED = {"failed", "quarantined", "held", "branch-gone"}
 
 
-def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
-    """Show what the daemon sees and does."""
-    answer = connect(context).get(at("status"))
+def status(
+    context: typer.Context,
+    name: str | None = typer.Argument(
+        None, metavar="PROJECT", help="One project only.", show_default=False
+    ),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show what the daemon sees and does, and what runs where.
+
+    Hosts are asked at this moment, for 10 s at most.
+    """
+    client = connect(context)
     if as_json:
-        show.as_json(answer)
+        path = at("targets", "status") if name else at("status")
+        show.as_json(client.get(path, project=name))
         return
+    answer = client.get(at("projects", name) if name else at("status"))
+    if name:
+        show_projects([answer])
+        show.paragraph(show.word(answer, "state_text"))
+    else:
+        _show_all(answer)
+    with show.busy("asking the hosts"):
+        targets = items_of(client.get(at("targets", "status"), project=name))
+    if told := [item for item in targets if name or _tells(item)]:
+        show.say("")
+        _show_targets(told)
+
+
+def _show_all(answer: JsonObject) -> None:
     show.facts(
         (
             ("daemon", show.word(answer, "state")),
@@ -35,10 +60,13 @@ def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
             ("docker", _engine(answer)),
             *(("registry", line) for line in _registries(answer)),
             *(("loop", show.styled(line, "red")) for line in _late_loops(answer)),
-            ("projects", _counts(_objects(answer, "projects"))),
+            ("projects", _counts(items_of(answer, "projects"))),
         )
     )
-    projects = _objects(answer, "projects")
+    if hosts := items_of(answer, "hosts"):
+        show.say("")
+        show_hosts(hosts)
+    projects = items_of(answer, "projects")
     if projects:
         show.say("")
     show_projects(projects)
@@ -48,17 +76,51 @@ def status(context: typer.Context, as_json: bool = AS_JSON) -> None:
         show.facts(troubled)
 
 
+def _tells(item: JsonObject) -> bool:
+    """Tell whether there is anything to say of a target: it was deployed to, or is elsewhere."""
+    return item.get("deployment") is not None or item.get("host") != "local"
+
+
+def _show_targets(targets: list[JsonObject]) -> None:
+    show.table(
+        ("PROJECT", "HOST", "RUNS", "COMMIT", "RELEASE", "SINCE", "DIFFERENCE"),
+        (
+            (
+                show.styled(show.word(item, "project"), "bold"),
+                show.word(item, "host"),
+                show.word(item, "now", "state"),
+                _commit_of(item),
+                show.word(item, "now", "release"),
+                show.ago(item, "now", "since"),
+                _difference(item),
+            )
+            for item in targets
+        ),
+    )
+
+
+def _commit_of(item: JsonObject) -> str:
+    """Return what runs; containers tell no commit, but what runs as it should is that one."""
+    as_it_should = item.get("differs") is False
+    return show.short(item, "now", "commit") or (show.short(item, "commit") if as_it_should else "")
+
+
+def _difference(item: JsonObject) -> "str | Text":
+    """Return what is not as it was deployed, or why nobody knows."""
+    never = "never deployed there" if item.get("deployment") is None else ""
+    if error := show.word(item, "error", "message"):
+        return show.styled("; ".join(part for part in (never, error) if part), "yellow")
+    if never:
+        return never
+    return show.styled("; ".join(show.listed(item, "differences")), "red")
+
+
 def _trouble(item: JsonObject) -> str:
     """Return what the table does not explain of a project: its trouble, or that of its source."""
     if show.word(item, "state") in _TROUBLED:
         return show.word(item, "state_text")
     error = show.word(item, "source_error", "message")
     return f"its source can't be looked at: {error}" if error else ""
-
-
-def _objects(answer: JsonObject, name: str) -> list[JsonObject]:
-    found = answer.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _switch(answer: JsonObject) -> "str | Text":
@@ -84,7 +146,7 @@ def _engine(answer: JsonObject) -> "str | Text":
 
 
 def _registries(answer: JsonObject) -> Iterator[str]:
-    for item in _objects(answer, "registries"):
+    for item in items_of(answer, "registries"):
         host = show.word(item, "host")
         if cooling := show.ago(item, "cooling_until"):
             yield f"{host} asked to be left alone, next look {cooling}"
@@ -95,7 +157,7 @@ def _registries(answer: JsonObject) -> Iterator[str]:
 
 
 def _late_loops(answer: JsonObject) -> Iterator[str]:
-    for item in _objects(answer, "loops"):
+    for item in items_of(answer, "loops"):
         if item.get("ok") is False:
             yield f"{show.word(item, 'name')} is late by {show.word(item, 'late_seconds')} s"
 

@@ -211,6 +211,16 @@ class Config:
         )
     )
 
+    unconfined_builds: str = field(
+        metadata=_key(
+            one_of(("refuse", "allow")),
+            "refuse",
+            "What becomes of a build on this machine where the system has no user namespaces to "
+            "keep it from the daemon's own files: refuse, or allow. Who may push to a repository "
+            "that is built so can take the daemon over.",
+        )
+    )
+
     # ── the registry that is watched with credentials of its own ──
     registry_address: str = field(
         metadata=_key(

@@ -3,16 +3,16 @@
 from typing import Annotated
 
 from fastapi import Header, Path, Query, Request, Response
-from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from reconciler.app import Application
 from reconciler.domain.deployment import DeploymentId, Status
 from reconciler.domain.errors import InvalidInput
-from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
-from reconciler.pipeline.declare import parse_remark
+from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.web.auth import Policy, actor_of
-from reconciler.web.events import MOST_FOLLOWERS, Followers, look, read_whole_log
+from reconciler.web.events import EventStream
+from reconciler.web.log_stream import MOST_FOLLOWERS, Followers, look, read_whole_log
 from reconciler.web.problems import make_problem, refusal, respond
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.body import DeploymentNumber
@@ -60,20 +60,14 @@ _COALESCED = {
 def deploy(
     application: App, name: Name, request: Request, body: NewDeployment | None = None
 ) -> Response:
-    """Deploys the branch's tip, or the commit named. A person's request: no switch holds it.
+    """Deploys the branch's tip, or the commit named, to all of its hosts or to some.
+
+    A person's request: no switch holds it.
 
     409 where it may not start; `reasons` has all of them.
     """
-    wanted = body or NewDeployment()
-    commit = CommitSha.parse(wanted.commit) if wanted.commit is not None else None
-    result = application.deploy(
-        name,
-        commit=commit,
-        force=wanted.force,
-        actor=actor_of(request),
-        reason=parse_remark(wanted.reason, "reason"),
-    )
-    return _outcome(result)
+    wanted = (body or NewDeployment()).wanted()
+    return _outcome(application.deploy(name, wanted, actor=actor_of(request)))
 
 
 @changing.post(
@@ -182,10 +176,7 @@ def _follow(
 ) -> Response:
     if followers.full:
         return respond(make_problem(503, f"{MOST_FOLLOWERS} logs are being followed already"))
-    stream = followers.follow(application.store, deployment, after)
-    return StreamingResponse(
-        stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-    )
+    return EventStream.of(followers.follow(application.store, deployment, after))
 
 
 def _event_number(text: str | None) -> int:

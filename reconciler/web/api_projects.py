@@ -7,10 +7,10 @@ from fastapi import Query, Response
 from reconciler.app import Application
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import ProjectName
-from reconciler.pipeline.declare import change_project, declare_project, remove_project
+from reconciler.pipeline.declaring.projects import change_project, declare_project, remove_project
 from reconciler.web.auth import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
-from reconciler.web.schemas.deployments import ImageBody, ImageList, TriggerBody, TriggerList
+from reconciler.web.schemas.noticed import ImageBody, ImageList, TriggerBody, TriggerList
 from reconciler.web.schemas.projects import (
     LiftedBody,
     LookingBody,
@@ -19,8 +19,8 @@ from reconciler.web.schemas.projects import (
     ProjectList,
     ProjectPatch,
     SummaryBody,
-    WhyBody,
 )
+from reconciler.web.schemas.why import WhyBody
 
 reading = router_for(Policy.READ, "projects")
 changing = router_for(Policy.ADMIN, "projects")
@@ -38,9 +38,9 @@ def list_projects(application: App) -> ProjectList:
 def create_project(application: App, body: NewProject) -> ProjectBody:
     """A field that does not belong to the kind is refused.
 
-    `compose` takes `repository` or `url`, `branch`, `compose_path`, `expose_service`,
-    `expose_port` and `stateful_services`; `image` takes `image`, `ports` and `volumes`; `tunnel`
-    and `domain_only` take neither.
+    `compose` and `unit` take `repository` or `url`, and `branch`; `compose` also `compose_path`,
+    `expose_service`, `expose_port` and `stateful_services`; `image` takes `image`, `ports` and
+    `volumes`; `tunnel` and `domain_only` take neither.
     """
     declared = declare_project(
         application.store,

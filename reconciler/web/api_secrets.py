@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path, Response
 
 from reconciler.domain.secret import Secret
-from reconciler.pipeline.keep_secret import SecretDraft, put_secret, remove_secret
+from reconciler.pipeline.declaring.secrets import SecretDraft, put_secret, remove_secret
 from reconciler.web.auth import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.daemon import NewSecret, SecretBody, SecretList

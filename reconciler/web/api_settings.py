@@ -7,7 +7,7 @@ from fastapi import Path, Request, Response
 from reconciler.app import Application
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.settings import SETTINGS
-from reconciler.pipeline.declare import change_settings
+from reconciler.pipeline.declaring.settings import change_settings
 from reconciler.web.auth import Policy, actor_of, make_token, withdraw_token
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.daemon import (

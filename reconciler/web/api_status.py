@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse
 
 from reconciler import __version__
 from reconciler.app import Application
-from reconciler.domain.deployment import Failure
 from reconciler.domain.errors import StoreError
+from reconciler.domain.failure import Failure
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.scheduling import LoopHealth
+from reconciler.web.api_hosts import host_bodies
 from reconciler.web.auth import Policy
 from reconciler.web.routing import App, router_for
 from reconciler.web.schemas.daemon import (
@@ -75,6 +76,12 @@ class StoreCheck:
         return ""
 
 
+def find_problems(application: Application, check: StoreCheck) -> list[str]:
+    """Return what keeps the daemon from its work; empty while it does it."""
+    stuck = [_stuck(loop) for loop in application.daemon.loops() if not loop.ok]
+    return [*stuck, text] if (text := check.problem()) else stuck
+
+
 @open_to_all.get(
     "/api/healthz",
     response_model=HealthBody,
@@ -84,9 +91,7 @@ class StoreCheck:
 def healthz(application: App, request: Request) -> JSONResponse:
     """503 when a loop makes no progress, when the store fails, and while shutting down."""
     loops = application.daemon.loops()
-    check: StoreCheck = request.app.state.store_check
-    problems = [_stuck(loop) for loop in loops if not loop.ok]
-    problems += [text] if (text := check.problem()) else []
+    problems = find_problems(application, request.app.state.store_check)
     draining = application.daemon.state == "draining"
     status = "draining" if draining else "failing" if problems else "ok"
     body = HealthBody(status=status, loops=[_loop(loop) for loop in loops], problems=problems)
@@ -127,6 +132,7 @@ def status(application: App) -> StatusBody:
         engine=_engine(application.engine.ping()),
         registries=_registries(application),
         loops=[_loop(loop) for loop in application.daemon.loops()],
+        hosts=host_bodies(application),
         counts=_counts(summaries),
         projects=[SummaryBody.of(summary) for summary in summaries],
     )

@@ -12,20 +12,22 @@ from reconciler.config.values import Listen
 from reconciler.domain.errors import ReconcilerError
 from reconciler.web import (
     api_deployments,
+    api_hosts,
     api_projects,
     api_repositories,
     api_secrets,
     api_settings,
     api_status,
+    api_targets,
     pages,
     problems,
 )
 from reconciler.web.auth import Authentication, Policy
-from reconciler.web.events import Followers
 from reconciler.web.git_http import GitHttp, Receipts
 from reconciler.web.limits import Limits
+from reconciler.web.log_stream import Followers
 from reconciler.web.routing import GuardedRoute
-from reconciler.web.schemas.problem import Problem
+from reconciler.web.set_up_stream import SetUpStreams
 
 _DESCRIPTION = """\
 Deploys what a git branch and its image tags say, verified, or keeps the last good version running.
@@ -43,6 +45,10 @@ _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_secrets.changing,
     api_deployments.reading,
     api_deployments.changing,
+    api_hosts.reading,
+    api_hosts.changing,
+    api_targets.reading,
+    api_targets.changing,
     api_repositories.reading,
     api_repositories.changing,
     api_repositories.pushing,
@@ -72,6 +78,7 @@ def create_web(application: Application) -> FastAPI:
     )
     app.state.application = application
     app.state.followers = Followers()
+    app.state.set_ups = SetUpStreams()
     app.state.receipts = Receipts()
     app.state.store_check = api_status.StoreCheck(application)
     for router in _OPEN_ROUTERS:
@@ -119,7 +126,3 @@ def open_paths(routes: list[BaseRoute]) -> frozenset[str]:
         if route.policy is Policy.OPEN and context.path:
             found.add(context.path)
     return frozenset(found)
-
-
-#: The schema that every documented error refers to.
-PROBLEM = Problem

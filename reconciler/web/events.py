@@ -1,112 +1,26 @@
-"""A deployment's log, followed live."""
+"""Server-sent events. Source: WHATWG HTML, section 9.2 "Server-sent events"."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator
+from typing import Self
 
-from anyio import CapacityLimiter, to_thread
+from starlette.responses import StreamingResponse
 
-from reconciler.domain.deployment import DeploymentId, Status
-from reconciler.ports import DeploymentStore, LogLine
-from reconciler.web.schemas.deployments import LogLineBody
-
-MOST_FOLLOWERS = 64
-_THREADS = 4
-_PAGE = 1000
-_BEAT_SECONDS = 15.0
-_SHORTEST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 1.0
+#: A comment, which clients pass over: it shows that somebody is still there.
+STILL_HERE = b": still here\n\n"
 
 
-class Followers:
-    """Everybody who follows a log. They share a few threads, so that other requests keep theirs."""
+class EventStream(StreamingResponse):
+    """An answer that goes on."""
 
-    def __init__(self) -> None:
-        self._number = 0
-        self._threads: CapacityLimiter | None = None
-        self._stopping = asyncio.Event()
+    media_type = "text/event-stream"
 
-    @property
-    def full(self) -> bool:
-        """Whether no more can be served."""
-        return self._number >= MOST_FOLLOWERS
-
-    def stop(self) -> None:
-        """End every stream; what follows reconnects to the next life of the daemon."""
-        self._stopping.set()
-
-    async def follow(
-        self, store: DeploymentStore, deployment: DeploymentId, after: int
-    ) -> AsyncIterator[bytes]:
-        """Yield server-sent events: each ``line`` with its number as id, at last ``end``.
-
-        Source: WHATWG HTML, section 9.2 "Server-sent events".
-        """
-        self._number += 1
-        try:
-            yield b"retry: 2000\n\n"
-            async for event in self._events(store, deployment, after):
-                yield event
-        finally:
-            self._number -= 1
-
-    async def _events(
-        self, store: DeploymentStore, deployment: DeploymentId, after: int
-    ) -> AsyncIterator[bytes]:
-        pause, beat_at = _SHORTEST_PAUSE_SECONDS, time.monotonic() + _BEAT_SECONDS
-        while not self._stopping.is_set():
-            status, lines = await self._look(partial(look, store, deployment, after))
-            for line in lines:
-                yield _event("line", LogLineBody.of(line).model_dump_json(), line.number)
-            if lines:
-                after, pause = lines[-1].number, _SHORTEST_PAUSE_SECONDS
-            elif status.final:
-                yield _event("end", json.dumps({"status": status}))
-                return
-            if time.monotonic() >= beat_at:
-                yield b": still here\n\n"
-                beat_at = time.monotonic() + _BEAT_SECONDS
-            if len(lines) < _PAGE and not (lines and status.final):
-                await self._wait(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-
-    async def _look(
-        self, function: Callable[[], tuple[Status, Sequence[LogLine]]]
-    ) -> tuple[Status, Sequence[LogLine]]:
-        if self._threads is None:
-            self._threads = CapacityLimiter(_THREADS)
-        return await to_thread.run_sync(function, limiter=self._threads)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+    @classmethod
+    def of(cls, events: AsyncIterator[bytes]) -> Self:
+        """Return the answer that sends ``events``; no proxy on the way holds them back."""
+        return cls(events, headers={"x-accel-buffering": "no"})
 
 
-def look(
-    store: DeploymentStore, deployment: DeploymentId, after: int
-) -> tuple[Status, Sequence[LogLine]]:
-    """Return the status, and lines that follow ``after``.
-
-    The status first: lines that are missing when it was final already will never come.
-    """
-    status = store.get_deployment(deployment).status
-    return status, store.read_log(deployment, after=after, limit=_PAGE)
-
-
-def read_whole_log(store: DeploymentStore, deployment: DeploymentId, after: int) -> str:
-    """Return the log as text. The store bounds its size."""
-    parts: list[str] = []
-    while lines := store.read_log(deployment, after=after, limit=_PAGE):
-        parts.extend(f"{line.text}\n" for line in lines)
-        after = lines[-1].number
-    return "".join(parts)
-
-
-def _event(name: str, data: str, number: int | None = None) -> bytes:
+def event(name: str, data: str, number: int | None = None) -> bytes:
+    """Return one event as it is sent; a stream that broke goes on after its ``number``."""
     identity = "" if number is None else f"id: {number}\n"
     return f"{identity}event: {name}\ndata: {data}\n\n".encode()

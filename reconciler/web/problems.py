@@ -31,6 +31,7 @@ _STATUS: tuple[tuple[type[errors.ReconcilerError], int], ...] = (
     (errors.PreconditionFailed, 503),
     (errors.TargetUnreachable, 503),
     (errors.Interrupted, 503),
+    (errors.HostRefused, 502),
 )
 #: Status of an error that no handler raised → its code.
 _CODES = {

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from reconciler.app import Application
+from reconciler.domain.host import HostName, parse_host_name
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.web.auth import Policy, authorize, principal_of
 from reconciler.web.problems import MEDIA_TYPE, make_problem
@@ -24,7 +25,7 @@ _EXPLAINED = {
     421: "Not a host that this daemon answers for.",
     422: "A value is not accepted; `field` and `detail` say which and why.",
     500: "A bug; `request` finds it in the daemon's log.",
-    502: "A git server or registry did not give what was asked.",
+    502: "A git server, a registry or a host did not give what was asked.",
     503: "The database is busy, or the daemon is shutting down; try again after Retry-After.",
 }
 
@@ -118,6 +119,21 @@ async def _project_name(
     return parse_project_name(name)
 
 
+async def _host_name(
+    host: Annotated[
+        str,
+        Path(
+            description="Name of a host; local is the daemon's own machine.",
+            examples=["web1"],
+            json_schema_extra={"pattern": "^[a-z0-9][a-z0-9.-]{0,62}$"},
+        ),
+    ],
+) -> HostName:
+    return parse_host_name(host)
+
+
 App = Annotated[Application, Depends(application_of)]
 #: Name of a project or repository, from the path.
 Name = Annotated[ProjectName, Depends(_project_name)]
+#: Name of a host, from the path.
+OnHost = Annotated[HostName, Depends(_host_name)]

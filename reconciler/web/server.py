@@ -1,13 +1,15 @@
 """Serving: one process, one loop, two listeners, and an orderly end."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,13 @@ import uvicorn
 from anyio import to_thread
 
 from reconciler.adapters.listeners import Listener, listen_tcp, listen_unix
+from reconciler.adapters.service_manager import ServiceManager
 from reconciler.app import Application
+from reconciler.web.api_status import find_problems
 from reconciler.web.asgi import create_web
 from reconciler.web.auth import keep_admin_token
 from reconciler.web.connections import BoundedProtocol, UnixProtocol
+from reconciler.web.watchdog import report_health
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +34,8 @@ _THREADS = 24
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 30
 _LAST_ANSWERS_SECONDS = 5
+#: What the end may take beside the grace: a claim that is made, workers and loops that let go.
+_LETTING_GO = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,8 @@ def serve(application: Application, *, on_listening: Callable[[Addresses], None]
     """
     import uvloop  # the tests of other modules need not load it
 
+    # A watchdog ends what hangs with SIGABRT: the log then has where each thread was.
+    faulthandler.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Serving(application, on_listening).run())
 
@@ -67,7 +76,9 @@ class _Serving:
     def __init__(self, application: Application, on_listening: Callable[[Addresses], None]) -> None:
         self._application = application
         self._on_listening = on_listening
+        self._manager = ServiceManager(os.environ)
         self._servers: list[_Server] = []
+        self._watch: asyncio.Task[None] | None = None
         self._draining = False
         self._failure: Exception | None = None
 
@@ -82,10 +93,14 @@ class _Serving:
         try:
             await self._announce(url, socket_path)
             threading.Thread(
-                target=self._start_daemon, args=(loop, app), name="start", daemon=True
+                target=self._start_daemon,
+                args=(loop, app, url or str(socket_path)),
+                name="start",
+                daemon=True,
             ).start()
             await asyncio.gather(*tasks)
         finally:
+            self._end_watch()
             socket_path.unlink(missing_ok=True)
         if self._failure:
             raise self._failure
@@ -118,13 +133,32 @@ class _Serving:
             await server.listening.wait()
         self._on_listening(Addresses(url, socket_path, token_file if made else None))
 
-    def _start_daemon(self, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
+    def _start_daemon(self, loop: asyncio.AbstractEventLoop, app: "FastAPI", address: str) -> None:
         """Start the loops and workers while requests are answered already."""
         try:
             self._application.daemon.start()
         except Exception as error:  # noqa: BLE001  raised again where the process ends
             self._failure = error
             loop.call_soon_threadsafe(self._close, app)
+            return
+        if self._draining:
+            return
+        status = f"working; listening on {address}"
+        self._manager.ready(status)
+        loop.call_soon_threadsafe(self._begin_watch, app, status)
+
+    def _begin_watch(self, app: "FastAPI", status: str) -> None:
+        if self._draining:
+            return
+
+        def problems() -> Sequence[str]:
+            return find_problems(self._application, app.state.store_check)
+
+        self._watch = asyncio.create_task(report_health(self._manager, status, problems))
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
 
     def _on_signal(self, number: int, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
         if self._draining:
@@ -133,9 +167,14 @@ class _Serving:
             os._exit(128 + number)
         self._draining = True
         log.info("shutting down: %s came", signal.Signals(number).name)
+        self._end_watch()
         threading.Thread(target=self._drain, args=(loop, app), name="drain", daemon=True).start()
 
     def _drain(self, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
+        grace = self._application.config.shutdown_grace
+        self._manager.stopping(
+            f"draining; what runs has {grace.total_seconds():g} s", at_most=grace + _LETTING_GO
+        )
         try:
             self._application.daemon.drain()
         except Exception:
@@ -146,6 +185,7 @@ class _Serving:
     def _close(self, app: "FastAPI") -> None:
         """End the streams, then the listeners, each after the answers that it owes."""
         app.state.followers.stop()
+        app.state.set_ups.stop()
         for server in self._servers:
             server.should_exit = True
 

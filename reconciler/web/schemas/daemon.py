@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 from reconciler.domain.settings import LONGEST_SECONDS, SETTINGS, Setting
 from reconciler.ports import SecretRecord, SettingRecord
 from reconciler.web.schemas.body import AT, SHA, Answer, Asked, said
+from reconciler.web.schemas.hosts import HostBody
 from reconciler.web.schemas.projects import SummaryBody
 
 
@@ -273,5 +274,6 @@ class StatusBody(Answer):
     engine: EngineBody = said("The container engine.")
     registries: list[RegistryBody] = said("The registries in use.", [])
     loops: list[LoopBody] = said("The daemon's loops.", [])
+    hosts: list[HostBody] = said("The machines that are deployed to, beside this one.", [])
     counts: CountsBody = said("How many projects stand where.")
     projects: list[SummaryBody] = said("All projects.", [])

@@ -1,24 +1,34 @@
 """Bodies of deployments, triggers, images and logs."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from reconciler.domain.deployment import (
     Cause,
     Deployment,
-    Failure,
+    Pin,
     PlannedService,
+    Release,
     Stage,
     StageRecord,
     Status,
+    TargetRecord,
+    TargetStatus,
 )
-from reconciler.domain.errors import Recovery
+from reconciler.domain.host import parse_host_name
+from reconciler.domain.references import CommitSha
+from reconciler.domain.remark import parse_remark
 from reconciler.domain.revision import Revision
-from reconciler.domain.state import WatchedImage
-from reconciler.ports import LogLine, TriggerRecord
+from reconciler.pipeline.requests import Wanted
+from reconciler.ports import LogLine
 from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, DeploymentNumber, said
-from reconciler.web.schemas.problem import ReasonBody
+from reconciler.web.schemas.failure import FailureBody
 from reconciler.web.schemas.projects import IMAGE
+
+
+def milliseconds(duration: timedelta) -> int:
+    """Return ``duration`` in whole milliseconds."""
+    return round(duration.total_seconds() * 1000)
 
 
 class NewDeployment(Asked):
@@ -27,6 +37,19 @@ class NewDeployment(Asked):
     commit: str | None = said("A full commit id; null: the branch's tip.", SHA, default=None)
     force: bool = said("Deploy even what is live or quarantined.", False, default=False)
     reason: str = said("For the record.", "after the incident", default="")
+    hosts: list[str] = said(
+        "Only on these hosts of the project; empty: on all.", ["web1"], default=[]
+    )
+
+    def wanted(self) -> Wanted:
+        """Return what was asked for. Raises ``InvalidInput``."""
+        hosts = (parse_host_name(host, f"hosts.{at}") for at, host in enumerate(self.hosts))
+        return Wanted(
+            commit=CommitSha.parse(self.commit) if self.commit is not None else None,
+            hosts=tuple(dict.fromkeys(hosts)),
+            force=self.force,
+            reason=parse_remark(self.reason, "reason"),
+        )
 
 
 class Rollback(Asked):
@@ -70,20 +93,24 @@ class RevisionBody(Answer):
 
 
 class ServiceBody(Answer):
-    """What one service should look like once it is up."""
+    """What one service, or one unit, should look like once it is up."""
 
-    name: str = said("Its name in the compose file.", "web")
+    host: str = said("Where.", "local")
+    name: str = said("Its name in the compose file, or the project's.", "web")
     image: str | None = said("The image that it follows; null where it is not pinned.", IMAGE)
+    release: str | None = said("unit: the release that it runs.", None)
     digest: str | None = said("The digest that it is pinned to.", DIGEST)
     may_finish: bool = said("A one-shot: exit status 0 is success.", False)
 
     @classmethod
-    def of(cls, service: PlannedService) -> Self:
-        """Return the body of ``service``."""
+    def of(cls, service: PlannedService, host: str) -> Self:
+        """Return the body of ``service`` on ``host``."""
         pin = service.pin
         return cls(
+            host=host,
             name=service.name,
-            image=str(pin.image) if pin else None,
+            image=str(pin.image) if isinstance(pin, Pin) else None,
+            release=pin.name if isinstance(pin, Release) else None,
             digest=pin.digest.text if pin else None,
             may_finish=service.may_finish,
         )
@@ -110,26 +137,26 @@ class StageBody(Answer):
         )
 
 
-class FailureBody(Answer):
-    """An error as it was recorded."""
+class OutcomeBody(Answer):
+    """What became of a deployment on one host."""
 
-    code: str = said("Stable code.", "verification-failed")
-    message: str = said("What happened.", "web: container 3f2a ended (exit status 1)")
-    recovery: Recovery = said("What helps: retry, stall (something newer), operator.", "stall")
-    remedy: str = said("What to do.", "")
-    evidence: dict[str, str] = said("What was seen.", {"exit_status": "1"})
+    host: str = said("Which.", "web1")
+    status: TargetStatus = said("Where it stands there.", "verified")
+    error: FailureBody | None = said("What went wrong there; null if nothing did.", None)
+    started_at: datetime = said("When it began there.", AT)
+    changed_at: datetime = said("When it came to stand so.", AT)
+    duration_ms: int = said("From its beginning there until it stood so.", 2700)
 
     @classmethod
-    def of(cls, failure: Failure | None) -> Self | None:
-        """Return the body of ``failure``."""
-        if failure is None:
-            return None
+    def of(cls, record: TargetRecord) -> Self:
+        """Return the body of ``record``."""
         return cls(
-            code=failure.code,
-            message=failure.message,
-            recovery=failure.recovery,
-            remedy=failure.remedy,
-            evidence=dict(failure.evidence),
+            host=record.host,
+            status=record.status,
+            error=FailureBody.of(record.error),
+            started_at=record.started_at,
+            changed_at=record.changed_at,
+            duration_ms=milliseconds(record.duration),
         )
 
 
@@ -148,9 +175,12 @@ class DeploymentBody(Answer):
     )
     services: list[ServiceBody] = said("What was pinned; empty before it was prepared.", [])
     stages: list[StageBody] = said("The stages so far.", [])
+    hosts: list[str] = said("The hosts that it was asked for; empty: all of the project's.", [])
+    targets: list[OutcomeBody] = said("What became of it on each host, as far as it got.", [])
     created_at: datetime = said("When it was asked for.", AT)
     started_at: datetime | None = said("When it began.", AT)
     finished_at: datetime | None = said("When it ended.", AT)
+    duration_ms: int | None = said("How long it took; null before it ended.", 8500)
     not_before: datetime | None = said("When the next try may begin.", None)
     restores: int | None = said("A rollback asked for by a person: to this deployment.", None)
     rolled_back_to: int | None = said("The deployment that runs again after a failure.", None)
@@ -170,11 +200,18 @@ class DeploymentBody(Answer):
             forced=deployment.forced,
             causes=[CauseBody.of(cause) for cause in deployment.causes],
             revision=RevisionBody.of(deployment.target_revision),
-            services=[ServiceBody.of(service) for service in prepared.services] if prepared else [],
+            services=[
+                ServiceBody.of(service, target.host)
+                for target in (prepared.targets if prepared else ())
+                for service in target.services
+            ],
             stages=[StageBody.of(record) for record in deployment.stages],
+            hosts=list(deployment.hosts),
+            targets=[OutcomeBody.of(record) for record in deployment.targets],
             created_at=deployment.created_at,
             started_at=deployment.started_at,
             finished_at=deployment.finished_at,
+            duration_ms=milliseconds(taken) if (taken := deployment.duration) else None,
             not_before=deployment.not_before,
             restores=deployment.restores,
             rolled_back_to=deployment.rolled_back_to,
@@ -188,78 +225,6 @@ class DeploymentPage(Answer):
 
     items: list[DeploymentBody] = said("The deployments.", [])
     next: str | None = said("Give it as `cursor` for the next page; null on the last.", "41")
-
-
-class TriggerBody(Answer):
-    """One request for a deployment, and what became of it."""
-
-    trigger: str = said("What noticed.", "push")
-    actor: str = said("Who or what asked.", "push")
-    detail: str = said("In plain words.", "main moved 1f2e3d4c → 9a8b7c6d")
-    outcome: str = said("admitted, coalesced, held or refused.", "held")
-    reasons: list[ReasonBody] = said("Why.", [])
-    deployment: int | None = said("The deployment that serves it.", 42)
-    revision: RevisionBody = said(
-        "What was asked for.", {"commit": SHA, "images": {}, "generation": 3}
-    )
-    at: datetime = said("When.", AT)
-    count: int = said("Equal requests in a row are one record.", 1)
-    last_at: datetime | None = said("When the last of them was.", AT)
-
-    @classmethod
-    def of(cls, record: TriggerRecord) -> Self:
-        """Return the body of ``record``."""
-        return cls(
-            trigger=record.cause.trigger,
-            actor=record.cause.actor,
-            detail=record.cause.detail,
-            outcome=record.outcome,
-            reasons=[ReasonBody(code=reason.code, text=reason.text) for reason in record.reasons],
-            deployment=record.deployment,
-            revision=RevisionBody.of(record.revision),
-            at=record.at,
-            count=record.count,
-            last_at=record.last_at,
-        )
-
-
-class TriggerList(Answer):
-    """Newest first."""
-
-    items: list[TriggerBody] = said("The requests.", [])
-
-
-class ImageBody(Answer):
-    """One image of a project, as its compose file names it."""
-
-    image: str = said("As it is followed.", IMAGE)
-    services: list[str] = said("The services that run it.", ["web"])
-    watched: bool = said("Whether its digest is looked up.", True)
-    unwatched_because: str | None = said("Why not.", "variable TAG is not set")
-    digest: str | None = said("The last one that a look-up gave.", DIGEST)
-    first_seen_at: datetime | None = said("When that digest was first seen.", AT)
-    looked_at: datetime | None = said("When it was last looked up.", AT)
-    error: FailureBody | None = said("Why the last look-up failed.", None)
-
-    @classmethod
-    def of(cls, image: WatchedImage) -> Self:
-        """Return the body of ``image``."""
-        return cls(
-            image=image.image,
-            services=list(image.services),
-            watched=not image.unwatched_because,
-            unwatched_because=image.unwatched_because or None,
-            digest=image.digest.text if image.digest else None,
-            first_seen_at=image.first_seen_at,
-            looked_at=image.looked_at,
-            error=FailureBody.of(image.error),
-        )
-
-
-class ImageList(Answer):
-    """In file order."""
-
-    items: list[ImageBody] = said("The images.", [])
 
 
 class LogLineBody(Answer):

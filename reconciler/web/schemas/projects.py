@@ -6,8 +6,8 @@ from typing import Any, Self
 from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.project import ExternalSource, HostedSource, ProjectKind, Source
 from reconciler.domain.state import Quarantine
-from reconciler.pipeline.draft import ProjectDraft
-from reconciler.pipeline.explain import Explanation, ProjectSummary, StandingCode
+from reconciler.pipeline.declaring.project_draft import ProjectDraft
+from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, said
 
 IMAGE = "registry.example/team/app:1.2"
@@ -17,18 +17,18 @@ class NewProject(Asked):
     """A project to declare. Which fields belong to which kind: see the kind."""
 
     name: str = said("1 to 63 of a-z, 0-9 and '-'; also the compose project's name.", "shop")
-    kind: str = said("compose, image, tunnel or domain_only.", "compose")
+    kind: str = said("compose, image, unit, tunnel or domain_only.", "compose")
     repository: str | None = said(
-        "compose: a repository kept here; or `url`.", "shop", default=None
+        "compose, unit: a repository kept here; or `url`.", "shop", default=None
     )
     create_repository: bool = said("Make `repository` if it is not there.", True, default=False)
     url: str | None = said(
-        "compose: https:// or ssh:// URL of a repository elsewhere; or `repository`.",
+        "compose, unit: https:// or ssh:// URL of a repository elsewhere; or `repository`.",
         "https://git.example/team/shop.git",
         default=None,
     )
     branch: str | None = said(
-        "compose: the branch that is followed; null: main.", "main", default=None
+        "compose, unit: the branch that is followed; null: main.", "main", default=None
     )
     compose_path: str | None = said(
         "compose: path of the compose file in the repository; null: compose.yaml.",
@@ -50,6 +50,11 @@ class NewProject(Asked):
         "compose: services that keep data and are never pinned.", ["db"], default=[]
     )
     auto_deploy: bool = said("Whether triggers deploy it by themselves.", True, default=False)
+    one_by_one: bool = said(
+        "Hosts one after another, stopping at the first failure; else all at once.",
+        True,
+        default=False,
+    )
 
     def draft(self) -> ProjectDraft:
         """Return what was asked for."""
@@ -62,13 +67,15 @@ class NewProject(Asked):
 class ProjectPatch(Asked):
     """Fields to change; a field that is left out stays, null clears it."""
 
-    repository: str | None = said("compose: a repository kept here.", "shop", default=None)
+    repository: str | None = said("compose, unit: a repository kept here.", "shop", default=None)
     url: str | None = said(
-        "compose: URL of a repository elsewhere. Another host drops the old one's credential.",
+        "compose, unit: URL of a repository elsewhere. Another host drops the old credential.",
         "https://git.example/team/shop.git",
         default=None,
     )
-    branch: str | None = said("compose: the branch that is followed.", "release/2", default=None)
+    branch: str | None = said(
+        "compose, unit: the branch that is followed.", "release/2", default=None
+    )
     compose_path: str | None = said(
         "compose: path of the compose file.", "compose.yaml", default=None
     )
@@ -81,6 +88,7 @@ class ProjectPatch(Asked):
     auto_deploy: bool | None = said(
         "Whether triggers deploy it by themselves.", False, default=None
     )
+    one_by_one: bool | None = said("Hosts one after another.", True, default=None)
 
     def change(self) -> dict[str, str | int | bool | tuple[str, ...] | None]:
         """Return the fields that were given."""
@@ -114,7 +122,7 @@ class LiveBody(Answer):
 
 
 class SourceBody(Answer):
-    """Where the revisions of a compose project come from."""
+    """Where the revisions of a compose or unit project come from."""
 
     kind: str = said("hosted or external.", "external")
     url: str | None = said(
@@ -218,6 +226,8 @@ class ProjectBody(SummaryBody):
     expose_service: str | None = said("compose: service reached from outside.", "web")
     expose_port: int | None = said("compose: its port.", 8080)
     stateful_services: list[str] = said("compose: services that are never pinned.", ["db"])
+    hosts: list[str] = said("Where it is deployed to.", ["local"])
+    one_by_one: bool = said("Whether hosts are deployed to one after another.", False)
     generation: int = said("Grows with each edit of what would run.", 3)
     created_at: datetime = said("When it was declared.", AT)
     updated_at: datetime = said("When its declaration changed last.", AT)
@@ -252,6 +262,8 @@ class ProjectBody(SummaryBody):
             expose_service=project.expose_service,
             expose_port=project.expose_port,
             stateful_services=list(project.stateful_services),
+            hosts=[target.host for target in project.where],
+            one_by_one=project.one_by_one,
             generation=project.generation,
             created_at=project.created_at,
             updated_at=project.updated_at,
@@ -268,41 +280,6 @@ class ProjectList(Answer):
     """All projects, by name."""
 
     items: list[SummaryBody] = said("The projects.", [])
-
-
-class ExplainedReasonBody(Answer):
-    """One fact that explains."""
-
-    code: str = said("Stable code.", "master-switch-off")
-    text: str = said(
-        "The same in a sentence.", "the master switch was turned off by alice (incident)"
-    )
-    at: datetime | None = said("When it was so.", AT)
-    evidence: dict[str, str] = said("What was seen.", {"host": "git.example"})
-
-
-class WhyBody(Answer):
-    """Why a project did or did not deploy."""
-
-    project: str = said("The project.", "shop")
-    verdict: str = said(
-        "The answer in a sentence.", "the source moved, but the master switch is off"
-    )
-    reasons: list[ExplainedReasonBody] = said("What the answer rests on.", [])
-
-    @classmethod
-    def of(cls, explanation: Explanation) -> Self:
-        """Return the body of ``explanation``."""
-        return cls(
-            project=explanation.project,
-            verdict=explanation.verdict,
-            reasons=[
-                ExplainedReasonBody(
-                    code=reason.code, text=reason.text, at=reason.at, evidence=dict(reason.evidence)
-                )
-                for reason in explanation.reasons
-            ],
-        )
 
 
 class LiftedBody(Answer):

@@ -41,9 +41,61 @@ DEPLOYMENT = {
     ],
     "revision": {"commit": COMMIT, "images": {}},
     "created_at": NOW,
+    "started_at": NOW,
     "finished_at": NOW,
+    "duration_ms": 8540,
+    "targets": [{"host": "web1", "status": "rolled-back", "error": None, "duration_ms": 8500}],
     "error": {"code": "x", "message": "web was not healthy", "remedy": "look at it"},
 }
+ON_TWO_HOSTS = {
+    **DEPLOYMENT,
+    "id": 13,
+    "targets": [
+        {"host": "web1", "status": "verified", "started_at": NOW, "duration_ms": 2700},
+        {"host": "web2", "status": "failed", "error": {"message": "no space"}, "duration_ms": 40},
+    ],
+}
+HOST = {
+    "name": "web1",
+    "address": "10.0.0.5",
+    "user": "deploy",
+    "port": 2222,
+    "confirmed": True,
+    "host_keys": ["SHA256:aaaa"],
+    "key": {"fingerprint": "0a1b2c3d", "stored_at": NOW},
+    "health": {
+        "reachable": False,
+        "since": NOW,
+        "checked_at": NOW,
+        "error": {"code": "target-unreachable", "message": "it hangs", "remedy": "push it"},
+    },
+    "facts": {"user": "deploy", "has_systemd": True, "tools": ["git", "rsync"]},
+}
+TARGET = {
+    "project": "api",
+    "host": "web1",
+    "strategy": "systemd",
+    "declared": True,
+    "folder": "/opt/apps/api",
+    "build": ["make", "release"],
+    "binary": "bin/api",
+    "files": ["static"],
+    "environment": {"LEVEL": "info"},
+    "compose_files": [],
+    "health": {"kind": "http", "port": 8080, "path": "/healthz", "origin": "daemon"},
+    "confirm_within_seconds": 60,
+    "unit": "api.service",
+}
+RUNNING = {
+    "project": "api",
+    "host": "web1",
+    "deployment": 12,
+    "commit": COMMIT,
+    "now": {"state": "active (running)", "commit": COMMIT, "release": "r-42", "since": NOW},
+    "differs": True,
+    "differences": ["api: another program runs"],
+}
+UNKNOWN = {"project": "api", "host": "web2", "now": None, "error": {"message": "web2 is away"}}
 STATUS = {
     "version": "0.1.0",
     "started_at": NOW,
@@ -56,6 +108,7 @@ STATUS = {
     ],
     "loops": [{"name": "git-poll", "late_seconds": 90, "ok": False}],
     "counts": {"projects": 1, "in_sync": 1, "failed": 0},
+    "hosts": [HOST],
     "projects": [PROJECT, {"name": "blog", "source_error": {"message": "nobody answers at git"}}],
 }
 IMAGE = {
@@ -103,6 +156,11 @@ READS = [
             "1 in-sync",
             "its source can't be looked at: nobody answers at git",
             "shop",
+            "it hangs",
+            "active (running)",
+            "r-42",
+            "api: another program runs",
+            "web2 is away",
         ],
         id="status",
     ),
@@ -159,10 +217,45 @@ READS = [
         id="tokens",
     ),
     pytest.param(
+        "host list",
+        "/api/v1/hosts",
+        listed(HOST, {"name": "web2", "alias": "w2", "confirmed": False}),
+        ["web1", "deploy@10.0.0.5 port 2222", "it hangs", "web2", "unconfirmed", "alias w2"],
+        id="host-list",
+    ),
+    pytest.param(
+        "host show web1",
+        "/api/v1/hosts/web1",
+        HOST,
+        ["target-unreachable", "it hangs", "push it", "SHA256:aaaa", "0a1b2c3d", "git, rsync"],
+        id="host-show",
+    ),
+    pytest.param(
+        "target list",
+        "/api/v1/targets",
+        listed(TARGET),
+        ["api", "web1", "systemd", "/opt/apps/api", "bin/api", "http 8080/healthz"],
+        id="target-list",
+    ),
+    pytest.param(
+        "target show api web1",
+        "/api/v1/projects/api/targets/web1",
+        TARGET,
+        ["api.service", "make release", "static", "LEVEL=info", "60 s", "from the daemon"],
+        id="target-show",
+    ),
+    pytest.param(
+        "deployments",
+        "/api/v1/deployments",
+        listed(ON_TWO_HOSTS),
+        ["13", "web1", "verified", "2.7 s", "web2", "failed", "0.0 s", "no space"],
+        id="deployments-hosts",
+    ),
+    pytest.param(
         "deployments",
         "/api/v1/deployments",
         listed(DEPLOYMENT),
-        ["12", "rolled-back", "push     web was not healthy"],
+        ["12", "web1", "rolled-back", "push", "8.5 s", "web was not healthy"],
         id="deployments",
     ),
     pytest.param(
@@ -181,6 +274,7 @@ def test_read(
 ) -> None:
     """A read shows the facts of the answer in lines that need no terminal."""
     daemon.says(f"GET {path}", Said(answer))
+    daemon.says("GET /api/v1/targets/status", Said(listed(RUNNING, UNKNOWN)))
     ended = run(*command.split())
     assert ended.status == 0
     assert [text for text in shown if text not in ended.out] == []
@@ -199,6 +293,16 @@ def test_read_as_json(
     assert json.loads(ended.out) == answer
 
 
+def test_a_host_waits_no_more_once_the_deployment_has_ended(daemon: DaemonStub, run: Run) -> None:
+    """A deployment that failed before it changed a host says so in that host's line."""
+    waiting = [{"host": "web1", "status": "waiting"}, {"host": "web2", "status": "waiting"}]
+    ended = {**ON_TWO_HOSTS, "status": "failed", "targets": waiting}
+    daemon.says("GET /api/v1/deployments", Said(listed(ended)))
+    assert "waiting" not in run("deployments").out
+    daemon.says("GET /api/v1/deployments", Said(listed({**ended, "finished_at": None})))
+    assert "waiting" in run("deployments").out
+
+
 @pytest.mark.parametrize(
     "command", ["project list", "deployments", "secret list shop", "repo list", "token list"]
 )
@@ -210,6 +314,25 @@ def test_empty_list_says_so(daemon: DaemonStub, run: Run, command: str) -> None:
     ended = run(*command.split())
     assert (ended.status, ended.out) == (0, "")
     assert ended.err.strip()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        pytest.param(RUNNING, "api: another program runs", id="differs"),
+        pytest.param({**RUNNING, "differs": False, "differences": []}, "", id="as-deployed"),
+        pytest.param({**RUNNING, "deployment": None}, "never deployed there", id="never"),
+        pytest.param(UNKNOWN, "web2 is away", id="nobody-knows"),
+    ],
+)
+def test_status_says_what_is_not_as_it_was_deployed(
+    daemon: DaemonStub, run: Run, target: dict[str, object], said: str
+) -> None:
+    """Or why nobody can say; where all is well the column is not there."""
+    daemon.says("GET /api/v1/projects/api", Said(PROJECT))
+    daemon.says("GET /api/v1/targets/status", Said(listed(target)))
+    shown = run("status", "api").out
+    assert ("DIFFERENCE" in shown, said in shown) == (bool(said), True)
 
 
 CREATED = Said({"id": 12, "name": "shop", "token": "t0k3n", "project": "shop"}, 201)
@@ -230,6 +353,85 @@ WRITES = [
             "stateful_services": ["db", "q"],
         },
         id="add-hosted",
+    ),
+    pytest.param(
+        "project add api --kind unit --url https://g.example/a.git --one-by-one",
+        "POST",
+        "/api/v1/projects",
+        {
+            "name": "api",
+            "kind": "unit",
+            "url": "https://g.example/a.git",
+            "one_by_one": True,
+            "auto_deploy": False,
+        },
+        id="add-unit",
+    ),
+    pytest.param(
+        "project set api --all-at-once",
+        "PATCH",
+        "/api/v1/projects/api",
+        {"one_by_one": False},
+        id="all-at-once",
+    ),
+    pytest.param(
+        "project move shop --to web2 --leaving web1 --yes",
+        "POST",
+        "/api/v1/projects/shop/move",
+        {"to": "web2", "leaving": "web1"},
+        id="move",
+    ),
+    pytest.param(
+        "target add api web1 --build make --binary x --file a --file b --port 80 --health-path /h "
+        "--env A=1 --env B= --confirm-within 30 --strategy systemd-remote --folder /srv/x "
+        "--source-folder cmd --user api --branch main",
+        "POST",
+        "/api/v1/projects/api/targets",
+        {
+            "host": "web1",
+            "strategy": "systemd-remote",
+            "folder": "/srv/x",
+            "source_folder": "cmd",
+            "build": "make",
+            "binary": "x",
+            "files": ["a", "b"],
+            "user": "api",
+            "port": 80,
+            "health_path": "/h",
+            "environment": {"A": "1", "B": ""},
+            "confirm_within_seconds": 30.0,
+            "branch": "main",
+        },
+        id="target-add",
+    ),
+    pytest.param(
+        """target set shop web1 --health {"kind":"tcp","port":1} --compose-file a --clear folder""",
+        "PATCH",
+        "/api/v1/projects/shop/targets/web1",
+        {"health": {"kind": "tcp", "port": 1}, "compose_files": ["a"], "folder": None},
+        id="target-set",
+    ),
+    pytest.param(
+        "target remove api web1 --yes",
+        "DELETE",
+        "/api/v1/projects/api/targets/web1",
+        None,
+        id="target-remove",
+    ),
+    pytest.param(
+        "host set web1 --address 10.0.0.6 --port 2222",
+        "PATCH",
+        "/api/v1/hosts/web1",
+        {"address": "10.0.0.6", "port": 2222},
+        id="host-set",
+    ),
+    pytest.param("host remove web1 --yes", "DELETE", "/api/v1/hosts/web1", None, id="host-remove"),
+    pytest.param(
+        "deploy shop --host web1 --host web2",
+        "POST",
+        "/api/v1/projects/shop/deployments",
+        {"hosts": ["web1", "web2"]},
+        id="deploy-hosts",
     ),
     pytest.param(
         "project add c --kind image --image r.example/redis:7 --port 127.0.0.1:1:1 "

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.daemon_stub import DaemonStub, Said
-from tests.unit.cli.test_commands import DEPLOYMENT, SETTING, STATUS, WHY, listed
+from tests.unit.cli.test_commands import (
+    DEPLOYMENT,
+    RUNNING,
+    SETTING,
+    STATUS,
+    UNKNOWN,
+    WHY,
+    listed,
+)
 
 ERROR = {"message": "web: container f731d3dbaf1e keeps restarting (exit status 3)"}
 SETTINGS = listed({**SETTING, "meaning": "between two looks at an external repository"})
@@ -93,6 +101,7 @@ def test_lines_fit_and_nothing_is_cut(
 ) -> None:
     """However narrow, no line is longer than the terminal, and each word of the prose is there."""
     daemon.says(f"GET {path}", Said(answer))
+    daemon.says("GET /api/v1/targets/status", Said(listed(RUNNING, UNKNOWN)))
     lines = seen(daemon, home, columns, *words.split())
     assert max(map(len, lines)) <= columns
     assert "".join(whole.split()) in "".join("".join(lines).split())
@@ -103,7 +112,16 @@ def test_detail_stands_below_where_there_is_no_room(daemon: DaemonStub, home: Pa
     rows = listed({**DEPLOYMENT, "error": ERROR}, {**DEPLOYMENT, "id": 7})
     daemon.says("GET /api/v1/deployments", Said(rows))
     heading, first, detail, second, other = seen(daemon, home, 80, "deployments")
-    assert heading.split() == ["ID", "PROJECT", "STATUS", "COMMIT", "CREATED", "TRIGGER"]
+    assert heading.split() == [
+        "ID",
+        "PROJECT",
+        "HOST",
+        "STATUS",
+        "COMMIT",
+        "TRIGGER",
+        "TOOK",
+        "STARTED",
+    ]
     assert detail == f"  {ERROR['message']}"
     assert other == "  web was not healthy"
     assert first.index("rolled-back") == second.index("rolled-back") == heading.index("STATUS")

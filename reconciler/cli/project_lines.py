@@ -1,0 +1,76 @@
+"""How a project reads on a terminal."""
+
+from reconciler.cli import show
+from reconciler.cli.client import JsonObject
+
+
+def show_projects(projects: list[JsonObject]) -> None:
+    """Print a table of projects."""
+    show.table(
+        ("PROJECT", "STATE", "AUTO", "LIVE", "SINCE", "SOURCE"),
+        (
+            (
+                show.styled(show.word(item, "name"), "bold"),
+                show.word(item, "state"),
+                toggle_of(item),
+                live_of(item),
+                show.ago(item, "live", "since"),
+                source_of(item),
+            )
+            for item in projects
+        ),
+        empty="no projects yet; `reconciler project add --help` shows how",
+    )
+
+
+def toggle_of(item: JsonObject) -> str:
+    """Return the toggle; there is none where nothing can be deployed."""
+    if show.word(item, "state") == "nothing-to-deploy":
+        return ""
+    return "on" if show.pick(item, "auto_deploy") else "off"
+
+
+def live_of(item: JsonObject) -> str:
+    """Return what runs: its commit or digest, and the deployment."""
+    live = show.pick(item, "live")
+    if not live:
+        return ""
+    commit = show.short(live, "commit")
+    if not commit:
+        digests = show.pick(live, "images")
+        commit = show.short(next(iter(digests.values()), None)) if isinstance(digests, dict) else ""
+    number = show.word(live, "deployment")
+    return f"{commit} (#{number})" if number else commit
+
+
+def source_of(item: JsonObject) -> str:
+    """Return what a project follows, in a few words."""
+    source = show.pick(item, "source")
+    if not source:
+        return show.word(item, "image")
+    place = show.word(source, "url") or f"hosted {show.word(source, 'repository')}"
+    return f"{place} {show.word(source, 'branch')}"
+
+
+def hosts_of(item: JsonObject) -> str:
+    """Return where it is deployed to."""
+    how = ", one by one" if show.pick(item, "one_by_one") else ""
+    return f"{show.words(item, 'hosts')}{how}"
+
+
+def exposed_of(item: JsonObject) -> str:
+    """Return what faces users."""
+    service, port = show.word(item, "expose_service"), show.word(item, "expose_port")
+    return f"{service}:{port}" if service or port else ""
+
+
+def quarantined_of(item: JsonObject) -> str:
+    """Return the revisions that were rolled back."""
+    revisions = show.pick(item, "quarantined")
+    if not isinstance(revisions, list):
+        return ""
+    return "; ".join(
+        f"{show.short(one, 'commit') or 'images'}, {show.ago(one, 'since')}: "
+        f"{show.word(one, 'reason')}"
+        for one in revisions
+    )

@@ -1,0 +1,164 @@
+"""Targets: where projects are deployed to, and what runs there."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from reconciler.app import Application
+from reconciler.domain.host import HostName, parse_host_name
+from reconciler.domain.references import ProjectName, parse_project_name
+from reconciler.pipeline.declaring.projects import Declared
+from reconciler.pipeline.declaring.targets import get_target
+from reconciler.web.auth import Policy
+from reconciler.web.events import EventStream
+from reconciler.web.routing import WITH_BODY, App, Name, OnHost, errors, router_for
+from reconciler.web.schemas.targets import (
+    Move,
+    MovedBody,
+    NewTarget,
+    TargetBody,
+    TargetChanged,
+    TargetList,
+    TargetPatch,
+    TargetStatusBody,
+    TargetStatusList,
+)
+from reconciler.web.set_up_stream import SetUpStreams
+
+reading = router_for(Policy.READ, "targets")
+changing = router_for(Policy.ADMIN, "targets")
+
+
+@reading.get("/targets", summary="List the targets of all projects")
+def list_all_targets(application: App) -> TargetList:
+    """By project; what is implied is among them."""
+    return TargetList(
+        items=[
+            TargetBody.of(target, project)
+            for project in application.store.list_projects()
+            for target in project.where
+        ]
+    )
+
+
+@reading.get("/targets/status", summary="What runs on all targets now", responses=errors(404, 422))
+def report_targets(
+    application: App,
+    project: Annotated[
+        str | None, Query(description="Only of this project.", examples=["shop"])
+    ] = None,
+) -> TargetStatusList:
+    """Each host is asked, side by side, for 10 s at most; `error` says why one did not tell."""
+    if project is None:
+        found = application.target_reports.all()
+    else:
+        name = parse_project_name(project, "project")
+        found = application.target_reports.of_project(name)
+    return TargetStatusList(items=[TargetStatusBody.of(one) for one in found])
+
+
+@reading.get(
+    "/projects/{name}/targets", summary="List a project's targets", responses=errors(404, 422)
+)
+def list_targets(application: App, name: Name) -> TargetList:
+    """In the order of their declaration."""
+    project = application.store.get_project(name)
+    return TargetList(items=[TargetBody.of(target, project) for target in project.where])
+
+
+@changing.post(
+    "/projects/{name}/targets",
+    status_code=201,
+    summary="Give a project one more target",
+    responses=errors(404, 409, *WITH_BODY),
+)
+def create_target(application: App, name: Name, body: NewTarget) -> TargetChanged:
+    """On a host that was declared, or on local. The next deployment goes there too.
+
+    409 with `refusing-to-migrate` where it would take the project away from its volumes.
+    """
+    draft = body.draft()
+    declared = application.targets.add(name, draft)
+    return _changed(declared, parse_host_name(draft.host))
+
+
+@reading.get("/projects/{name}/targets/{host}", summary="Show a target", responses=errors(404, 422))
+def show_target(application: App, name: Name, host: OnHost) -> TargetBody:
+    """As it is declared, its defaults included."""
+    project = application.store.get_project(name)
+    return TargetBody.of(get_target(project, host), project)
+
+
+@changing.patch(
+    "/projects/{name}/targets/{host}",
+    summary="Change a target",
+    responses=errors(404, 409, *WITH_BODY),
+)
+def patch_target(application: App, name: Name, host: OnHost, body: TargetPatch) -> TargetChanged:
+    """Fields that are left out stay; null clears one. The next deployment applies it."""
+    return _changed(application.targets.change(name, host, body.values()), host)
+
+
+@changing.delete(
+    "/projects/{name}/targets/{host}",
+    status_code=204,
+    summary="Take a target away",
+    responses=errors(404, 409, 422),
+)
+def delete_target(application: App, name: Name, host: OnHost) -> Response:
+    """What runs there goes on. 409 with `refusing-to-migrate` where its volumes are there."""
+    application.targets.remove(name, host)
+    return Response(status_code=204)
+
+
+@changing.post(
+    "/projects/{name}/move",
+    summary="Move a project to another host",
+    responses=errors(404, 409, *WITH_BODY),
+)
+def move_project(application: App, name: Name, body: Move) -> MovedBody:
+    """Its volumes stay where they are, and what runs there goes on: `notes` says so.
+
+    Nothing is deployed by this.
+    """
+    leaving = None if body.leaving is None else parse_host_name(body.leaving, "leaving")
+    moved = application.targets.move(name, to=parse_host_name(body.to, "to"), leaving=leaving)
+    return MovedBody(hosts=[target.host for target in moved.project.where], notes=list(moved.notes))
+
+
+@reading.get(
+    "/projects/{name}/targets/{host}/status",
+    summary="What runs on a target now",
+    responses=errors(404, 422),
+)
+def report_target(application: App, name: Name, host: OnHost) -> TargetStatusBody:
+    """The host is asked, for 10 s at most; `error` says why it did not tell."""
+    return TargetStatusBody.of(application.target_reports.of_target(name, host))
+
+
+@changing.post(
+    "/projects/{name}/targets/{host}/setup",
+    summary="Make a host ready for a target",
+    response_class=EventStream,
+    responses=errors(404, 409, 422),
+)
+async def set_up_target(application: App, name: Name, host: OnHost, request: Request) -> Response:
+    """Folders, user and unit; what is there already is left alone, so that repeating is safe.
+
+    Server-sent events: `line` for each thing that was done, at last `end`, whose `problem` is
+    null if all is ready. Closing the connection stops it.
+    """
+    _require_target(application, name, host)
+    streams: SetUpStreams = request.app.state.set_ups
+    events = streams.begin(f"{name} on {host}", partial(application.set_ups.run, name, host))
+    return EventStream.of(events)
+
+
+def _require_target(application: Application, name: ProjectName, host: HostName) -> None:
+    get_target(application.store.get_project(name), host)
+
+
+def _changed(declared: Declared, host: HostName) -> TargetChanged:
+    target = get_target(declared.project, host)
+    return TargetChanged(target=TargetBody.of(target, declared.project), notes=list(declared.notes))
