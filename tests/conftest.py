@@ -12,6 +12,7 @@ from tests.parts.git_server import GitServer
 from tests.parts.postgres import Postgres
 from tests.parts.registry import Registry
 from tests.parts.sshd import Sshd
+from tests.parts.systemd_host import SystemdHost
 
 if TYPE_CHECKING:
     # Playwright takes a while to import, and few tests need it.
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that break things to one worker: they would break each other's."""
+    """Keep to one worker what breaks things, and what shares servers that take a while to make."""
     for item in items:
         if item.get_closest_marker("fault"):
             item.add_marker(pytest.mark.xdist_group("faults"))
+        elif item.get_closest_marker("needs_systemd") and not item.get_closest_marker(
+            "xdist_group"
+        ):
+            item.add_marker(pytest.mark.xdist_group(f"systemd-{item.path.parent.name}"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -85,6 +90,20 @@ def git_server() -> Iterator[GitServer]:
 def sshd() -> Iterator[Sshd]:
     """An SSH server that lets one key in, without repositories."""
     with Sshd() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def systemd_host(engine: DockerEngine) -> Iterator[SystemdHost]:
+    """A server with systemd and sshd, of this worker's; a test takes its own folders and units."""
+    with SystemdHost(engine) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def second_systemd_host(engine: DockerEngine) -> Iterator[SystemdHost]:
+    """Another such server, with a key of its own."""
+    with SystemdHost(engine) as running:
         yield running
 
 

@@ -1,5 +1,6 @@
 """What the promises are tried with: a daemon, images and a project of its own for each test."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 
 from tests.parts.daemon import Daemon
 from tests.parts.docker_engine import DockerEngine
+from tests.parts.installed_service import InstalledService, service_options
 from tests.parts.registry import Registry
 from tests.parts.shop import Images, Shop, hosted_shop
+from tests.parts.systemd_host import SystemdHost
 
 #: Seconds. A deployment takes some four; on a machine that is busy with other tests, many more.
 _PATIENCE = 180
@@ -29,10 +32,21 @@ def images(engine: DockerEngine) -> Iterator[Images]:
 
 
 @pytest.fixture(scope="session")
-def shared_daemon(engine: DockerEngine) -> Iterator[Daemon]:
-    """A daemon for tests that leave its settings and its life alone; it logs all there is."""
-    with Daemon({"log_level": "debug"}) as running:
-        yield running
+def shared_daemon(engine: DockerEngine, images: Images) -> Iterator[Daemon]:
+    """A daemon for tests that leave its settings and its life alone; it logs all there is.
+
+    With ``RECONCILER_TEST_AS_A_SERVICE`` set it runs under systemd, on a host of its own.
+    """
+    if not os.environ.get("RECONCILER_TEST_AS_A_SERVICE"):
+        with Daemon({"log_level": "debug"}) as running:
+            yield running
+        return
+    with (
+        SystemdHost(engine, options=service_options(engine)) as host,
+        host.reaching(images.registry.port),
+        InstalledService(host, {"log_level": "debug"}) as service,
+    ):
+        yield service
 
 
 @pytest.fixture
