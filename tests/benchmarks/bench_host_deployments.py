@@ -20,6 +20,9 @@ import pytest
 from tests.benchmarks.table import Row, median, print_table
 from tests.parts.daemon import SHORT_WINDOWS, Daemon
 from tests.parts.docker_engine import DockerEngine
+from tests.parts.registry import Registry
+from tests.parts.shop import Images, Shop, hosted_shop
+from tests.parts.sshd import Sshd
 from tests.parts.systemd_host import SystemdHost
 from tests.parts.unit_shop import UnitShop, join, server, unit_shop
 
@@ -29,6 +32,7 @@ pytestmark = [
     pytest.mark.needs_systemd,
     pytest.mark.needs_sshd,
     pytest.mark.needs_git,
+    pytest.mark.needs_registry,
     pytest.mark.timeout(600),
 ]
 
@@ -70,6 +74,36 @@ def test_what_orchestration_adds(
                 Row("wall, s (stability window apart)", own, typed),
                 Row("what orchestration adds, ms", (own - typed) * 1000, note="aim 300"),
                 *_stages(shop),
+            ],
+            theirs="by hand",
+        )
+
+
+def test_what_orchestration_adds_to_compose(
+    daemon: Daemon, engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Print the wall time of both, in turns: the same new commit, on a host beside the engine."""
+    with ExitStack() as stack:
+        registry, host = stack.enter_context(Registry()), stack.enter_context(Sshd())
+        images, name = Images(engine, registry), join(daemon, host, "bench-compose")
+        shop = stack.enter_context(hosted_shop(daemon, images, tmp_path, auto_deploy=False))
+        there = {"host": name, "folder": str(tmp_path / "there")}
+        daemon.post(f"projects/{shop.name}/targets", there)
+        shop.enable()
+        by_hand = stack.enter_context(_ComposeByHand(host, shop, tmp_path / "hand"))
+        ours, theirs = [], []
+        for number in range(ROUNDS + 1):
+            images.push("app:1", version=f"{number}")
+            shop.push(shop.version(f"{number}", images.at("app:1")))
+            done = shop.deployed(number + 1)
+            ours.append(sum(stage["seconds"] for stage in done["stages"]) - WINDOW_SECONDS)
+            theirs.append(_seconds(by_hand.deploy))
+        own, typed = median(ours[1:]), median(theirs[1:])
+        print_table(
+            "one deployment, compose on a host, warm connection",
+            [
+                Row("wall, s (stability window apart)", own, typed),
+                Row("what orchestration adds, ms", (own - typed) * 1000, note="aim 300"),
             ],
             theirs="by hand",
         )
@@ -220,3 +254,38 @@ class _ByHand:
     def _run(self, *argv: str | Path, cwd: Path | None = None, **env: str) -> None:
         whole = {**os.environ, "HOME": str(self._folder), **env}
         subprocess.run(argv, check=True, capture_output=True, timeout=60, cwd=cwd, env=whole)
+
+
+class _ComposeByHand:
+    """`git pull`, `docker compose pull` and `up -d` in a clone on the host, over one connection."""
+
+    def __init__(self, host: Sshd, shop: Shop, folder: Path) -> None:
+        """Say what is deployed; nothing is made before the block is entered."""
+        self._shop, self._folder = shop, folder
+        kept = ("ControlMaster=auto", f"ControlPath={folder}/c", "ControlPersist=60")
+        options = [part for option in kept for part in ("-o", option)]
+        self._ssh = ["ssh", *host.client_options(), *options, "127.0.0.1"]
+        self._project = shop.engine.unique("hand")
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        subprocess.run([*self._ssh, "-O", "exit"], capture_output=True, timeout=20, check=False)
+        self._shop.engine.remove_project(self._project)
+
+    def deploy(self) -> None:
+        """Type it."""
+        source, clone = self._shop.repository.path, self._folder / "clone"
+        compose = f"docker compose -p {self._project}"
+        script = (
+            f"test -d {clone} || git clone -q {source} {clone}; cd {clone} && git pull -q && "
+            f"{compose} pull -q && {compose} up -d --quiet-pull"
+        )
+        subprocess.run([*self._ssh, script], check=True, capture_output=True, timeout=60)
