@@ -88,6 +88,19 @@ def test_a_build_here_reaches_nothing_of_the_daemon(shop: UnitShop) -> None:
     shop.deployed()
 
 
+def test_one_build_serves_all_hosts_that_need_the_same(
+    daemon: Daemon, own: dict[str, SystemdHost], tmp_path: Path
+) -> None:
+    """Built here once, it is the same release on each."""
+    with unit_shop(daemon, tmp_path, own) as shop:
+        shop.push(server("one"))
+        done = shop.deployed(1)
+        assert len({one["release"] for one in done["services"]}) == 1
+        notes = daemon.data / "builds" / shop.name / "home/builds"
+        assert notes.read_text() == "built\n"
+        shop.runs("one")
+
+
 def test_what_answers_badly_comes_back(shop: UnitShop) -> None:
     """The process runs and its health check says 503: that is no success."""
     shop.push(server("one"))
