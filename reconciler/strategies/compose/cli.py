@@ -29,6 +29,9 @@ DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 _PROGRESS_BAR = re.compile(
     r"\[[=>\s]*\]|(Downloading|Extracting|Pulling fs layer|Waiting|Verifying)"
 )
+#: A compose that was killed while it replaced a container leaves one under a name in between: the
+#: old one's short id and the name. The next one removes that, and may take its name too early.
+_LEFT_HALF_REPLACED = re.compile(r'container name "/[0-9a-f]{12}_[^"]*" is already in use')
 _SHORTEST_MASKED = 4
 
 
@@ -131,8 +134,14 @@ class ComposeCli:
             self.options.program,
             *("up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing"),
         )
-        command = self._command(call, argv, self.options.up_timeout)
-        result = self.runner.run(command, on_line=_without_progress_bars(log), cancel=cancel)
+        command, say = (
+            self._command(call, argv, self.options.up_timeout),
+            _without_progress_bars(log),
+        )
+        result = self.runner.run(command, on_line=say, cancel=cancel)
+        if _LEFT_HALF_REPLACED.search(result.stderr_tail):
+            log("a container that was left half replaced was in the way; once more")
+            result = self.runner.run(command, on_line=say, cancel=cancel)
         self._checked(result, "compose can't bring the project up")
 
     def _memory_limit(self) -> tuple[str, ...]:

@@ -204,3 +204,19 @@ def test_what_is_private_is_ours_alone_and_gone_afterwards(tmp_path: Path) -> No
     assert base64.b64decode(auths["r.example"]["auth"]) == b"me:pw"
     assert auths["https://index.docker.io/v1/"]["identitytoken"] == "t0ken"
     assert not parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "tries"),
+    [
+        pytest.param("2e509e0e81d5_app-web-1", 2, id="left-half-replaced"),
+        pytest.param("app-web-1", 1, id="somebody-else's"),
+    ],
+)
+def test_a_container_that_a_killed_compose_left_is_tried_once_more(name: str, tries: int) -> None:
+    """It is gone by then; one that is in the way for good is told of at once."""
+    conflict = f'Conflict. The container name "/{name}" is already in use by container "be5"'
+    runner = Answering(1, f"Error response from daemon: {conflict}")
+    with pytest.raises(CommandFailed, match="already in use"):
+        ComposeCli(runner, ComposeOptions(Path("/data"))).up(CALL, quiet, threading.Event())
+    assert len(runner.commands) == tries
