@@ -21,6 +21,7 @@ from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.target import Target
 from reconciler.ports import Prober
+from tests.parts.availability import REQUIRE_ALL
 from tests.parts.child import free_port
 from tests.parts.faulty import Fault, FaultyProxy, Mode, Unreachable, endless_body, redirect
 from tests.parts.hosts import Hosts
@@ -349,7 +350,7 @@ def test_ipv6(hosts: Hosts) -> None:
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
-        pytest.skip("this machine has no IPv6")
+        (pytest.fail if REQUIRE_ALL else pytest.skip)("this machine has no IPv6")
     with listener as server:
         port = server.getsockname()[1]
         prober = HealthProber(hosts.machines, lambda _: "::1")
