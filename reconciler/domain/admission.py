@@ -131,7 +131,8 @@ def _reason_against(state: ProjectState, request: Request) -> Reason | None:
         and live.target_revision.satisfies(request.revision)
         and _covers(live.hosts, request.hosts)
     ):
-        return Reason(ReasonCode.ALREADY_LIVE, f"deployment {live.id} of this revision is live")
+        text = f"deployment {live.id} of this revision is live"
+        return Reason(ReasonCode.ALREADY_LIVE, text, live.id)
     for quarantine in state.quarantined:
         if quarantine.revision.satisfies(request.revision):
             return Reason(ReasonCode.QUARANTINED, quarantine.story)

@@ -10,6 +10,8 @@ from reconciler.domain.references import ImageReference, ServiceName
 
 #: A service so labelled is never pinned: ``reconciler.stateful: "true"``.
 STATEFUL_LABEL = "reconciler.stateful"
+#: ``pull_policy`` of a service that is built although its image has a name.
+BUILD_POLICY = "build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class ComposeService:
     builds: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     profiles: tuple[str, ...] = ()  #: a service with profiles is not started by a plain ``up``
+    pull_policy: str = ""  #: as written; compose's own word
+
+    @property
+    def is_built(self) -> bool:
+        """Whether its image is built here: without a name for it, or where the file insists.
+
+        Source: Compose specification, ``05-services.md``, "pull_policy".
+        """
+        return self.builds and (self.image is None or self.pull_policy == BUILD_POLICY)
 
     def is_stateful(self, declared: tuple[ServiceName, ...]) -> bool:
         """Tell whether it keeps data: by its label, or by the project's own list."""
@@ -71,8 +82,8 @@ def followed_images(
     """Return each distinct image once, in file order.
 
     Not followed, with the reason: a variable that ``environment`` can't resolve, an image pinned
-    by digest (with or without a tag beside it), a stateful service's. A service that could be
-    built as well is followed like any other: its image is pulled, never built here.
+    by digest (with or without a tag beside it), a stateful service's, one that is built here. A
+    service that could be built as well is followed like any other, and its image is pulled.
     """
     found: dict[str, FollowedImage] = {}
     for service in file.services:
@@ -100,8 +111,16 @@ def _follow(
         return FollowedImage(service.image, names, None, f"variable {unresolved.what} is not set")
     except InvalidReference:
         return FollowedImage(service.image, names, None, "it is not an image name")
-    if reference.digest:
-        return FollowedImage(str(reference), names, None, "it is pinned by digest")
-    if service.is_stateful(stateful):
-        return FollowedImage(str(reference), names, None, "its service is stateful")
+    if why := _why_left_alone(service, reference, stateful):
+        return FollowedImage(str(reference), names, None, why)
     return FollowedImage(str(reference), names, reference)
+
+
+def _why_left_alone(
+    service: ComposeService, reference: ImageReference, stateful: tuple[ServiceName, ...]
+) -> str:
+    if service.is_built:
+        return "it is built here"
+    if reference.digest:
+        return "it is pinned by digest"
+    return "its service is stateful" if service.is_stateful(stateful) else ""

@@ -8,8 +8,10 @@ from typing import NewType
 
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import LOCAL, HostName
+from reconciler.domain.migration import MigrationState
 from reconciler.domain.references import Digest, ImageReference, ProjectName, ServiceName
 from reconciler.domain.revision import Revision
+from reconciler.domain.version_check import VersionCheck
 
 DeploymentId = NewType("DeploymentId", int)
 
@@ -50,7 +52,7 @@ class Status(StrEnum):
     ROLLED_BACK = "rolled-back"  #: it failed; the last good revision runs again, verified
     FAILED = "failed"  #: it failed; ``error`` says what runs now
     SUPERSEDED = "superseded"  #: a newer revision took its place before it changed anything
-    WITHDRAWN = "withdrawn"  #: held at the gate before it changed anything
+    WITHDRAWN = "withdrawn"  #: held or taken back before it changed anything
     NEEDS_OPERATOR = "needs-operator"  #: a person has to look: ``error`` says at what
 
     @property
@@ -80,7 +82,9 @@ class Stage(StrEnum):
     """The pipeline's steps, in order; the last only after a failure."""
 
     PREPARE = "prepare"
+    BUILD = "build"  #: only where something is built
     GATE = "gate"
+    MIGRATE = "migrate"  #: only where a migration is declared
     APPLY = "apply"
     VERIFY = "verify"
     ROLL_BACK = "roll-back"
@@ -89,6 +93,11 @@ class Stage(StrEnum):
     def changes_target(self) -> bool:
         """Whether a crash in it may have left the target half changed."""
         return self in {Stage.APPLY, Stage.VERIFY, Stage.ROLL_BACK}
+
+    @property
+    def is_before_any_change(self) -> bool:
+        """Whether all that was done up to it may be done again."""
+        return self in {Stage.PREPARE, Stage.BUILD, Stage.GATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,17 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """The exact image that was built for a service, and the tag by which people know it."""
+
+    image: ImageReference  #: a tag that no other image ever gets: its commit, and its own id
+    digest: Digest  #: the image's id, by which each engine that has it knows it
+
+    def __str__(self) -> str:
+        return self.image.familiar
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """The exact build that a systemd unit runs."""
 
@@ -135,9 +155,12 @@ class PlannedService:
     """What one service, or one unit, should look like once it is up."""
 
     name: ServiceName
-    pin: Pin | Release | None  #: None for stateful services and images that nobody can look up
+    pin: (
+        Pin | Built | Release | None
+    )  #: None for stateful services and images that nobody can look up
     replicas: int = 1
     may_finish: bool = False  #: a one-shot: exit status 0 is success
+    stateful: bool = False  #: it keeps data: an image that was built for it once stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +184,10 @@ class PreparedRevision:
 
     revision: Revision  #: complete: every digest resolved
     targets: tuple[PreparedTarget, ...]  #: in the order of their hosts' declaration, never empty
+    #: Where its app was asked for its version: what is gone back to is judged by what it was.
+    version: VersionCheck | None = None
+    manifest: str = ""  #: the repository's own, as it was read; empty: none, or not allowed
+    manifest_ignored: bool = False  #: whether there was one that was not allowed
 
     def find(self, host: HostName) -> PreparedTarget | None:
         """Return what was made ready on ``host``."""
@@ -180,6 +207,8 @@ class TargetStatus(StrEnum):
 
 #: Nothing was changed there.
 UNTOUCHED = frozenset({TargetStatus.WAITING, TargetStatus.UNREACHABLE})
+#: What ran before runs there, as far as anybody knows.
+AS_BEFORE = UNTOUCHED | {TargetStatus.ROLLED_BACK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +220,8 @@ class TargetRecord:
     started_at: datetime
     changed_at: datetime  #: when it came to stand so
     error: Failure | None = None
+    migration: MigrationState | None = None  #: None: it was not begun there
+    migration_changed_at: datetime | None = None  #: when it came to stand so
 
     @property
     def duration(self) -> timedelta:
@@ -220,6 +251,7 @@ class Deployment:
     rolled_back_to: DeploymentId | None = None
     superseded_by: DeploymentId | None = None
     error: Failure | None = None
+    withdrawal: Failure | None = None  #: a person wants it stopped before it changes anything
     stages: tuple[StageRecord, ...] = ()
     hosts: tuple[HostName, ...] = ()  #: that it was asked for; empty: all of the project's
     targets: tuple[TargetRecord, ...] = ()  #: how far it got on each host

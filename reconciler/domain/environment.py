@@ -41,12 +41,15 @@ def _check(name: str, value: str, project: ProjectName, field: str) -> None:
     if not _NAME.fullmatch(name):
         problem = "must be 1 to 128 of letters, digits and '_', not starting with a digit"
         raise InvalidInput(field, name, problem)
+    if len(value) > _LONGEST_VALUE:  # first: a search in a very long one would take very long
+        problem = f"must be at most {_LONGEST_VALUE} characters on one line"
+        raise InvalidInput(f"{field}.{name}", None, problem)
     if _SECRET_NAME.fullmatch(name) or _PASSWORD_IN_URL.search(value):
         problem = (
             "looks like a secret, which this is no place for; "
             f"store it with `reconciler secret set {project} variable:{name}`"
         )
         raise InvalidInput(f"{field}.{name}", None, problem)
-    if len(value) > _LONGEST_VALUE or not value.replace("\t", "").isprintable():
-        problem = f"must be at most {_LONGEST_VALUE} characters on one line"
+    if not value.replace("\t", "").isprintable():
+        problem = "must be on one line, without control characters"
         raise InvalidInput(f"{field}.{name}", None, problem)

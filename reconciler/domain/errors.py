@@ -79,6 +79,22 @@ class InvalidComposeFile(ReconcilerError):
     remedy = "correct the compose file and push again"
 
 
+class InvalidManifest(ReconcilerError):
+    """The manifest in the repository can't be used as it stands at this commit."""
+
+    code = "invalid-manifest"
+    recovery = Recovery.STALL
+    remedy = "correct the manifest and push again"
+
+
+class ManifestRefused(ReconcilerError):
+    """The manifest in the repository says what is not its to say."""
+
+    code = "manifest-refused"
+    recovery = Recovery.STALL
+    remedy = "take it out of the manifest and push again, or have the operator declare it"
+
+
 class ConfigError(ReconcilerError):
     """The daemon's own configuration is wrong; ``problems`` lists every wrong key."""
 
@@ -115,6 +131,12 @@ class Conflict(ReconcilerError):
     code = "conflict"
 
 
+class NothingToApprove(Conflict):
+    """No migration of the project waits for a person."""
+
+    code = "nothing-to-approve"
+
+
 class RefusingToMigrate(Conflict):
     """The project's volumes are on a host that it would leave."""
 
@@ -131,6 +153,14 @@ class Refused(ReconcilerError):
     def __init__(self, code: str, message: str, **evidence: str) -> None:
         super().__init__(message, **evidence)
         self.code = code
+
+
+class TooBusy(ReconcilerError):
+    """More is asked than can be done now; nothing of it was kept."""
+
+    code = "too-busy"
+    recovery = Recovery.RETRY
+    remedy = "send it again in a moment"
 
 
 class AccessDenied(ReconcilerError):
@@ -289,10 +319,70 @@ class CommandFailed(RolloutError):
     code = "command-failed"
 
 
+class MigrationFailed(RolloutError):
+    """The app's migration ended otherwise than well; what ran goes on as it was."""
+
+    code = "migration-failed"
+    remedy = "mend the migration and push again"
+
+
+class MigrationNotNow(RolloutError):
+    """The app's migration ended well, and asks for another try later."""
+
+    code = "migration-not-now"
+    recovery = Recovery.RETRY
+
+
+class MigrationNeedsApproval(RolloutError):
+    """The app's migration found pending work that a person has to look at first."""
+
+    code = "migration-needs-approval"
+    recovery = Recovery.OPERATOR
+
+    def __init__(self, message: str, project: str, deployment: int, **evidence: str) -> None:
+        super().__init__(message, **evidence)
+        # By its number: what stops after it has to be looked at as well.
+        command = f"reconciler approve {project} --deployment {deployment}"
+        self.remedy = f"look at what is pending, then `{command}`"
+
+
+class MigrationUnfinished(RolloutError):
+    """A migration began, and nobody saw its end: it is never begun again by itself."""
+
+    code = "migration-unfinished"
+    recovery = Recovery.OPERATOR
+
+    def __init__(self, message: str, project: str, **evidence: str) -> None:
+        super().__init__(message, **evidence)
+        self.remedy = (
+            f"look at the data that it works on, then `reconciler deploy {project}` begins it anew"
+        )
+
+
+class BuildFailed(RolloutError):
+    """An image could not be built; what runs was left as it is."""
+
+    code = "build-failed"
+    remedy = "build it by hand at this commit, correct what fails, and push again"
+
+
 class VerificationFailed(RolloutError):
     """What runs is not what was pinned, or is not healthy."""
 
     code = "verification-failed"
+
+
+class NotWatched(VerificationFailed):
+    """Nothing is known against it: it was not watched to the end, for another host's sake."""
+
+    recovery = Recovery.RETRY
+
+
+class Withdrawn(RolloutError):
+    """A person took the deployment back before it changed anything."""
+
+    code = "withdrawn"
+    recovery = Recovery.OPERATOR
 
 
 class Interrupted(RolloutError):
@@ -300,6 +390,10 @@ class Interrupted(RolloutError):
 
     code = "interrupted"
     recovery = Recovery.RETRY
+
+
+class HandedOver(Interrupted):
+    """Something that outlives this process goes on with it, and a later process takes it up."""
 
 
 # ── What we remember ──────────────────────────────────────────────────────────────────────────

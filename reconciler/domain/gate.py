@@ -32,6 +32,7 @@ class Reason:
 
     code: ReasonCode
     text: str
+    deployment: int | None = None  #: the one that it speaks of
 
 
 @dataclass(frozen=True, slots=True)

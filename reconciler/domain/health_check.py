@@ -16,7 +16,7 @@ from reconciler.domain.numbers import (
     seconds_of,
     shown,
 )
-from reconciler.domain.problems import Problems
+from reconciler.domain.problems import Problems, unknown_fields
 
 Parsed = TypeVar("Parsed")
 
@@ -171,10 +171,8 @@ def _misplaced(given: Mapping[str, object], kind: ProbeKind, field: str) -> Iter
             field, len(given), f"fields are more than the {len(_FIELDS)} that it has"
         )
     for name, value in given.items():
-        if name not in _FIELDS:
-            problem = f"is no field of a health check; those are {', '.join(_FIELDS)}"
-            yield InvalidInput(field, name, problem)
-        elif kind not in _BELONGS_TO.get(name, ProbeKind):
+        yield from unknown_fields((name,), _FIELDS, field, "a health check")
+        if kind not in _BELONGS_TO.get(name, ProbeKind):
             problem = f"does not belong in a health check of kind {kind}; leave it out"
             yield InvalidInput(f"{field}.{name}", shown(value), problem)
     for name in _BELONGS_TO:

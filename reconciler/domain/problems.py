@@ -1,11 +1,28 @@
 """Naming all that is wrong with a declaration at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from reconciler.domain.errors import InvalidInput, SeveralInvalid
 
 Parsed = TypeVar("Parsed")
+
+
+def unknown_fields(
+    given: Collection[str], known: Collection[str], field: str, what: str
+) -> Iterator[InvalidInput]:
+    """Name each of the fields ``given`` that ``what`` has not."""
+    for name in given:
+        if name not in known:
+            yield InvalidInput(field, name, f"is no field of {what}; those are {', '.join(known)}")
+
+
+def placed(problem: InvalidInput, within: str) -> InvalidInput:
+    """Return ``problem`` with its field named from further out: ``hosts.web1`` and its ``port``."""
+    text = problem.message.removeprefix(f"{problem.field}: ")
+    made = type(problem)(f"{within}.{problem.field}", None, text)
+    made.remedy = problem.remedy
+    return made
 
 
 class Problems:
@@ -14,14 +31,18 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[InvalidInput] = []
 
-    def collect(self, parse: Callable[[], Parsed]) -> Parsed | None:
-        """Return what ``parse`` does; None where it raises, which is kept."""
+    def collect(self, parse: Callable[[], Parsed], within: str = "") -> Parsed | None:
+        """Return what ``parse`` does; None where it raises, which is kept.
+
+        Its fields are named from ``within`` on, if that is given.
+        """
         try:
             return parse()
         except InvalidInput as problem:
-            self.found.append(problem)
+            raised: Sequence[InvalidInput] = (problem,)
         except SeveralInvalid as several:
-            self.found.extend(several.problems)
+            raised = several.problems
+        self.found.extend(placed(one, within) if within else one for one in raised)
         return None
 
     def error(self) -> InvalidInput | SeveralInvalid:

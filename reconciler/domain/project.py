@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.domain.migration import Migration
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -13,6 +14,9 @@ from reconciler.domain.references import (
     ServiceName,
 )
 from reconciler.domain.target import Target, implied_target
+from reconciler.domain.version_check import VersionCheck
+
+USUAL_COMPOSE_PATH = RepositoryPath("compose.yaml")
 
 
 class ProjectKind(StrEnum):
@@ -71,7 +75,7 @@ class Project:
     created_at: datetime
     updated_at: datetime
     source: Source | None = None  #: compose and unit projects only
-    compose_path: RepositoryPath = RepositoryPath("compose.yaml")
+    compose_path: RepositoryPath = USUAL_COMPOSE_PATH
     image: ImageReference | None = None  #: image projects only
     container: Container = field(default_factory=Container)  #: image projects only
     auto_deploy: bool = False
@@ -80,6 +84,11 @@ class Project:
     stateful_services: tuple[ServiceName, ...] = ()  #: never pinned, e.g. databases
     targets: tuple[Target, ...] = ()  #: as declared, in that order; see ``where``
     one_by_one: bool = False  #: hosts one after another, stopping at the first failure
+    migration: Migration | None = None  #: compose and image projects only
+    version: VersionCheck | None = None  #: compose projects only
+    #: Whether images that are built go to the registry that their names tell; compose only.
+    push_images: bool = False
+    allow_manifest: bool = False  #: whether the repository may add to this declaration
     generation: int = 1  #: grows with each edit of what would run; a toggle is no such edit
 
     @property

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NewType, Self
 from urllib.parse import urlsplit
 
-from reconciler.domain.errors import InvalidReference
+from reconciler.domain.errors import InvalidInput, InvalidReference
 
 ProjectName = NewType("ProjectName", str)
 ServiceName = NewType("ServiceName", str)
@@ -57,6 +57,19 @@ def parse_service_name(text: str, field: str = "service") -> ServiceName:
     if not _SERVICE.fullmatch(text):
         raise InvalidReference(field, text, "must be 1 to 128 of letters, digits, '.', '_' and '-'")
     return ServiceName(text)
+
+
+def parse_declared_service(value: object, field: str) -> ServiceName | None:
+    """Return ``value``, which nobody has checked yet, as a service; None where there is none.
+
+    Raises:
+        InvalidInput: it is no text. ``InvalidReference``: it names no service.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidInput(field, None, "must be the name of a service")
+    return parse_service_name(value, field)
 
 
 def parse_repository_path(text: str, field: str = "path") -> RepositoryPath:
@@ -295,6 +308,11 @@ class ImageReference:
     def name(self) -> str:
         """``registry/repository``, without tag or digest."""
         return f"{self.registry}/{self.repository}"
+
+    @property
+    def familiar(self) -> str:
+        """The name as short as engines print it."""
+        return str(self).removeprefix(f"{DOCKER_HUB}/library/").removeprefix(f"{DOCKER_HUB}/")
 
     def pinned_to(self, digest: Digest) -> str:
         """Return the name that an engine runs at exactly ``digest``, with its tag kept readable."""

@@ -48,7 +48,7 @@ class WatchedImage:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """A revision that was rolled back, and is not tried again by itself."""
+    """A revision that failed where it may have left something, and is not tried again by itself."""
 
     revision: Revision
     deployment: int
@@ -63,7 +63,7 @@ class Quarantine:
     @property
     def story(self) -> str:
         """What happened to it, in words."""
-        return f"rolled back in deployment {self.deployment}: {self.reason}"
+        return f"quarantined since it failed in deployment {self.deployment}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

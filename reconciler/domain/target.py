@@ -1,6 +1,6 @@
 """A project on a host: where and how it runs there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -59,6 +59,22 @@ class Target:
 def default_folder(project: ProjectName) -> HostPath:
     """Return where a target lives on its host unless the operator says otherwise."""
     return HostPath(f"/opt/apps/{project}")
+
+
+def find_clashes(targets: Iterable[Target]) -> Iterator[tuple[Target, Target]]:
+    """Yield two targets each whose folder on one host is in the other's, or the same.
+
+    Where none is named, the daemon has its own.
+    """
+    named = (one for one in targets if one.folder)
+    around: Target | None = None
+    # With a slash at its end, what is below a folder comes right behind it.
+    for target in sorted(named, key=lambda one: (one.host, f"{one.folder}/")):
+        inside = around is not None and f"{target.folder}/".startswith(f"{around.folder}/")
+        if around is not None and inside and around.host == target.host:
+            yield around, target
+        else:
+            around = target
 
 
 def implied_target(project: ProjectName) -> Target:

@@ -1,12 +1,12 @@
 """Whether what runs is what was pinned, and well: judged from samples of what really runs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from reconciler.domain.deployment import PlannedService, PreparedTarget, Release
-from reconciler.domain.references import Digest
+from reconciler.domain.deployment import Built, PlannedService, PreparedTarget, Release
+from reconciler.domain.references import CommitSha, Digest
 
 
 class RunState(StrEnum):
@@ -33,6 +33,13 @@ class Health(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+#: Of an image: the commit that it was made of.
+#: Source: OCI image-spec, ``annotations.md``, "Pre-Defined Annotation Keys".
+REVISION_LABEL = "org.opencontainers.image.revision"
+#: A container's id, its restarts, and when it was started.
+Life = tuple[str, int, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One container, or one systemd unit, at one instant."""
@@ -47,6 +54,17 @@ class Sample:
     exit_status: int | None = None  #: None while it runs
     started_at: str = ""  #: as the engine says it; a change between samples is a restart
     health_detail: str = ""  #: why the target's health check says so; empty where it is well
+    revision: str = ""  #: the commit that its image is labelled with; empty where it is not
+    address: str = ""  #: where its own ports are asked from its host; empty where it has none
+    version_doubt: str = ""  #: why it is not proven to be the commit; empty: it is, or needn't be
+
+    @property
+    def life(self) -> Life:
+        """What changes when it is replaced, restarted or started anew."""
+        return self.id, self.restarts, self.started_at
+
+
+_BRIEF = timedelta(seconds=0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,12 @@ class Window:
     restarts: int = (
         3  #: that a container may need, e.g. until its database answers; more is a crash loop
     )
+
+    @property
+    def brief(self) -> "Window":
+        """The one for what was verified before, and not touched since: a few looks."""
+        healthy, unchecked = min(self.healthy, _BRIEF), min(self.unchecked, _BRIEF)
+        return replace(self, healthy=healthy, unchecked=unchecked)
 
 
 class Verdict(StrEnum):
@@ -88,15 +112,20 @@ class Observation:
 def judge(prepared: PreparedTarget, seen: Sequence[Observation], window: Window) -> Judgement:
     """Judge ``seen``, oldest first, against what was prepared.
 
-    Bad at once: another digest than the pinned one, an exit status other than 0, a crash loop, an
-    unhealthy container, a long-running service that finished. Good once every service was well
-    for its whole window. Undecided until then, and bad when the timeout is over.
+    Bad at once: another digest than the pinned one, an image built for another commit, an exit
+    status other than 0, a crash loop, an unhealthy container, a long-running service that finished.
+    Good once every service was well for its whole window. Undecided until then, and bad when the
+    timeout is over.
     """
     if not prepared.services:
         return Judgement(Verdict.BAD, ("there is no service to verify",))
     latest = seen[-1]
+    commit = prepared.revision.commit
     problems = [
-        problem for service in prepared.services for problem in _problems(service, seen, window)
+        problem
+        for service in prepared.services
+        for found in (_problems(service, seen, window), _foreign(service, latest, commit))
+        for problem in found
     ]
     if problems:
         return Judgement(Verdict.BAD, tuple(problems))
@@ -145,6 +174,19 @@ def _problems(
         yield f"{service.name}: a {_kind(service)} vanished while it was watched"
 
 
+def _foreign(
+    service: PlannedService, latest: Observation, commit: CommitSha | None
+) -> Iterable[str]:
+    """Tell of what was built here, and not for ``commit``. Pulled images come from elsewhere."""
+    if not isinstance(service.pin, Built) or service.stateful or commit is None:
+        return
+    for sample in _of(service, latest):
+        if sample.revision != commit.text:
+            label = sample.revision[:40] or "no commit"
+            name = f"{service.name}: container {_shown(service, sample)}"
+            yield f"{name} is labelled with {label!r}, deployed is {commit}"
+
+
 def _shown(service: PlannedService, sample: Sample) -> str:
     """Return a container's id as short as people say it; a unit's is its name, and stays whole."""
     return sample.id if isinstance(service.pin, Release) else sample.id[:12]
@@ -177,16 +219,32 @@ def _still_waiting(service: PlannedService, seen: Sequence[Observation], window:
     starting = [sample for sample in samples if sample.health is Health.STARTING]
     if starting:
         return f"{service.name}: its health check has not passed yet{_detail(starting[0])}"
-    if not _well(samples):
+    if not all(map(_runs_well, samples)):
         return f"{service.name}: a {_kind(service)} is restarting or not started yet"
+    return _doubted(service, samples) or _too_short(service, seen, window)
+
+
+def _doubted(service: PlannedService, samples: Sequence[Sample]) -> str:
+    """Return which container has not told its version as it should; empty where all have."""
+    for sample in samples:
+        if sample.version_doubt:
+            name = f"{service.name}: {_kind(service)} {_shown(service, sample)}"
+            return f"{name} is not proven to be this version: {sample.version_doubt}"
+    return ""
+
+
+def _too_short(service: PlannedService, seen: Sequence[Observation], window: Window) -> str:
+    """Return for how long it has been well; empty if for its whole window."""
+    latest = seen[-1]
     checked = all(
-        sample.health is Health.HEALTHY or sample.state is RunState.EXITED for sample in samples
+        sample.health is Health.HEALTHY or sample.state is RunState.EXITED
+        for sample in _of(service, latest)
     )
     needed = window.healthy if checked else window.unchecked
     well_for = latest.at - _well_since(service, seen)
     if well_for < needed:
         so_far, whole = well_for.total_seconds(), needed.total_seconds()
-        return f"{service.name}: well for {so_far:.0f} of {whole:.0f} s"
+        return f"{service.name}: well for {so_far:.0f} of {whole:g} s"
     return ""
 
 
@@ -202,13 +260,22 @@ def _well_since(service: PlannedService, seen: Sequence[Observation]) -> timedel
     return since
 
 
-def _lives(samples: Sequence[Sample]) -> set[tuple[str, int, str]]:
-    return {(sample.id, sample.restarts, sample.started_at) for sample in samples}
+def lives_untroubled(samples: Sequence[Sample]) -> frozenset[Life]:
+    """Return each life, if all run well and have never been restarted by the engine; else none."""
+    well = all(_runs_well(sample) and not sample.restarts for sample in samples)
+    return _lives(samples) if well else frozenset()
+
+
+def _lives(samples: Sequence[Sample]) -> frozenset[Life]:
+    return frozenset(sample.life for sample in samples)
 
 
 def _well(samples: Sequence[Sample]) -> bool:
-    return all(
-        sample.state in {RunState.RUNNING, RunState.EXITED}
-        and sample.health in {Health.NONE, Health.HEALTHY}
-        for sample in samples
-    )
+    return all(_runs_well(sample) and not sample.version_doubt for sample in samples)
+
+
+def _runs_well(sample: Sample) -> bool:
+    return sample.state in {RunState.RUNNING, RunState.EXITED} and sample.health in {
+        Health.NONE,
+        Health.HEALTHY,
+    }

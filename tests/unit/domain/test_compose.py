@@ -58,8 +58,16 @@ def test_a_service_without_an_image_is_left_out() -> None:
 
 
 def test_a_service_that_could_be_built_is_followed_like_any_other() -> None:
-    """Its image is pulled, never built here."""
+    """Its image is pulled, unless the file says that it is to be built."""
     (found,) = followed_images(services("a:1", builds=True), {})
+    assert found.reference is not None
+
+
+def test_a_service_that_is_to_be_built_is_not_followed() -> None:
+    """By compose's own word for it; without a recipe the word means nothing."""
+    (found,) = followed_images(services("a:1", builds=True, pull_policy="build"), {})
+    assert (found.reference, found.unwatched_because) == (None, "it is built here")
+    (found,) = followed_images(services("a:1", pull_policy="build"), {})
     assert found.reference is not None
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.domain.deployment import Pin, PlannedService, PreparedTarget, Release
-from reconciler.domain.references import Digest, ImageReference, ServiceName
+from reconciler.domain.deployment import Built, Pin, PlannedService, PreparedTarget, Release
+from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
 from reconciler.domain.revision import Revision
 from reconciler.domain.verification import (
     Health,
@@ -20,10 +20,13 @@ from reconciler.domain.verification import (
     Verdict,
     Window,
     judge,
+    lives_untroubled,
 )
 
 PINNED = Digest("sha256:" + "a" * 64)
 OLD = Digest("sha256:" + "b" * 64)
+COMMIT, OTHER = CommitSha("c" * 40), CommitSha("d" * 40)
+BUILT = Built(ImageReference.parse("acme/web:cccccccc"), PINNED)
 PIN = Pin(ImageReference.parse("acme/web:1"), PINNED)
 WINDOW = Window()
 RUNNING = Sample("c1", "web", RunState.RUNNING, frozenset({PINNED}), started_at="0")
@@ -37,7 +40,7 @@ def planned(name: str = "web", **fields: object) -> PlannedService:
 
 
 def prepared(*services: PlannedService) -> PreparedTarget:
-    return PreparedTarget(Revision(None), services, "compose.yaml", ".deploy/o.yaml", "0" * 64)
+    return PreparedTarget(Revision(COMMIT), services, "compose.yaml", ".deploy/o.yaml", "0" * 64)
 
 
 def run(timeline: Timeline, *services: PlannedService) -> tuple[Judgement, int]:
@@ -100,6 +103,24 @@ GOOD = [
     ),
     pytest.param(
         always(digests=frozenset({OLD})), replace(planned(), pin=None), 25, id="stateful-any-image"
+    ),
+    pytest.param(
+        always(revision=str(COMMIT)), replace(planned(), pin=BUILT), 25, id="built-of-this-commit"
+    ),
+    pytest.param(always(revision=str(OTHER)), planned(), 25, id="pulled-of-another-repository"),
+    pytest.param(
+        always(revision=str(OTHER)),
+        replace(planned(stateful=True), pin=BUILT),
+        25,
+        id="stateful-built-once",
+    ),
+    pytest.param(
+        lambda second: [
+            replace(RUNNING, version_doubt="" if second in {2, *range(5, 99)} else "?")
+        ],
+        planned(),
+        30,
+        id="tells-its-version-after-a-while",
     ),
     pytest.param(
         lambda second: [
@@ -188,6 +209,23 @@ BAD = [
         id="old-container-still-there",
     ),
     pytest.param(lambda second: [], planned(), "0 of 1 containers", 300, id="no-container"),
+    pytest.param(
+        always(revision=str(OTHER)),
+        replace(planned(), pin=BUILT),
+        f"labelled with '{OTHER}', deployed is {COMMIT}",
+        0,
+        id="built-of-another-commit",
+    ),
+    pytest.param(
+        always(), replace(planned(), pin=BUILT), "labelled with 'no commit'", 0, id="built-by-whom"
+    ),
+    pytest.param(
+        always(version_doubt="tells 1234567"),
+        planned(),
+        "container c1 is not proven to be this version: tells 1234567",
+        300,
+        id="tells-another-version",
+    ),
     pytest.param(always(), planned(replicas=2), "1 of 2 containers", 300, id="a-replica-missing"),
     pytest.param(
         lambda second: [RUNNING] if second < 4 else [], planned(), "vanished", 4, id="vanishes"
@@ -237,6 +275,43 @@ def test_every_service_has_to_be_well() -> None:
     one, at = run(lambda second: [RUNNING, sick], planned(), planned("db"))
     assert (one.verdict, at) == (Verdict.BAD, 0)
     assert one.problems == ("db: container d1 is unhealthy",)
+
+
+def test_one_of_two_containers_that_tells_another_version_is_enough() -> None:
+    """Every container has to be the version that was deployed."""
+    both = [RUNNING, replace(RUNNING, id="c2", version_doubt="tells 1234567")]
+    judgement, at = run(lambda _: both, planned(replicas=2))
+    assert (judgement.verdict, at) == (Verdict.BAD, 300)
+    assert "container c2" in judgement.problems[0]
+
+
+def test_what_was_verified_before_is_looked_at_briefly() -> None:
+    """A few looks; never more than the usual window, and with all else as ever."""
+    assert WINDOW.brief == replace(
+        WINDOW, healthy=timedelta(seconds=0.4), unchecked=timedelta(seconds=0.4)
+    )
+    short = replace(WINDOW, healthy=timedelta(seconds=0.1))
+    assert short.brief.healthy == short.healthy
+    first = observed([[RUNNING]])
+    assert judge(prepared(planned()), first, WINDOW.brief).problems == ("web: well for 0 of 0.4 s",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": RunState.RESTARTING},
+        {"health": Health.STARTING},
+        {"health": Health.UNHEALTHY},
+        {"restarts": 1},
+    ],
+    ids=str,
+)
+def test_what_is_not_well_was_not_left_well(change: dict[str, object]) -> None:
+    """Not even in part: one in trouble is enough to watch all of it."""
+    database = replace(RUNNING, id="d1", service="db", health=Health.HEALTHY)
+    assert lives_untroubled([RUNNING, database]) == {RUNNING.life, database.life}
+    changed = replace(database, **change)  # type: ignore[arg-type]
+    assert lives_untroubled([RUNNING, changed]) == frozenset()
 
 
 def test_no_service_is_no_success() -> None:
