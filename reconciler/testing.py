@@ -2,18 +2,36 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from reconciler.domain.deployment import Pin, PlannedService, PreparedTarget
-from reconciler.domain.errors import Interrupted, ReconcilerError
+from reconciler.domain.deployment import DeploymentId, Pin, PlannedService, PreparedTarget, Stage
+from reconciler.domain.errors import Interrupted, MigrationUnfinished, ReconcilerError
 from reconciler.domain.host import LOCAL, HostName
-from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName, ServiceName
+from reconciler.domain.project import Source
+from reconciler.domain.references import (
+    CommitSha,
+    Digest,
+    ImageReference,
+    ProjectName,
+    RepositoryPath,
+    ServiceName,
+)
 from reconciler.domain.revision import Revision
 from reconciler.domain.target import Target
 from reconciler.domain.verification import RunState, Sample
-from reconciler.ports import Command, CommandResult, LineSink, TargetReport, Work
+from reconciler.domain.version_check import VersionCheck
+from reconciler.ports import (
+    Command,
+    CommandResult,
+    GitCredentials,
+    LineSink,
+    MigrationEnd,
+    MigrationRun,
+    TargetReport,
+    Work,
+)
 
 _START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -94,12 +112,19 @@ class RehearsedStrategy:
     image: ImageReference = field(
         default_factory=lambda: ImageReference.parse("registry.example/team/app:main")
     )
+    builds: bool = False  #: whether preparing says that it builds
     starts: int = 0
+    #: What was still to be gone back to when something was forgotten last.
+    kept: tuple[PreparedTarget, ...] = ()
+    leaves_alone: bool = False  #: whether applying finds what runs as it should be
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prepare(self, work: Work) -> PreparedTarget:
         """Pin the one image to what the revision says, or to what the registry says."""
         self._enter("prepare", work.target)
+        if self.builds:
+            work.enter(Stage.BUILD)
+            self._enter("build", work.target)
         name = str(self.image)
         digest = work.revision.images.get(name) or self.digests[name]
         revision = Revision(work.revision.commit, {name: digest}, work.revision.generation)
@@ -112,6 +137,8 @@ class RehearsedStrategy:
     def apply(self, work: Work, prepared: PreparedTarget) -> None:
         """Replace what runs."""
         self._enter("apply", work.target)
+        if self.leaves_alone:
+            return
         self.starts += 1
         self.running[work.project.name, work.target.host] = [
             self._container(service, service.pin.digest)
@@ -134,8 +161,14 @@ class RehearsedStrategy:
         self._enter("diagnose", target)
         log(f"no output of {target.project}")
 
-    def forget(self, target: Target, prepared: PreparedTarget) -> None:
-        """Nothing is kept, so nothing is dropped."""
+    def forget(
+        self,
+        target: Target,
+        prepared: PreparedTarget,
+        kept: Collection[PreparedTarget],
+    ) -> None:
+        """Nothing is kept, so nothing is dropped; remember what was to stay."""
+        self.kept = tuple(kept)
         self._enter(f"forget {prepared.override_file}", target)
 
     def set_up(self, work: Work) -> None:
@@ -172,11 +205,87 @@ class RehearsedStrategy:
 
 
 @dataclass
+class RehearsedMigrator:
+    """``Migrator`` whose migrations end as they are told to, and which counts them.
+
+    What begins is kept under its host and deployment until it is forgotten, whatever becomes of
+    who began it; one that is taken up ends as it would have ended then.
+    """
+
+    #: Exit statuses, one a run; without one it is 0.
+    statuses: list[int] = field(default_factory=list)
+    #: Called with what comes next: ``begin``, ``run``, ``follow`` or ``forget``.
+    on_step: Callable[[str], object] = field(default=lambda _: None)
+    #: Host and deployment → exit status.
+    there: dict[tuple[HostName, DeploymentId], int] = field(default_factory=dict)
+    runs: list[MigrationRun] = field(default_factory=list)  #: those that began
+
+    def migrate(
+        self,
+        work: Work,
+        prepared: PreparedTarget,  # noqa: ARG002
+        run: MigrationRun,
+    ) -> MigrationEnd:
+        """Begin, or take up what is there."""
+        key = (work.target.host, work.deployment)
+        if not run.begun:
+            self.there.pop(key, None)
+            self.on_step("begin")
+            run.on_begin()
+            self.on_step("run")
+            self.there[key] = self.statuses.pop(0) if self.statuses else 0
+            self.runs.append(run)
+        elif key not in self.there:
+            raise MigrationUnfinished("no container of it is there", work.project.name)
+        self.on_step("follow")
+        return MigrationEnd(self.there[key], ("its last line",))
+
+    def forget(self, work: Work) -> None:
+        """Drop it."""
+        self.on_step("forget")
+        self.there.pop((work.target.host, work.deployment), None)
+
+
+@dataclass
+class RehearsedCommits:
+    """``Commits`` whose files are a dictionary, and which has every commit."""
+
+    files: dict[CommitSha, dict[RepositoryPath, bytes]] = field(default_factory=dict)
+    #: Errors to raise of ``read_files``; each is raised once.
+    failures: list[ReconcilerError] = field(default_factory=list)
+
+    def fetch(
+        self,
+        project: ProjectName,
+        source: Source,
+        commit: CommitSha,
+        credentials: GitCredentials | None,
+    ) -> None:
+        """Do nothing: it is here."""
+
+    def read_files(
+        self,
+        project: ProjectName,  # noqa: ARG002
+        commit: CommitSha,
+        paths: Sequence[RepositoryPath],
+    ) -> Mapping[RepositoryPath, bytes]:
+        """Return those that there are."""
+        if self.failures:
+            raise self.failures.pop(0)
+        there = self.files.get(commit, {})
+        return {path: there[path] for path in paths if path in there}
+
+
+@dataclass
 class RehearsedProber:
     """``Prober`` that answers as it was told to."""
 
     #: What is seen instead of what is expected, one an answer; without one it is well.
     problems: list[str] = field(default_factory=list)
+    #: What each container tells of its version, by address: what is wrong with it. Right if none.
+    versions: dict[str, str] = field(default_factory=dict)
+    #: Whose version was asked for, and which commit it should be.
+    asked_versions: list[tuple[str, CommitSha]] = field(default_factory=list)
     #: What every answer is made of: the target, and the commit that should run.
     asked: list[tuple[Target, CommitSha | None]] = field(default_factory=list)
 
@@ -184,6 +293,17 @@ class RehearsedProber:
         """Give the next answer."""
         self.asked.append((target, commit))
         return self.problems.pop(0) if self.problems else ""
+
+    def probe_version(
+        self,
+        host: HostName,  # noqa: ARG002
+        address: str,
+        check: VersionCheck,  # noqa: ARG002
+        commit: CommitSha,
+    ) -> str:
+        """Tell what is wrong with the container's version."""
+        self.asked_versions.append((address, commit))
+        return self.versions.get(address, "")
 
 
 def digest_of(seed: str) -> Digest:

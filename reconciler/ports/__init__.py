@@ -1,9 +1,12 @@
 """What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
 
 from reconciler.ports.deployments import DeploymentStore, Transaction
+from reconciler.ports.documents import DocumentReader
 from reconciler.ports.hosts import HostFacts, HostStore, Machine, Machines, OfferedKey
+from reconciler.ports.migrations import MigrationEnd, MigrationRun, Migrator
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
 from reconciler.ports.records import (
+    Approval,
     Claim,
     LogLine,
     PollResult,
@@ -14,6 +17,7 @@ from reconciler.ports.records import (
 )
 from reconciler.ports.sources import (
     Checkouts,
+    Commits,
     ComposeReader,
     GitCredentials,
     GitRemote,
@@ -31,28 +35,46 @@ from reconciler.ports.store import (
     Store,
     WatchStore,
 )
-from reconciler.ports.targets import Engine, Prober, Strategy, TargetReport, Work
+from reconciler.ports.targets import (
+    Engine,
+    Image,
+    OwnContainer,
+    Prober,
+    Strategy,
+    TargetReport,
+    Work,
+)
+from reconciler.ports.webhooks import Delivery, WebhookRecord, WebhookStore
 
 __all__ = [
+    "Approval",
     "Checkouts",
     "Claim",
     "Clock",
     "Command",
     "CommandResult",
     "CommandRunner",
+    "Commits",
     "ComposeReader",
+    "Delivery",
     "DeploymentStore",
+    "DocumentReader",
     "Engine",
     "GitCredentials",
     "GitRemote",
     "HostFacts",
     "HostStore",
+    "Image",
     "ImageRegistry",
     "LineSink",
     "LogLine",
     "Machine",
     "Machines",
+    "MigrationEnd",
+    "MigrationRun",
+    "Migrator",
     "OfferedKey",
+    "OwnContainer",
     "PollResult",
     "PollStore",
     "PollTask",
@@ -72,5 +94,7 @@ __all__ = [
     "Transaction",
     "TriggerRecord",
     "WatchStore",
+    "WebhookRecord",
+    "WebhookStore",
     "Work",
 ]

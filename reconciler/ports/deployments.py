@@ -15,16 +15,19 @@ from reconciler.domain.deployment import (
     Status,
     TargetStatus,
 )
+from reconciler.domain.durations import UsualDurations
 from reconciler.domain.failure import Failure
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.host import HostName
+from reconciler.domain.migration import MigrationState
 from reconciler.domain.project import Project
 from reconciler.domain.references import (
     ProjectName,
 )
-from reconciler.domain.revision import Revision
+from reconciler.domain.revision import Fingerprint, Revision
 from reconciler.domain.state import ProjectState
 from reconciler.ports.records import (
+    Approval,
     Claim,
     LogLine,
     TriggerRecord,
@@ -103,7 +106,12 @@ class DeploymentStore(Protocol):
         ...
 
     def begin_stage(self, claim: Claim, stage: Stage, now: datetime) -> None:
-        """Record that a stage begins. Raises ``ClaimLost``."""
+        """Record that a stage begins.
+
+        Raises:
+            ClaimLost: another worker has it.
+            Withdrawn: a person asked for that before a stage that changes something.
+        """
         ...
 
     def end_stage(self, claim: Claim, stage: Stage, outcome: str, now: datetime) -> None:
@@ -120,6 +128,26 @@ class DeploymentStore(Protocol):
         error: Failure | None = None,
     ) -> None:
         """Record how far it got on one host. Raises ``ClaimLost``."""
+        ...
+
+    def record_migration(
+        self, claim: Claim, host: HostName, state: MigrationState, now: datetime
+    ) -> None:
+        """Record how far the migration got on one host. Raises ``ClaimLost``."""
+        ...
+
+    def find_unfinished_migration(
+        self, project: ProjectName, host: HostName, *, before: DeploymentId
+    ) -> DeploymentId | None:
+        """Return the deployment whose migration began there last, if nobody saw that end."""
+        ...
+
+    def approve(self, approval: Approval) -> None:
+        """Keep that a person approved what is pending for a revision. Safe to repeat."""
+        ...
+
+    def find_approval(self, project: ProjectName, fingerprint: Fingerprint) -> Approval | None:
+        """Return who approved what is pending for the revision."""
         ...
 
     def record_prepared(self, claim: Claim, prepared: PreparedRevision) -> None:
@@ -156,6 +184,23 @@ class DeploymentStore(Protocol):
         """End a queued one before it starts; False if it is no longer queued."""
         ...
 
+    def ask_to_withdraw(
+        self, deployment: DeploymentId, reason: Failure, now: datetime
+    ) -> Deployment:
+        """Withdraw it if it waits, and have its worker do so if it is under way.
+
+        From then on it changes nothing. Safe to repeat.
+
+        Raises:
+            NotFound: there is no such deployment.
+            Conflict: it has begun to change something, or has ended.
+        """
+        ...
+
+    def find_withdrawn(self, among: Collection[DeploymentId]) -> Collection[DeploymentId]:
+        """Return those that are under way and that a person asked to withdraw."""
+        ...
+
     def get_deployment(self, deployment: DeploymentId) -> Deployment:
         """Return it with its stages. Raises ``NotFound``."""
         ...
@@ -169,6 +214,10 @@ class DeploymentStore(Protocol):
         limit: int = 50,
     ) -> Sequence[Deployment]:
         """Return newest first, with their stages."""
+        ...
+
+    def usual_durations(self, project: ProjectName) -> UsualDurations:
+        """Return how long each stage took in the last few verified deployments."""
         ...
 
     def list_touched_hosts(self, project: ProjectName) -> frozenset[HostName]:

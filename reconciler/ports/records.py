@@ -15,8 +15,9 @@ from reconciler.domain.references import (
     CommitSha,
     ProjectName,
 )
-from reconciler.domain.revision import Revision
+from reconciler.domain.revision import Fingerprint, Revision
 from reconciler.domain.state import SourceHealth
+from reconciler.domain.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class PollTask:
     tracked: CommitSha | None
     health: SourceHealth  #: as the last look left it
     has_credentials: bool  #: whether any are stored for its source
+    wish: Wish | None = None  #: who asked for this very look; None: its time had come
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,18 @@ class SecretRecord:
     bound_to: str  #: origin or host it is sent to; empty for variables
     username: str
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """That a person approved the pending migration of one revision."""
+
+    project: ProjectName
+    fingerprint: Fingerprint
+    deployment: DeploymentId  #: the one that stopped for it
+    approved_by: str
+    approved_at: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,12 +111,8 @@ class Repositories(Protocol):
         ...
 
 
-class Checkouts(Protocol):
-    """A repository and a work tree per project, from which it is deployed.
-
-    The work tree stays where it is for the life of the project, so that relative bind mounts
-    keep their data; its files change only in ``switch``.
-    """
+class Commits(Protocol):
+    """The commits of a project that were brought here."""
 
     def fetch(
         self,
@@ -131,6 +127,20 @@ class Checkouts(Protocol):
             SourceError: as ``GitRemote.fetch``.
         """
         ...
+
+    def read_files(
+        self, project: ProjectName, commit: CommitSha, paths: Sequence[RepositoryPath]
+    ) -> Mapping[RepositoryPath, bytes]:
+        """As ``GitRemote.read_files``, of a commit that was fetched."""
+        ...
+
+
+class Checkouts(Commits, Protocol):
+    """A repository and a work tree per project, from which it is deployed.
+
+    The work tree stays where it is for the life of the project, so that relative bind mounts
+    keep their data; its files change only in ``switch``.
+    """
 
     def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
         """Write the files of ``commit`` into the empty folder ``into``; the work tree stays.

@@ -12,6 +12,7 @@ from reconciler.domain.references import (
 from reconciler.domain.revision import ImageDigests
 from reconciler.domain.secret import Secret
 from reconciler.domain.state import ProjectState, SourceHealth, WatchedImage
+from reconciler.domain.wish import Wish
 from reconciler.ports.deployments import DeploymentStore
 from reconciler.ports.hosts import HostStore
 from reconciler.ports.records import (
@@ -21,6 +22,7 @@ from reconciler.ports.records import (
     SettingRecord,
 )
 from reconciler.ports.sources import GitCredentials, RegistryCredentials
+from reconciler.ports.webhooks import WebhookStore
 
 
 class ProjectStore(Protocol):
@@ -87,7 +89,8 @@ class PollStore(Protocol):
     ) -> Sequence[PollTask]:
         """Return sources of auto-deploying projects that are due, oldest first.
 
-        Each is marked as not due before ``now + hold_for``, so that no second process takes it.
+        Each is held until its look is recorded, or for ``hold_for``, so that no second process
+        takes it: of two looks at once, the one with the older tip could be acted on last.
         """
         ...
 
@@ -99,8 +102,11 @@ class PollStore(Protocol):
         """Make due what was timed by a clock that has been set back since, by over 10 minutes."""
         ...
 
-    def poll_now(self, name: ProjectName) -> None:
-        """Make the project's source due at once."""
+    def poll_now(self, name: ProjectName, wish: Wish | None = None) -> None:
+        """Make the project's source due at once, or once the look that is under way has ended.
+
+        ``wish`` comes back with the task; of several, the newest.
+        """
         ...
 
 
@@ -227,6 +233,7 @@ class Store(
     DeploymentStore,
     SettingStore,
     SecretStore,
+    WebhookStore,
     Protocol,
 ):
     """All that we remember. Methods are safe to call from any thread; each is one transaction."""

@@ -1,15 +1,17 @@
 """What changes and observes a target."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.domain.deployment import DeploymentId, PreparedTarget
+from reconciler.domain.deployment import DeploymentId, PreparedTarget, Stage
 from reconciler.domain.failure import Failure
+from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import (
     CommitSha,
+    Digest,
     ImageReference,
     ProjectName,
 )
@@ -17,6 +19,7 @@ from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target
 from reconciler.domain.verification import Sample
+from reconciler.domain.version_check import VersionCheck
 from reconciler.ports.processes import LineSink
 from reconciler.ports.sources import GitCredentials
 
@@ -36,11 +39,57 @@ class Work:
     #: Whether what runs under the project's name is ours: an earlier deployment of it began to
     #: change the target, or a person insists. If not, a strategy leaves it alone.
     may_take_over: bool = False
+    forced: bool = False  #: a person insists: what was built already is built once more
+    #: Says that a later stage begins, e.g. that what was fetched is being built from now on.
+    enter: Callable[[Stage], None] = lambda _stage: None
+    #: What this deployment made ready on its first host: what was built there serves here, too.
+    elsewhere: PreparedTarget | None = None
     fence: int = 0  #: grows with each claim; a host refuses what comes with an older one
+    earlier: PreparedTarget | None = None  #: what was verified last: what one would go back to
+
+
+@dataclass(frozen=True, slots=True)
+class OwnContainer:
+    """The container that this very process runs in."""
+
+    id: str
+    project: str  #: of compose; empty where compose did not make it
+    service: str
+    image: str  #: its id
+    user: str  #: as it was declared; empty: the image's own
+    groups: tuple[str, ...]  #: that it was given beside the user's
+    mounts: frozenset[str]  #: paths of the machine that are mounted into it
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that an engine has."""
+
+    id: Digest
+    labels: Mapping[str, str]
+    tags: tuple[str, ...]  #: full names, as short as the engine prints them
+    digests: frozenset[Digest]  #: of the manifests by which it was pulled or pushed
+    platform: str  #: e.g. ``linux/amd64``
 
 
 class Engine(Protocol):
-    """A container engine, looked at only: what changes it goes through compose."""
+    """A container engine: looked at, and told names. All else goes through its command line."""
+
+    def address(self) -> str:
+        """Return where a client on this machine reaches it now, as ``DOCKER_HOST`` says it.
+
+        Raises:
+            TargetUnreachable: there is no way to it.
+        """
+        ...
+
+    def platform(self) -> str:
+        """Return what it runs on, e.g. ``linux/amd64``.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
 
     def ping(self) -> str | Failure:
         """Return the engine's version, or why it can't be used. Never raises."""
@@ -56,8 +105,60 @@ class Engine(Protocol):
         """
         ...
 
+    def find_one_off(self, project: ProjectName, name: str) -> Sample | None:
+        """Return a project's container of `docker compose run` by its name or id.
+
+        None if there is none: a service, or another project, may have a container of that name.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
+
     def has_image(self, image: ImageReference) -> bool:
         """Tell whether the image is there; one with a digest only counts at that digest.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
+
+    def find_image(self, name: str) -> Image | None:
+        """Return the image of that name or id; None if it is not there.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
+
+    def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
+        """Return the images that have all of ``labels``, newest first.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
+
+    def give_name(self, image: Digest, name: str) -> None:
+        """Have ``name`` mean ``image``, whatever it meant before. Safe to repeat.
+
+        Raises:
+            TargetUnreachable: as ``containers``, also where there is no such image.
+        """
+        ...
+
+    def drop_name(self, name: str) -> None:
+        """Let ``name`` mean nothing, and drop what no other name or container needs.
+
+        A name that is the last one of what a container needs stays. Safe to repeat.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
+        """
+        ...
+
+    def own_container(self) -> OwnContainer | None:
+        """Return the container that we run in; None where this engine runs none that we are in.
 
         Raises:
             TargetUnreachable: as ``containers``.
@@ -74,7 +175,7 @@ class Engine(Protocol):
 
 
 class Prober(Protocol):
-    """Asks whether a target is well, as its health check says."""
+    """Asks whether a target is well, as its health check says, and which version it is."""
 
     def probe(self, target: Target, commit: CommitSha | None) -> str:
         """Ask once, within the check's own time limit.
@@ -84,6 +185,25 @@ class Prober(Protocol):
 
         Raises:
             TargetUnreachable: the host that should have asked could not be reached.
+        """
+        ...
+
+    def probe_version(
+        self, host: HostName, address: str, check: VersionCheck, commit: CommitSha
+    ) -> str:
+        """Ask one container once whether it is ``commit``, past all caches and proxies.
+
+        Args:
+            host: that it runs on, and that asks.
+            address: its own IP address there.
+            check: where it tells.
+            commit: that it has to tell.
+
+        Returns:
+            Empty if it does, else what was seen instead.
+
+        Raises:
+            TargetUnreachable: as ``probe``.
         """
         ...
 
@@ -147,10 +267,17 @@ class Strategy(Protocol):
         """Write the last lines of what is in trouble there into ``log``. Never raises."""
         ...
 
-    def forget(self, target: Target, prepared: PreparedTarget) -> None:
+    def forget(
+        self, target: Target, prepared: PreparedTarget, kept: Collection[PreparedTarget]
+    ) -> None:
         """Drop what was kept for a deployment that nobody can roll back to any more.
 
         A host that can't be reached keeps it; the next one that is dropped takes it along.
+
+        Args:
+            target: where.
+            prepared: what it had made ready there.
+            kept: what others made ready there, that one can still go back to.
         """
         ...
 
