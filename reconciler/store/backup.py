@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.domain.errors import NotFound, PreconditionFailed, StoreCorrupt, StoreError
 from reconciler.store.data_lock import lock_data
-from reconciler.store.schema import check_version, read_version
+from reconciler.store.schema import VERSIONS, check_version, read_version
 from reconciler.store.sqlite_file import create_private, has_signature, mark_installed, sync_folder
 
 #: What SQLite keeps beside a database; it belongs to that one file and to no other.
@@ -49,7 +49,13 @@ def restore_backup(backup: Path, database: Path, now: datetime) -> Path | None:
     """
     if not backup.is_file():
         raise NotFound(f"there is no backup {backup}")
-    with lock_data(database.parent), _failures(f"the backup {backup} could not be restored"):
+    with lock_data(database.parent):
+        return put_back(backup, database, now)
+
+
+def put_back(backup: Path, database: Path, now: datetime) -> Path | None:
+    """Do what ``restore_backup`` does, for whoever holds the data folder and has nothing open."""
+    with _failures(f"the backup {backup} could not be restored"):
         check_integrity(backup)
         with closing(_open_read_only(backup)) as connection:
             check_version(read_version(connection))
@@ -66,6 +72,22 @@ def restore_backup(backup: Path, database: Path, now: datetime) -> Path | None:
             part.unlink(missing_ok=True)
         sync_folder(database.parent)
         return kept
+
+
+def find_copy_before(database: Path) -> Path | None:
+    """Return the copy that a newer program made when it changed these tables; None: they are ours.
+
+    Raises:
+        StoreCorrupt: a newer program changed them, and left no copy; or it is no database of ours.
+    """
+    with closing(_open_read_only(database)) as connection:
+        version = read_version(connection)
+    if version in VERSIONS:
+        return None
+    copies = sorted(database.parent.glob(f"{database.name}.before-{version}-*"))
+    if not copies:
+        check_version(version)
+    return copies[-1]
 
 
 def check_integrity(database: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, update
 
-from reconciler.domain.deployment import DeploymentId, Status
+from reconciler.domain.deployment import DeploymentId, Stage, Status
 from reconciler.domain.errors import ClaimLost
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Claim
@@ -49,6 +49,8 @@ class SqlClaims(Family):
                     lease_until=self._database.lease_end(lease),
                     not_before=None,
                     started_at=_first(now),
+                    # An attempt is not taken for the one before, whenever its worker dies.
+                    stage=DEPLOYMENT.c.stage if abandoned else Stage.PREPARE,
                 )
             )
             deployment = find_deployment(connection, found)

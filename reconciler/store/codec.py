@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.domain.deployment import (
+    Built,
     Cause,
     Pin,
     PlannedService,
@@ -20,6 +21,9 @@ from reconciler.domain.gate import Reason, ReasonCode
 from reconciler.domain.host import HostName
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
 from reconciler.domain.revision import ImageDigests, Revision
+from reconciler.domain.version_check import declaration_of as declaration_of_version
+from reconciler.domain.version_check import parse_version_check
+from reconciler.domain.wish import Wish
 
 JsonObject = dict[str, Any]
 
@@ -75,6 +79,16 @@ def cause_from_json(data: JsonObject) -> Cause:
     return Cause(Trigger(data["trigger"]), data["actor"], data["detail"])
 
 
+def wish_to_json(wish: Wish) -> JsonObject:
+    """Return the wish as an object."""
+    return {"trigger": str(wish.trigger), "actor": wish.actor, "delivery": wish.delivery}
+
+
+def wish_from_json(data: JsonObject | None) -> Wish | None:
+    """Return what ``wish_to_json`` was given; None for a column that holds none."""
+    return Wish(Trigger(data["trigger"]), data["actor"], data["delivery"]) if data else None
+
+
 def failure_to_json(failure: Failure | None) -> JsonObject | None:
     """Return the failure as an object."""
     if failure is None:
@@ -112,6 +126,9 @@ def prepared_to_json(prepared: PreparedRevision) -> JsonObject:
     return {
         "revision": revision_to_json(prepared.revision),
         "targets": [_target_to_json(target) for target in prepared.targets],
+        "version": declaration_of_version(prepared.version) if prepared.version else None,
+        "manifest": prepared.manifest,
+        "manifest_ignored": prepared.manifest_ignored,
     }
 
 
@@ -120,7 +137,11 @@ def prepared_from_json(data: JsonObject | None) -> PreparedRevision | None:
     if data is None:
         return None
     return PreparedRevision(
-        revision_from_json(data["revision"]), tuple(map(_target_from_json, data["targets"]))
+        revision_from_json(data["revision"]),
+        tuple(map(_target_from_json, data["targets"])),
+        version=parse_version_check(version) if (version := data.get("version")) else None,
+        manifest=data.get("manifest", ""),
+        manifest_ignored=data.get("manifest_ignored", False),
     )
 
 
@@ -154,6 +175,7 @@ def _service_to_json(service: PlannedService) -> JsonObject:
         "pin": _pin_to_json(service.pin),
         "replicas": service.replicas,
         "may_finish": service.may_finish,
+        "stateful": service.stateful,
     }
 
 
@@ -163,11 +185,14 @@ def _service_from_json(data: JsonObject) -> PlannedService:
         _pin_from_json(data["pin"]),
         data["replicas"],
         data["may_finish"],
+        data.get("stateful", False),
     )
 
 
-def _pin_to_json(pin: Pin | Release | None) -> JsonObject | None:
+def _pin_to_json(pin: Pin | Built | Release | None) -> JsonObject | None:
     match pin:
+        case Built(image, digest):
+            return {"built": str(image), "digest": digest.text}
         case Pin(image, digest):
             return {"image": str(image), "digest": digest.text}
         case Release(name, digest):
@@ -176,12 +201,14 @@ def _pin_to_json(pin: Pin | Release | None) -> JsonObject | None:
             return None
 
 
-def _pin_from_json(data: JsonObject | None) -> Pin | Release | None:
+def _pin_from_json(data: JsonObject | None) -> Pin | Built | Release | None:
     if data is None:
         return None
     digest = Digest(data["digest"])
     if "release" in data:
         return Release(data["release"], digest)
+    if "built" in data:
+        return Built(ImageReference.parse(data["built"]), digest)
     return Pin(ImageReference.parse(data["image"]), digest)
 
 

@@ -16,6 +16,7 @@ from reconciler.domain.deployment import (
     TargetStatus,
 )
 from reconciler.domain.host import HostName
+from reconciler.domain.migration import MigrationState
 from reconciler.domain.references import ProjectName
 from reconciler.store.codec import (
     cause_from_json,
@@ -74,6 +75,8 @@ def _select_targets(connection: Connection, ids: Sequence[int]) -> dict[int, lis
                     row.started_at,
                     row.changed_at,
                     failure_from_json(row.error),
+                    MigrationState(row.migration) if row.migration else None,
+                    row.migration_changed_at,
                 )
             )
     return found
@@ -101,6 +104,7 @@ def _deployment(
         rolled_back_to=row.rolled_back_to,
         superseded_by=row.superseded_by,
         error=failure_from_json(row.error),
+        withdrawal=failure_from_json(row.withdrawal),
         stages=tuple(stages),
         hosts=tuple(HostName(host) for host in row.hosts),
         targets=tuple(targets),

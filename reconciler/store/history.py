@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from reconciler.domain.deployment import UNTOUCHED, Deployment, DeploymentId, Status
+from reconciler.domain.deployment import UNTOUCHED, Deployment, DeploymentId, Stage, Status
+from reconciler.domain.durations import UsualDurations, usual_durations
 from reconciler.domain.errors import NotFound
 from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
@@ -12,7 +13,10 @@ from reconciler.ports import TriggerRecord
 from reconciler.store.codec import cause_from_json, reasons_from_json, revision_from_json
 from reconciler.store.deployment_rows import find_deployment, select_deployments
 from reconciler.store.family import Family
-from reconciler.store.tables import DEPLOYMENT, DEPLOYMENT_TARGET, TRIGGER
+from reconciler.store.tables import DEPLOYMENT, DEPLOYMENT_TARGET, STAGE, TRIGGER
+
+#: Verified deployments that say how long it usually takes.
+_USUAL_OF = 5
 
 
 class SqlHistory(Family):
@@ -46,6 +50,24 @@ class SqlHistory(Family):
             conditions.append(DEPLOYMENT.c.id < before)
         with self._database.reading() as connection:
             return select_deployments(connection, *conditions, limit=limit)
+
+    def usual_durations(self, project: ProjectName) -> UsualDurations:
+        """Return the median of each stage that went well, of the last few verified deployments."""
+        last = (
+            select(DEPLOYMENT.c.id)
+            .where(DEPLOYMENT.c.project == project, DEPLOYMENT.c.status == Status.DEPLOYED)
+            .order_by(DEPLOYMENT.c.id.desc())
+            .limit(_USUAL_OF)
+            .subquery()
+        )
+        statement = (
+            select(STAGE.c.stage, STAGE.c.started_at, STAGE.c.finished_at)
+            .join(last, last.c.id == STAGE.c.deployment)
+            .where(STAGE.c.outcome == "ok", STAGE.c.finished_at.is_not(None))
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        return usual_durations((Stage(row.stage), row.finished_at - row.started_at) for row in rows)
 
     def list_touched_hosts(self, project: ProjectName) -> frozenset[HostName]:
         """Return where any deployment of ``project`` began to change something."""

@@ -1,5 +1,6 @@
 """Opening the store: made on the very first start, checked and migrated on every other."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from reconciler.domain.errors import StoreCorrupt
 from reconciler.domain.secret import Secret
 from reconciler.ports import Clock, Sealer
-from reconciler.store.backup import check_integrity, write_backup
+from reconciler.store.backup import check_integrity, find_copy_before, put_back, write_backup
 from reconciler.store.database import Database, connect, failures_as_store_errors, parse_location
 from reconciler.store.schema import CURRENT, check_version, find_version, migrate
 from reconciler.store.sql_store import SqlStore
@@ -22,6 +23,8 @@ from reconciler.store.sqlite_file import (
 from reconciler.store.tables import FACT
 from reconciler.store.upsert import insert_if_absent
 
+_log = logging.getLogger(__name__)
+
 #: Opens the sealer; is told whether a new key may be made, because nothing is sealed yet.
 OpenSealer = Callable[[bool], Sealer]
 
@@ -30,8 +33,13 @@ _KNOWN_VALUE = "what this key opens"
 _CHECK_CONTEXT = f"fact|{_SEALED_CHECK}|value"
 
 
-def open_store(location: str | Path, open_sealer: OpenSealer, clock: Clock) -> SqlStore:
+def open_store(
+    location: str | Path, open_sealer: OpenSealer, clock: Clock, *, came_back: bool = False
+) -> SqlStore:
     """Open the database at a path (SQLite) or ``postgresql://`` URL; make or migrate it if need be.
+
+    A program that ``came_back`` because a newer one did not hold puts the tables back, too, as they
+    were before that one changed them; what was recorded since is kept beside.
 
     Raises:
         InvalidInput: the location is neither.
@@ -43,7 +51,7 @@ def open_store(location: str | Path, open_sealer: OpenSealer, clock: Clock) -> S
     database = connect(parse_location(location), clock)
     try:
         if database.path:
-            _open_file(database, database.path, clock.now())
+            _open_file(database, database.path, clock.now(), came_back=came_back)
         else:
             _migrate_if_needed(database)
         return SqlStore(database, _open_sealer(database, open_sealer))
@@ -52,11 +60,14 @@ def open_store(location: str | Path, open_sealer: OpenSealer, clock: Clock) -> S
         raise
 
 
-def _open_file(database: Database, path: Path, now: datetime) -> None:
+def _open_file(database: Database, path: Path, now: datetime, *, came_back: bool) -> None:
     prepare_folder(path)
     with failures_as_store_errors():
         if is_installed(path):
             check_integrity(path)
+            if came_back and (copy := find_copy_before(path)):
+                put_back(copy, path, now)
+                _log.warning("a newer version had changed the database: %s was put back", copy)
         create_private(path)
         _migrate_if_needed(database, back_up_to=path, now=now)
     # Last, so that a kill before this line leaves a start that is still the first one.

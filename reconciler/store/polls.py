@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, exists, false, select, update
+from sqlalchemy import Row, bindparam, case, exists, func, or_, select, update
 
 from reconciler.domain.project import ExternalSource, ProjectKind
 from reconciler.domain.references import ProjectName
+from reconciler.domain.wish import Wish
 from reconciler.ports import PollResult, PollTask
-from reconciler.store.codec import commit_from_text
+from reconciler.store.codec import commit_from_text, wish_from_json, wish_to_json
 from reconciler.store.database import LONG_AGO
 from reconciler.store.family import Family, lock_project
 from reconciler.store.project_rows import health_columns, health_from_row, source_from_row
@@ -44,6 +45,7 @@ class SqlPolls(Family):
                 .join(PROJECT_STATE, PROJECT_STATE.c.project == SOURCE_HEALTH.c.project)
                 .where(
                     SOURCE_HEALTH.c.next_look_at <= now,
+                    or_(SOURCE_HEALTH.c.held_until.is_(None), SOURCE_HEALTH.c.held_until <= now),
                     PROJECT.c.kind.in_(_POLLED),
                     PROJECT.c.source_url.is_not(None),
                     PROJECT.c.auto_deploy,
@@ -56,7 +58,7 @@ class SqlPolls(Family):
                 connection.execute(
                     update(SOURCE_HEALTH)
                     .where(SOURCE_HEALTH.c.project == bindparam("name"))
-                    .values(next_look_at=now + hold_for, being_looked_at=True),
+                    .values(next_look_at=now + hold_for, held_until=now + hold_for, wish=None),
                     [{"name": row.name} for row in rows],
                 )
         return [_task(row) for row in rows]
@@ -77,7 +79,8 @@ class SqlPolls(Family):
         ]
         if not values:
             return
-        wanted_again = SOURCE_HEALTH.c.being_looked_at & (SOURCE_HEALTH.c.next_look_at == LONG_AGO)
+        held = SOURCE_HEALTH.c.held_until.is_not(None)
+        wanted_again = held & (SOURCE_HEALTH.c.next_look_at == LONG_AGO)
         switched_off = SOURCE_HEALTH.c.next_look_at.is_(None)
         next_look_at = case(
             (wanted_again | switched_off, SOURCE_HEALTH.c.next_look_at),
@@ -88,34 +91,34 @@ class SqlPolls(Family):
             .where(SOURCE_HEALTH.c.project == bindparam("name"))
             .values(
                 next_look_at=next_look_at,
-                being_looked_at=false(),
+                held_until=None,
                 **{column: bindparam(column) for column in values[0] if column in SOURCE_HEALTH.c},
             )
         )
         with self._database.writing() as connection:
             connection.execute(statement, values)
 
-    def poll_now(self, name: ProjectName) -> None:
+    def poll_now(self, name: ProjectName, wish: Wish | None = None) -> None:
         """Make the project's source due at once; without effect where nothing is polled."""
+        values: dict[str, Any] = {"next_look_at": LONG_AGO}
+        if wish is not None:
+            values["wish"] = wish_to_json(wish)
         with self._database.writing() as connection:
             lock_project(connection, name)
             connection.execute(
                 update(SOURCE_HEALTH)
                 .where(SOURCE_HEALTH.c.project == name, SOURCE_HEALTH.c.next_look_at.is_not(None))
-                .values(next_look_at=LONG_AGO)
+                .values(values)
             )
 
     def correct_polls(self, now: datetime) -> None:
         """Make due what a clock timed that has been set back since."""
-        ahead = case(
-            (SOURCE_HEALTH.c.being_looked_at, SOURCE_HEALTH.c.next_look_at),
-            else_=SOURCE_HEALTH.c.looked_at,
-        )
+        ahead = func.coalesce(SOURCE_HEALTH.c.held_until, SOURCE_HEALTH.c.looked_at)
         with self._database.writing() as connection:
             connection.execute(
                 update(SOURCE_HEALTH)
                 .where(SOURCE_HEALTH.c.next_look_at.is_not(None), ahead > now + _CLOCKS_DIFFER)
-                .values(next_look_at=LONG_AGO, being_looked_at=False)
+                .values(next_look_at=LONG_AGO, held_until=None)
             )
 
 
@@ -137,4 +140,5 @@ def _task(row: Row[*tuple[Any, ...]]) -> PollTask:
         tracked=commit_from_text(row.tracked_commit),
         health=health_from_row(row),
         has_credentials=bool(row.has_credentials),
+        wish=wish_from_json(row.wish),
     )

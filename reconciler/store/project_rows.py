@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from reconciler.domain.migration import declaration_of as declaration_of_migration
+from reconciler.domain.migration import parse_migration
 from reconciler.domain.project import (
     Container,
     ExternalSource,
@@ -22,6 +24,8 @@ from reconciler.domain.references import (
     ServiceName,
 )
 from reconciler.domain.state import SourceHealth
+from reconciler.domain.version_check import declaration_of as declaration_of_version
+from reconciler.domain.version_check import parse_version_check
 from reconciler.store.codec import (
     commit_from_text,
     commit_to_text,
@@ -52,6 +56,10 @@ def project_columns(project: Project) -> Columns:
         "stateful_services": list(project.stateful_services),
         "targets": [target_to_json(target) for target in project.targets],
         "one_by_one": project.one_by_one,
+        "migration": declaration_of_migration(project.migration) if project.migration else None,
+        "version": declaration_of_version(project.version) if project.version else None,
+        "push_images": project.push_images,
+        "allow_manifest": project.allow_manifest,
         "generation": project.generation,
     }
 
@@ -73,6 +81,10 @@ def project_from_row(row: Row[*tuple[Any, ...]]) -> Project:
         stateful_services=tuple(ServiceName(name) for name in row.stateful_services),
         targets=tuple(target_from_json(row.name, target) for target in row.targets),
         one_by_one=row.one_by_one,
+        migration=parse_migration(row.migration) if row.migration else None,
+        version=parse_version_check(row.version) if row.version else None,
+        push_images=row.push_images,
+        allow_manifest=row.allow_manifest,
         generation=row.generation,
     )
 

@@ -33,15 +33,18 @@ from reconciler.store.tables import (
 )
 from reconciler.store.tracking import Tracked, get_tracked, hand_over, put_tracked, take_back
 from reconciler.store.upsert import insert_if_absent
+from reconciler.store.withdrawals import refuse_withdrawn
 
 
 class SqlRollouts(Family):
-    """The part of ``DeploymentStore`` that needs a claim, and ``withdraw_queued``."""
+    """The part of ``DeploymentStore`` that needs a claim."""
 
     def begin_stage(self, claim: Claim, stage: Stage, now: datetime) -> None:
         """Record that a stage begins; one that begins again gets a record of its own."""
         with self._database.writing() as connection:
             write_claimed(connection, claim, stage=stage)
+            if not stage.is_before_any_change:
+                refuse_withdrawn(connection, claim.deployment.id)
             connection.execute(
                 insert(STAGE).values(
                     deployment=claim.deployment.id, stage=stage, started_at=now, outcome=""
@@ -154,24 +157,6 @@ class SqlRollouts(Family):
                 )
                 hand_over(connection, older=deployment, newer=newer)
             close_open_stages(connection, deployment, self._database.now())
-
-    def withdraw_queued(self, deployment: DeploymentId, reason: Failure, now: datetime) -> bool:
-        """End a queued one before it starts; False if it is no longer queued."""
-        with self._database.writing() as connection:
-            name = connection.execute(
-                select(DEPLOYMENT.c.project).where(DEPLOYMENT.c.id == deployment)
-            ).scalar_one_or_none()
-            if name is None:
-                return False
-            lock_project(connection, name)
-            changed = connection.execute(
-                update(DEPLOYMENT)
-                .where(DEPLOYMENT.c.id == deployment, DEPLOYMENT.c.status == Status.QUEUED)
-                .values(status=Status.WITHDRAWN, finished_at=now, error=failure_to_json(reason))
-            )
-            if changed.rowcount == 1:
-                take_back(connection, name, deployment)
-            return changed.rowcount == 1
 
 
 def _lock_project_of(connection: Connection, claim: Claim) -> None:

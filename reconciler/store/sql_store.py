@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from reconciler.domain.errors import PreconditionFailed, StoreError
 from reconciler.ports import Sealer
+from reconciler.store.app_migrations import SqlAppMigrations
 from reconciler.store.backup import write_backup
 from reconciler.store.claims import SqlClaims
 from reconciler.store.database import Database
@@ -22,17 +23,22 @@ from reconciler.store.settings import SqlSettings
 from reconciler.store.tables import FACT
 from reconciler.store.transaction import SqlTransactions
 from reconciler.store.upsert import upsert
+from reconciler.store.webhooks import SqlWebhooks
+from reconciler.store.withdrawals import SqlWithdrawals
 
 
 class SqlStore(
     SqlSecrets,
     SqlHosts,
+    SqlWebhooks,
     SqlProjects,
     SqlPolls,
     SqlImages,
     SqlTransactions,
     SqlClaims,
     SqlRollouts,
+    SqlWithdrawals,
+    SqlAppMigrations,
     SqlHistory,
     SqlLogs,
     SqlSettings,

@@ -60,6 +60,10 @@ class ProjectRow(Row, table=True):
     stateful_services: Json = _json()
     targets: Json = _json()
     one_by_one: bool = False
+    migration: Json = _json(nullable=True)
+    version: Json = _json(nullable=True)
+    push_images: bool = False
+    allow_manifest: bool = False
     generation: int
 
 
@@ -84,7 +88,8 @@ class SourceHealthRow(Row, table=True):
 
     project: str = _project(primary_key=True)
     next_look_at: datetime | None = Field(default=None, index=True)  #: NULL: it is not polled
-    being_looked_at: bool = False
+    held_until: datetime | None = None  #: a look is under way, at most until then
+    wish: Json = _json(nullable=True)  #: who asked for the next look
     looked_at: datetime | None = None
     observed: str | None = None
     observed_at: datetime | None = None
@@ -163,6 +168,7 @@ class DeploymentRow(Row, table=True):
     rolled_back_to: int | None = None
     superseded_by: int | None = None
     error: Json = _json(nullable=True)
+    withdrawal: Json = _json(nullable=True)  #: why a person wants it stopped
     #: What was tracked before it (or before those that it replaced), for when it is withdrawn.
     before_commit: str | None = None
     before_images: Json = _json()
@@ -182,6 +188,21 @@ class DeploymentTargetRow(Row, table=True):
     started_at: datetime
     changed_at: datetime
     error: Json = _json(nullable=True)
+    migration: str | None = None  #: how far it got there
+    migration_changed_at: datetime | None = None
+
+
+class ApprovalRow(Row, table=True):
+    """A revision whose pending migration a person approved."""
+
+    __tablename__: ClassVar[str] = "approval"
+
+    project: str = _project(primary_key=True)
+    fingerprint: str = Field(primary_key=True)
+    deployment: int  #: the one that stopped for it
+    approved_by: str
+    approved_at: datetime
+    reason: str
 
 
 class StageRow(Row, table=True):
@@ -324,6 +345,50 @@ class TokenRow(Row, table=True):
     created_at: datetime
 
 
+class WebhookRow(Row, table=True):
+    """A way in for a forge, with its sealed secrets and what has been counted."""
+
+    __tablename__: ClassVar[str] = "webhook"
+
+    name: str = Field(primary_key=True)
+    provider: str
+    created_at: datetime
+    project: str | None = None  #: by name alone: without it, the webhook must not wake others
+    sealed_secret: str
+    fingerprint: str
+    sealed_previous: str = ""  #: empty: the present secret alone is taken
+    previous_fingerprint: str = ""
+    rotated_at: datetime | None = None
+    verified: int = 0
+    refused: int = 0
+    last_at: datetime | None = None
+    last_verdict: str | None = None
+
+
+class DeliveryRow(Row, table=True):
+    """One request to a webhook's address."""
+
+    __tablename__: ClassVar[str] = "delivery"
+    __table_args__: ClassVar[Any] = (
+        Index(None, "webhook", "was_verified", "id"),
+        Index(None, "delivery"),
+        # Numbers grow for ever: what a later look records never meets another delivery.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    webhook: str = Field(foreign_key="webhook.name", ondelete="CASCADE")
+    at: datetime
+    remote: str
+    verdict: str
+    was_verified: bool
+    event: str
+    delivery: str
+    note: str
+    led_to: Json = _json()
+    duplicate: bool
+
+
 class FactRow(Row, table=True):
     """A fact about the database itself."""
 
@@ -346,6 +411,7 @@ SOURCE_HEALTH = _table("source_health")
 WATCHED_IMAGE = _table("watched_image")
 DEPLOYMENT = _table("deployment")
 DEPLOYMENT_TARGET = _table("deployment_target")
+APPROVAL = _table("approval")
 STAGE = _table("stage")
 QUARANTINE = _table("quarantine")
 TRIGGER = _table("trigger_record")
@@ -356,4 +422,6 @@ SECRET = _table("secret")
 HOST = _table("host")
 HOST_KEY = _table("host_key")
 TOKEN = _table("token")
+WEBHOOK = _table("webhook")
+DELIVERY = _table("delivery")
 FACT = _table("fact")

@@ -1,6 +1,7 @@
 """A database of an earlier version, with what was in it, on both databases."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import Vault
 from reconciler.domain.deployment import DeploymentId, TargetStatus
 from reconciler.domain.host import LOCAL
+from reconciler.domain.migration import Migration
 from reconciler.domain.references import ProjectName
+from reconciler.ports import Approval
 from reconciler.store.database import connect, parse_location
 from reconciler.store.opening import open_store
 from reconciler.store.schema import migrate
@@ -52,6 +55,23 @@ ROWS = (
 )
 
 
+#: The same, of a version that knew hosts: one that ran, and a person's own settings of it.
+ROWS_0002 = (
+    """INSERT INTO project (name, kind, created_at, updated_at, compose_path, ports, volumes,
+       auto_deploy, stateful_services, generation, targets, one_by_one)
+       VALUES ('web', 'compose', :now, :now, 'compose.yaml', '[]', '[]', true, '[]', 3, '[]',
+       true)""",
+    """INSERT INTO project_state (project, tracked_images, images_seeded, images_read_at,
+       live_deployment_id) VALUES ('web', '{}', false, '', 1)""",
+    """INSERT INTO deployment (id, project, revision, causes, status, created_at, forced, stage,
+       attempt, fence, owner, prepared_kept, before_images, moved_images, hosts)
+       VALUES (1, 'web', :revision, '[]', 'deployed', :now, false, 'verify', 1, 1, '', false,
+       '{}', '{}', '[]')""",
+    """INSERT INTO deployment_target (deployment, host, status, started_at, changed_at)
+       VALUES (1, 'local', 'verified', :now, :now)""",
+)
+
+
 @pytest.fixture(
     params=[
         pytest.param("sqlite"),
@@ -59,7 +79,7 @@ ROWS = (
     ]
 )
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a database of version 0001 is."""
+    """Where a database may be made."""
     if request.param == "postgres":
         place: str = request.getfixturevalue("database_url")
     else:
@@ -68,23 +88,28 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         create_private(path)
         mark_installed(path)
         place = str(path)
-    database = connect(parse_location(place), SystemClock())
+    return place
+
+
+def fill(location: str, version: str, rows: tuple[str, ...]) -> None:
+    """Make a database of ``version`` with ``rows``."""
+    database = connect(parse_location(location), SystemClock())
     values = {
         "now": "2026-01-02 03:04:05+00:00",
         "revision": json.dumps(PREPARED["revision"]),
         "prepared": json.dumps(PREPARED),
     }
     with database.writing() as connection:
-        migrate(connection, "0001")
-        for row in ROWS:
+        migrate(connection, version)
+        for row in rows:
             used = {name: value for name, value in values.items() if f":{name}" in row}
             connection.execute(text(row), used)
     database.close()
-    return place
 
 
 def test_what_was_there_before_hosts_ran_on_the_daemon_s_machine(location: str) -> None:
     """Old deployments can still be restored, and what they started is still known as ours."""
+    fill(location, "0001", ROWS)
     store = open_store(location, lambda _: Vault(KEY), SystemClock())
     try:
         project = store.get_project(ProjectName("web"))
@@ -102,5 +127,30 @@ def test_what_was_there_before_hosts_ran_on_the_daemon_s_machine(location: str) 
             (LOCAL, TargetStatus.VERIFIED)
         ]
         assert store.get_deployment(DeploymentId(2)).targets == ()
+    finally:
+        store.close()
+
+
+def test_what_was_there_before_apps_were_built_has_no_migration(location: str) -> None:
+    """And is what it was otherwise; what came since can be written."""
+    fill(location, "0002", ROWS_0002)
+    store = open_store(location, lambda _: Vault(KEY), SystemClock())
+    try:
+        project = store.get_project(ProjectName("web"))
+        assert (project.migration, project.version) == (None, None)
+        assert not project.push_images
+        assert not project.allow_manifest
+        assert (project.generation, project.one_by_one) == (3, True)
+        (target,) = store.get_deployment(DeploymentId(1)).targets
+        assert (target.status, target.migration) == (TargetStatus.VERIFIED, None)
+        migrated = replace(project, migration=Migration(("app", "migrate")))
+        store.update_project(migrated)
+        assert store.get_project(ProjectName("web")) == migrated
+        revision = store.get_deployment(DeploymentId(1)).revision
+        given = Approval(
+            project.name, revision.fingerprint, DeploymentId(1), "ann", project.created_at
+        )
+        store.approve(given)
+        assert store.find_approval(project.name, revision.fingerprint) == given
     finally:
         store.close()

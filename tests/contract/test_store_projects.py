@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.domain.deployment import Stage, Status
+from reconciler.domain.deployment import Stage, Status, Trigger
 from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
 from reconciler.domain.project import Container, ExternalSource, HostedSource, Project, ProjectKind
 from reconciler.domain.references import (
@@ -19,6 +19,7 @@ from reconciler.domain.references import (
 from reconciler.domain.secret import Secret
 from reconciler.domain.settings import MASTER_SWITCH, POLL_INTERVAL
 from reconciler.domain.state import SourceHealth, WatchedImage
+from reconciler.domain.wish import Wish
 from reconciler.ports import PollResult, SettingRecord
 from reconciler.store.logs import HEAD_BYTES, TAIL_BYTES
 from reconciler.store.sql_store import SqlStore
@@ -227,12 +228,33 @@ class TestPolls:
         store.update_project(project())
         assert self.due(store) == ["web"]
 
-    def test_a_wish_during_a_look_is_kept(self, store: SqlStore) -> None:
+    def test_a_wish_during_a_look_waits_for_its_end(self, store: SqlStore) -> None:
+        """Of two looks at once, the one with the older tip could be acted on last."""
         store.create_project(project())
         self.due(store)
         store.poll_now(WEB)
+        assert self.due(store) == []
         self.look(store, 60 * _MINUTE)
         assert self.due(store) == ["web"]
+
+    def test_a_wish_outlives_the_process_that_looked(self, store: SqlStore) -> None:
+        """Nobody records that look any more, but its hold runs out."""
+        store.create_project(project())
+        self.due(store)
+        store.poll_now(WEB)
+        assert self.due(store, _MINUTE) == ["web"]
+
+    def test_who_asked_for_a_look_comes_back_with_it_once(self, store: SqlStore) -> None:
+        """The newest of several; a look that nobody asked for by name takes none away."""
+        store.create_project(project())
+        wish = Wish(Trigger.WEBHOOK, "forgejo", 7)
+        store.poll_now(WEB, Wish(Trigger.WEBHOOK, "older"))
+        store.poll_now(WEB, wish)
+        store.poll_now(WEB)
+        (task,) = store.claim_due_polls(NOW, hold_for=_MINUTE, limit=1)
+        assert task.wish == wish
+        (again,) = store.claim_due_polls(NOW + _MINUTE, hold_for=_MINUTE, limit=1)
+        assert again.wish is None
 
     @pytest.mark.parametrize(
         "edited",

@@ -36,7 +36,7 @@ from reconciler.domain.references import (
 )
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.trigger import TriggerResult, trigger_deployment
-from reconciler.ports import Claim
+from reconciler.ports import Claim, Clock
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
 from tests.parts.postgres import Postgres
@@ -46,6 +46,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(minutes=1)
 WEB = ProjectName("web")
 _numbers = count(1)
+_FILE = "reconciler.db"
 
 
 @dataclass(slots=True)
@@ -70,8 +71,14 @@ class Site:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with an empty database, to be copied: migrating takes a while."""
     folder = tmp_path_factory.mktemp("store") / "data"
-    Site(str(folder / "reconciler.db")).open().close()
+    Site(str(folder / _FILE)).open().close()
     return folder
+
+
+def open_copy(template: Path, folder: Path, clock: Clock) -> SqlStore:
+    """Open a store on a copy of ``sqlite_template`` in ``folder``."""
+    copy = shutil.copytree(template, folder / "data")
+    return open_store(copy / _FILE, lambda _: Vault(KEY), clock)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +99,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """An empty database of each kind."""
     if request.param == "sqlite":
         shutil.copytree(request.getfixturevalue("sqlite_template"), tmp_path / "data")
-        location = str(tmp_path / "data" / "reconciler.db")
+        location = str(tmp_path / "data" / _FILE)
     else:
         server, _, template = request.getfixturevalue("postgres_template").rpartition("/")
         name = f"copy_{next(_numbers)}"

@@ -19,7 +19,7 @@ from reconciler.domain.errors import (
     StoreCorrupt,
     StoreError,
 )
-from reconciler.store.backup import restore_backup
+from reconciler.store.backup import restore_backup, write_backup
 from reconciler.store.data_lock import lock_data
 from reconciler.store.opening import open_store
 from reconciler.store.schema import CURRENT, VERSIONS
@@ -145,6 +145,40 @@ class TestLossAndDamage:
             connection.commit()
         with pytest.raises(StoreCorrupt, match=message):
             opened(used)
+
+
+class TestComingBack:
+    def newer(self, used: Path) -> Path:
+        """Let a newer program change the tables; return the copy that it made before."""
+        copy = used.with_name(f"{used.name}.before-9999-20300101T000000Z")
+        write_backup(used, copy)
+        with closing(sqlite3.connect(used)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.commit()
+        return copy
+
+    def test_the_tables_come_back_too(self, used: Path) -> None:
+        """As they were before the newer program changed them; what that wrote is kept beside."""
+        self.newer(used)
+        with pytest.raises(StoreCorrupt, match="newer than this program"):
+            opened(used)
+        store = open_store(used, lambda _: Vault(KEY), SystemClock(), came_back=True)
+        assert store.get_project(WEB) == project()
+        store.close()
+        assert list(used.parent.glob(f"{used.name}.replaced-*"))
+        opened(used).close()
+
+    def test_without_a_copy_nothing_is_replaced(self, used: Path) -> None:
+        self.newer(used).unlink()
+        before = used.read_bytes()
+        with pytest.raises(StoreCorrupt, match="newer than this program"):
+            open_store(used, lambda _: Vault(KEY), SystemClock(), came_back=True)
+        assert used.read_bytes() == before
+
+    def test_tables_of_ours_stay(self, used: Path) -> None:
+        write_backup(used, used.with_name(f"{used.name}.before-{CURRENT}-20300101T000000Z"))
+        open_store(used, lambda _: Vault(KEY), SystemClock(), came_back=True).close()
+        assert not list(used.parent.glob(f"{used.name}.replaced-*"))
 
 
 class TestKey:
