@@ -1,11 +1,12 @@
 """YAML of strangers, read from the event stream: limits hold before anything can grow.
 
 No loader runs and no tag builds anything. Every scalar stays the text it was written as (or None),
-so that ``22:22``, ``on`` and ``0755`` mean what YAML 1.2 and compose say they mean.
+so that ``22:22``, ``on`` and ``0755`` mean what YAML 1.2 and compose say they mean; or it becomes
+what the core schema of YAML 1.2 says, and no more than that.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from reconciler.domain.errors import InvalidComposeFile
@@ -24,6 +25,12 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _CORE_TAG = "tag:yaml.org,2002:"
 _CORE = frozenset({"str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp"})
 _MERGE = "<<"
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SWITCHES = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 
 
 def parse_yaml(text: str) -> Node:
@@ -34,6 +41,19 @@ def parse_yaml(text: str) -> Node:
     Raises:
         InvalidComposeFile: with the line, where there is one.
     """
+    return _parse(text, _Builder(_scalar, _MOST_NODES))
+
+
+def parse_typed_yaml(text: str, most_values: int) -> object:
+    """Return the same with numbers, true, false and null where the core schema has them.
+
+    Raises:
+        InvalidComposeFile: with the line, where there is one.
+    """
+    return _parse(text, _Builder(_typed_scalar, most_values))
+
+
+def _parse(text: str, builder: "_Builder") -> Node:
     # Heavy, and only needed when there is a file to read.
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -41,7 +61,7 @@ def parse_yaml(text: str) -> Node:
     if _LONG_TAG.search(text):
         raise InvalidComposeFile("the file is not acceptable YAML: a tag of more than 4096 letters")
     try:
-        return _Builder().build(YAML(typ="safe", pure=True).parse(text))
+        return builder.build(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _invalid(str(error.problem or error.context or "can't be read"), mark) from None
@@ -70,7 +90,9 @@ class _Open:
 class _Builder:
     """Builds plain texts, lists and dicts, and stops at the first limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, scalar: Callable[[Event], Any], most_nodes: int) -> None:
+        self._scalar = scalar
+        self._most_nodes = most_nodes
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._aliases = 0
@@ -82,13 +104,15 @@ class _Builder:
         for event in events:
             kind = type(event).__name__
             self._nodes += kind in {"ScalarEvent", "MappingStartEvent", "SequenceStartEvent"}
-            if self._nodes > _MOST_NODES:
-                raise _invalid(f"more than {_MOST_NODES} values", event.start_mark)
+            if self._nodes > self._most_nodes:
+                raise _invalid(f"more than {self._most_nodes} values", event.start_mark)
             match kind:
                 case "DocumentStartEvent":
                     self._begin_document(event)
                 case "ScalarEvent":
-                    self._take(*self._anchored(event.anchor, _scalar(event), 1), event)
+                    # A key is text, whatever it looks like.
+                    read = _scalar if self._wants_key() else self._scalar
+                    self._take(*self._anchored(event.anchor, read(event), 1), event)
                 case "AliasEvent":
                     self._take(*self._alias(event), event)
                 case "MappingStartEvent" | "SequenceStartEvent":
@@ -149,8 +173,10 @@ class _Builder:
             return
         parent = self._open[-1]
         parent.weight += weight
-        if parent.weight > _MOST_NODES:
-            raise _invalid(f"aliases expand to more than {_MOST_NODES} values", event.start_mark)
+        if parent.weight > self._most_nodes:
+            raise _invalid(
+                f"aliases expand to more than {self._most_nodes} values", event.start_mark
+            )
         if isinstance(parent.node, list):
             parent.node.append(node)
         elif parent.key is None:
@@ -176,6 +202,18 @@ def _scalar(event: Event) -> str | None:
     text: str = event.value
     plain = event.implicit[0]
     return None if plain and text in _NULLS else text
+
+
+def _typed_scalar(event: Event) -> str | float | bool | None:
+    """Return a scalar as YAML 1.2.2, 10.3.2 resolves it; other bases than ten stay text."""
+    text = _scalar(event)
+    if text is None or not event.implicit[0]:
+        return text
+    if text in _SWITCHES:
+        return _SWITCHES[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if len(text) < 40 and _NUMBER.fullmatch(text) else text
 
 
 def _is_reset(event: Event) -> bool:

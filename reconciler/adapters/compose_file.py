@@ -75,7 +75,14 @@ def _service(name: str, body: Node) -> ComposeService:
         builds=body.get("build") is not None,
         labels=_labels(body.get("labels"), f"{where}.labels"),
         profiles=tuple(_texts(body.get("profiles"), f"{where}.profiles")),
+        pull_policy=_policy(body.get("pull_policy"), f"{where}.pull_policy"),
     )
+
+
+def _policy(node: Node, where: str) -> str:
+    if node is not None and not isinstance(node, str):
+        raise InvalidComposeFile(f"{where} must be text")
+    return node or ""
 
 
 def _labels(node: Node, where: str) -> Mapping[str, str]:

@@ -1,11 +1,13 @@
-"""The Docker engine over its unix socket: what runs, and which images are there. Reads only.
+"""The Docker engine over its unix socket: what runs, and which images are there.
 
 Source: Docker Engine API v1.41, which Docker 20.10 speaks.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -20,7 +22,8 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
-from reconciler.domain.verification import Health, RunState, Sample
+from reconciler.domain.verification import REVISION_LABEL, Health, RunState, Sample
+from reconciler.ports import Image, OwnContainer
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
@@ -33,6 +36,10 @@ _LONGEST_LINE = 2000
 _LABEL = "com.docker.compose"
 #: What reading an answer of another shape than ours ends with.
 _OTHER_SHAPE = (AttributeError, KeyError, TypeError, ValueError)
+#: An engine mounts these from the folder that is named by the container's id, in every version of
+#: cgroups and whatever its host name is. Source: proc(5), mountinfo.
+_MOUNTS = Path("/proc/self/mountinfo")
+_OWN_FILES = re.compile(r"/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) ")
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -70,6 +77,15 @@ class DockerEngine:
         except RolloutError as error:
             return Failure.of(error)
 
+    def address(self) -> str:
+        """Return where a client reaches it; see ``Engine``."""
+        return f"unix://{self._socket}"
+
+    def platform(self) -> str:
+        """Return what it runs on; see ``Engine``."""
+        about = self._get("/version") or {}
+        return f"{about.get('Os')}/{about.get('Arch')}"
+
     def containers(self, project: ProjectName) -> Sequence[Sample]:
         """Return the containers of a compose project; see ``Engine``."""
         filters = json.dumps({"label": [f"{_LABEL}.project={project}", f"{_LABEL}.oneoff=False"]})
@@ -82,11 +98,67 @@ class DockerEngine:
             self._fail(f"describes a container in a way that we don't know: {error}")
         return sorted(found, key=lambda sample: (sample.service, sample.id))
 
+    def find_one_off(self, project: ProjectName, name: str) -> Sample | None:
+        """Return one container of `docker compose run`; see ``Engine``."""
+        labels = {f"{_LABEL}.project": str(project), f"{_LABEL}.oneoff": "True"}
+        try:
+            return self._sample(quote(name, safe=""), {}, labels)
+        except _OTHER_SHAPE as error:
+            self._fail(f"describes a container in a way that we don't know: {error}")
+
     def has_image(self, image: ImageReference) -> bool:
         """Tell whether the image is there; see ``Engine``."""
         # With a digest in it the engine looks at the digest alone; a tag would be ignored.
         name = f"{image.name}@{image.digest}" if image.digest else str(image)
         return self._get(f"/images/{quote(name, safe='/:@')}/json") is not None
+
+    def find_image(self, name: str) -> Image | None:
+        """Return the image of that name or id; see ``Engine``."""
+        details = self._get(f"/images/{quote(name, safe='/:@')}/json")
+        if details is None:
+            return None
+        try:
+            return Image(
+                id=Digest.parse(details["Id"]),
+                labels=details["Config"].get("Labels") or {},
+                tags=tuple(details.get("RepoTags") or ()),
+                digests=_digests(details.get("RepoDigests") or []),
+                platform=f"{details['Os']}/{details['Architecture']}",
+            )
+        except _OTHER_SHAPE as error:
+            self._fail(f"describes an image in a way that we don't know: {error}")
+
+    def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
+        """Return the images that have all of ``labels``; see ``Engine``."""
+        wanted = [f"{name}={value}" for name, value in labels.items()]
+        listed = self._get("/images/json", {"filters": json.dumps({"label": wanted})}) or []
+        try:
+            ids = [entry["Id"] for entry in sorted(listed, key=lambda one: -one["Created"])]
+        except _OTHER_SHAPE as error:
+            self._fail(f"describes an image in a way that we don't know: {error}")
+        return [image for name in ids if (image := self.find_image(name))]
+
+    def give_name(self, image: Digest, name: str) -> None:
+        """Have ``name`` mean ``image``; see ``Engine``."""
+        repository, _, tag = name.rpartition(":")
+        query = {"repo": repository, "tag": tag}
+        self._change("POST", f"/images/{image}/tag", query, httpx2.codes.CREATED)
+
+    def drop_name(self, name: str) -> None:
+        """Let ``name`` mean nothing; see ``Engine``."""
+        done = (httpx2.codes.OK, httpx2.codes.NOT_FOUND, httpx2.codes.CONFLICT)
+        self._change("DELETE", f"/images/{quote(name, safe='/:')}", {}, *done)
+
+    def own_container(self) -> OwnContainer | None:
+        """Return the container that we run in; see ``Engine``."""
+        found = _OWN_FILES.search(_MOUNTS.read_text()) if _MOUNTS.exists() else None
+        details = self._get(f"/containers/{found[1]}/json") if found else None
+        if details is None:
+            return None
+        try:
+            return _own(details)
+        except _OTHER_SHAPE as error:
+            self._fail(f"describes a container in a way that we don't know: {error}")
 
     def last_lines(self, container: str, count: int) -> Sequence[str]:
         """Return the newest lines that a container wrote; see ``Engine``."""
@@ -102,24 +174,35 @@ class DockerEngine:
         lines = (text or b"").decode(errors="replace").splitlines()
         return [line[:_LONGEST_LINE] for line in lines[-count:]]
 
-    def _sample(self, container: str, known: dict[str, frozenset[Digest]]) -> Sample | None:
+    def _sample(
+        self,
+        container: str,
+        known: dict[str, frozenset[Digest]],
+        wanted: Mapping[str, str] | None = None,
+    ) -> Sample | None:
         details = self._get(f"/containers/{container}/json")
         if details is None:  # removed since it was listed
             return None
         image, config, state = details["Image"], details["Config"], details["State"]
+        labels = config["Labels"] or {}
+        if not (wanted or {}).items() <= labels.items():
+            return None
         if image not in known:
-            known[image] = self._image_digests(image)
+            # Also its own id: what was built here has no other digest.
+            known[image] = self._image_digests(image) | {Digest.parse(image)}
         running = state["Status"] in {"running", "paused"}
         started_at = state.get("StartedAt") or ""
         return Sample(
             id=details["Id"],
-            service=config["Labels"].get(f"{_LABEL}.service", ""),
+            service=labels.get(f"{_LABEL}.service", ""),
             state=RunState(state["Status"]),
             digests=known[image] | _digests([config["Image"]]),
             health=Health((state.get("Health") or {}).get("Status") or "none"),
             restarts=details.get("RestartCount", 0),
             exit_status=None if running or started_at == _NO_TIME else state["ExitCode"],
             started_at="" if started_at == _NO_TIME else started_at,
+            revision=str(labels.get(REVISION_LABEL, "")),
+            address=_address(details),
         )
 
     def _image_digests(self, image: str) -> frozenset[Digest]:
@@ -147,6 +230,12 @@ class DockerEngine:
             self._fail(f"answered {status} to {path.split('/')[1]}: {_said(body)}")
         return body
 
+    def _change(self, method: str, path: str, query: Mapping[str, str], *done: int) -> None:
+        api = self._api or self._negotiate()[0]
+        status, body = self._ask(f"{api}{path}", query, method=method)
+        if status not in done:
+            self._fail(f"answered {status} to {path.split('/')[1]}: {_said(body)}")
+
     def _negotiate(self) -> tuple[str, str]:
         """Settle on v1.41, or on the oldest that a newer engine still speaks.
 
@@ -167,13 +256,15 @@ class DockerEngine:
         self._api = "/v{}.{}".format(*max(_API, oldest))
         return self._api, str(about.get("Version") or "unknown version")
 
-    def _ask(self, path: str, query: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+    def _ask(
+        self, path: str, query: Mapping[str, str] | None = None, *, method: str = "GET"
+    ) -> tuple[int, bytes]:
         until = time.monotonic() + self._longest_seconds
         try:
             # Asked first: a failed connect leaves its socket to the garbage collector.
             if not self._socket.exists():
                 self._fail("is not there: is Docker installed and started?")
-            with self._http.stream("GET", path, params=query) as answer:
+            with self._http.stream(method, path, params=query) as answer:
                 body = bytearray()
                 for chunk in answer.iter_bytes():
                     body += chunk
@@ -189,6 +280,19 @@ class DockerEngine:
 
     def _fail(self, problem: str) -> NoReturn:
         raise TargetUnreachable(f"the Docker engine at {self.host} {problem}", host=self.host)
+
+
+def _own(details: Mapping[str, Any]) -> OwnContainer:
+    config, labels = details["Config"], details["Config"].get("Labels") or {}
+    return OwnContainer(
+        id=details["Id"],
+        project=labels.get(f"{_LABEL}.project", ""),
+        service=labels.get(f"{_LABEL}.service", ""),
+        image=details["Image"],
+        user=config.get("User") or "",
+        groups=tuple(details["HostConfig"].get("GroupAdd") or ()),
+        mounts=frozenset(one["Source"] for one in details["Mounts"] if one["Type"] == "bind"),
+    )
 
 
 def _socket_path(host: str) -> Path:
@@ -217,6 +321,22 @@ def _digests(names: Sequence[str]) -> frozenset[Digest]:
         except InvalidReference:
             continue
     return frozenset(found)
+
+
+def _address(details: Mapping[str, Any]) -> str:
+    """Return where a container is asked from its host: on its own address, if it has one.
+
+    One that shares the host's network answers on the host's loopback.
+    """
+    if (details.get("HostConfig") or {}).get("NetworkMode") == "host":
+        return "127.0.0.1"
+    networks = (details.get("NetworkSettings") or {}).get("Networks") or {}
+    given = [
+        network.get(family)
+        for family in ("IPAddress", "GlobalIPv6Address")
+        for _, network in sorted(networks.items())
+    ]
+    return str(ip_address(next(filter(None, given)))) if any(given) else ""
 
 
 def _frames(raw: bytes) -> Iterator[bytes]:

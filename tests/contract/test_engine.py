@@ -16,6 +16,7 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.verification import Health, RunState, Sample
 from reconciler.ports import Engine
+from reconciler.testing import digest_of
 from tests.parts.docker_engine import RUN_LABEL
 from tests.parts.docker_engine import DockerEngine as RealEngine
 from tests.parts.registry import Registry
@@ -93,6 +94,14 @@ def test_a_container_that_never_started_has_no_exit_status(
     ]
     engine.docker("create", *flags, engine.busybox_image())
     (sample,) = subject.containers(project)
+    assert subject.find_one_off(project, sample.id) is None, "it is a service's"
+    flags[1::2] = [flag.replace("oneoff=False", "oneoff=True") for flag in flags[1::2]]
+    one_off = engine.docker("create", *flags, engine.busybox_image())
+    found = subject.find_one_off(project, one_off)
+    assert found
+    assert (found.id, found.state) == (one_off, RunState.CREATED)
+    assert subject.find_one_off(ProjectName("stranger"), one_off) is None
+    assert subject.find_one_off(project, f"{project}-absent") is None
     assert (sample.state, sample.exit_status, sample.started_at) == (
         RunState.CREATED,
         None,
@@ -101,19 +110,37 @@ def test_a_container_that_never_started_has_no_exit_status(
 
 
 @pytest.mark.needs_docker
+def test_a_container_says_where_it_is_asked_and_what_it_is_labelled_with(
+    engine: RealEngine, subject: Engine
+) -> None:
+    """Its own address on its network, or the host's; the label of its image is its own, too."""
+    project = ProjectName(engine.unique("address"))
+    commit = "1" * 40
+    label = f"--label=org.opencontainers.image.revision={commit}"
+    start(engine, project, "bridged", options=label)
+    start(engine, project, "hosted", options="--network=host")
+    start(engine, project, "lonely", options="--network=none")
+    seen = {sample.service: sample for sample in subject.containers(project)}
+    (network,) = engine.inspect(seen["bridged"].id)["NetworkSettings"]["Networks"].values()
+    assert seen["bridged"].address == network["IPAddress"] != ""
+    assert (seen["hosted"].address, seen["lonely"].address) == ("127.0.0.1", "")
+    assert (seen["bridged"].revision, seen["hosted"].revision) == (commit, "")
+
+
+@pytest.mark.needs_docker
 @pytest.mark.needs_registry
 def test_digests_are_those_that_registries_know_the_image_by(
     engine: RealEngine, registry: Registry, subject: Engine
 ) -> None:
-    """An image made here has none; once pushed it is known by the manifest's."""
+    """An image made here has but its own id; once pushed it is known by the manifest's too."""
     project = ProjectName(engine.unique("digests"))
     tag = f"{engine.run_id}/digests:1"
-    engine.build_image(tag, files={"a": project})
+    own = Digest(engine.build_image(tag, files={"a": project}))
     labels = f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False"
     engine.run(tag, options=[flag for label in labels for flag in ("--label", label)])
-    assert subject.containers(project)[0].digests == frozenset()
+    assert subject.containers(project)[0].digests == {own}
     digest = Digest(engine.push(tag, registry.host, repository="digests:1"))
-    assert subject.containers(project)[0].digests == {digest}
+    assert subject.containers(project)[0].digests == {own, digest}
 
     name = f"{registry.host}/digests"
     assert subject.has_image(ImageReference.parse(f"{name}:1"))
@@ -239,6 +266,21 @@ def test_answers_that_are_none_are_errors(
         subject.containers(PROJECT)
 
 
+def test_a_container_without_labels_is_nobody_s_one_off(tmp_path: Path) -> None:
+    """Somebody else's may be in the way of a name: some engines say null of it."""
+    found: dict[str, object] = {
+        "Id": "x",
+        "Image": digest_of("app").text,
+        "RestartCount": 0,
+        "RepoDigests": [],
+    }
+    found["State"] = {"Status": "exited", "ExitCode": 0}
+    found["Config"] = {"Labels": None, "Image": "app"}
+    rest = 200, json.dumps(found).encode()
+    with engine_that(tmp_path, speaking(VERSION, rest)) as (subject, _):
+        assert subject.find_one_off(PROJECT, "app") is None
+
+
 def test_an_engine_that_is_silent_is_given_up(tmp_path: Path) -> None:
     """Within the time limit, as 'unreachable'."""
     hold = threading.Event()
@@ -305,3 +347,45 @@ def test_hosts_that_are_no_unix_socket_are_refused(host: str) -> None:
 def test_both_spellings_of_a_socket_are_taken(host: str) -> None:
     """As DOCKER_HOST has it, and as a plain path."""
     DockerEngine(host).close()
+
+
+@pytest.mark.needs_docker
+def test_an_image_is_told_by_its_names_its_id_and_its_labels(
+    engine: RealEngine, subject: Engine
+) -> None:
+    """And the platform that it is for, which here is the engine's own."""
+    name, label = f"{engine.run_id}/told:1", {"a": engine.unique("label")}
+    own = Digest(engine.build_image(name, labels=label))
+    image = subject.find_image(name)
+    assert image is not None
+    assert (image.id, image.tags, image.digests) == (own, (name,), frozenset())
+    assert image.labels == {**label, RUN_LABEL: engine.run_id}
+    assert image.platform == subject.platform() != "None/None"
+    assert subject.find_image(own.text) == image
+    assert subject.images(label) == [image]
+    assert subject.images({**label, "b": "c"}) == []
+    assert subject.find_image(f"{engine.run_id}/told:2") is None
+    assert subject.address() == engine.environment["DOCKER_HOST"]
+
+
+@pytest.mark.needs_docker
+def test_names_are_given_moved_and_dropped(engine: RealEngine, subject: Engine) -> None:
+    """Each is safe to repeat; what a container needs stays."""
+    one, two = (
+        Digest(engine.build_image(f"{engine.run_id}/named-{n}:1", files={"n": n})) for n in "12"
+    )
+    name = f"{engine.run_id}/given:1"
+    for image in (one, two, two):
+        subject.give_name(image, name)
+        found = subject.find_image(name)
+        assert found is not None
+        assert found.id == image
+    subject.drop_name(name)
+    subject.drop_name(name)
+    assert subject.find_image(name) is None
+    assert subject.find_image(two.text) is not None
+    with pytest.raises(TargetUnreachable, match="No such image"):
+        subject.give_name(Digest("sha256:" + "0" * 64), name)
+    engine.run(f"{engine.run_id}/named-1:1")
+    subject.drop_name(f"{engine.run_id}/named-1:1")
+    assert subject.find_image(one.text) is not None

@@ -22,7 +22,7 @@ from reconciler.domain.errors import (
     WorkTreeDirty,
 )
 from reconciler.domain.project import HostedSource
-from reconciler.domain.references import BranchName, CommitSha, ProjectName
+from reconciler.domain.references import BranchName, CommitSha, ProjectName, RepositoryPath
 from tests.parts.git_repository import Repository, run_git
 
 pytestmark = pytest.mark.needs_git
@@ -352,3 +352,11 @@ def test_a_kill_at_any_point_never_reads_as_a_change_by_hand(workshop: Workshop)
         if not killed:
             break
     assert steps > 15
+
+
+def test_no_link_is_followed_to_read_a_file(workshop: Workshop) -> None:
+    """Whatever the commit has behind it."""
+    workshop.commit({"other": "x"})
+    link = workshop.commit_link(".reconciler.toml", "other")
+    with pytest.raises(InvalidComposeFile, match="symlink"):
+        workshop.checkouts.read_files(WEB, link, (RepositoryPath(".reconciler.toml"),))

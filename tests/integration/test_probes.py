@@ -13,13 +13,14 @@ import pytest
 
 from reconciler.adapters.probes import on_host
 from reconciler.adapters.probes.address import HostAddresses
-from reconciler.adapters.probes.http_answer import NoAnswer
+from reconciler.adapters.probes.http_answer import LOOPBACK, HttpQuestion, NoAnswer
 from reconciler.adapters.probes.prober import HealthProber
 from reconciler.domain.errors import NotFound, TargetUnreachable
 from reconciler.domain.health_check import HealthCheck, ProbeKind, ProbeOrigin
 from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.target import Target
+from reconciler.domain.version_check import VersionCheck
 from reconciler.ports import Prober
 from tests.parts.availability import REQUIRE_ALL
 from tests.parts.child import free_port
@@ -147,7 +148,7 @@ def test_no_cache_answers(way: Way) -> None:
     assert first.path == second.path == "/healthz"
     assert first.target != second.target
     assert third.target == "/a;b/%41?full='1'&x=$(id)"
-    assert {one.headers["cache-control"] for one in server.requests} == {"no-cache"}
+    assert {one.headers["cache-control"] for one in server.requests} == {"no-cache, no-store"}
     assert {one.headers["connection"] for one in server.requests} == {"close"}
 
 
@@ -241,8 +242,79 @@ def test_no_curl(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A host without curl says so, instead of looking ill."""
     (tmp_path / "sh").symlink_to("/bin/sh")
     monkeypatch.setenv("PATH", str(tmp_path))
+    question = HttpQuestion(LOOPBACK, free_port(), "/", SHORT)
     with pytest.raises(NoAnswer, match="curl is not installed there"):
-        on_host.ask_http(hosts.machines.get(LOCAL), http(free_port()))
+        on_host.ask_http(hosts.machines.get(LOCAL), question)
+
+
+# ── The version ───────────────────────────────────────────────────────────────────────────────
+
+VERSION = VersionCheck(80, "/version?full=1", "build.commit")
+on_each_host = pytest.mark.parametrize("host", [LOCAL, WEB])
+
+
+def tells(commit: CommitSha) -> Answer:
+    return Answer(200, {}, b'{"build": {"commit": "%s"}}' % commit.text.encode())
+
+
+@on_each_host
+def test_every_question_for_the_version_is_a_new_one(
+    prober: Prober, host: HostName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No cache on the way has the answer, none is asked for what it has, and no proxy is used."""
+    with HttpServer(lambda _: tells(COMMIT)) as server, HttpServer(lambda _: Answer(500)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        check = replace(VERSION, port=server.port)
+        for _ in range(2):
+            assert prober.probe_version(host, "127.0.0.1", check, COMMIT) == ""
+        problem = prober.probe_version(host, "127.0.0.1", check, CommitSha("2" * 40))
+    assert problem == f"/version?full=1 tells '{COMMIT}', expected is commit {'2' * 40}"
+    assert len({one.target for one in server.requests}) == 3
+    for one in server.requests:
+        assert one.target.startswith("/version?full=1&reconciler-probe=")
+        assert one.headers["cache-control"] == "no-cache, no-store"
+        assert one.headers["pragma"] == "no-cache"
+    assert not proxy.requests
+
+
+@on_each_host
+def test_a_version_is_not_asked_elsewhere(prober: Prober, host: HostName) -> None:
+    """What sends on to another place does not tell its own version."""
+    with (
+        HttpServer(lambda _: tells(COMMIT)) as other,
+        HttpServer(lambda _: redirect(f"{other.url}/version")) as server,
+    ):
+        check = replace(VERSION, port=server.port)
+        problem = prober.probe_version(host, "127.0.0.1", check, COMMIT)
+        assert problem.startswith("/version?full=1 answered 302 (sent on to ")
+        assert not other.requests
+
+
+@on_each_host
+def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
+    """Neither more than 64 KiB is read of it, nor is it waited for longer than it may take."""
+    with HttpServer(lambda _: Answer(200, {}, endless_body())) as server, within(10):
+        patient = VersionCheck(server.port, timeout=timedelta(seconds=30))
+        problem = prober.probe_version(host, "127.0.0.1", patient, COMMIT)
+        assert "expected is commit" in problem
+        assert len(problem) < 300
+    with (
+        HttpServer(lambda _: Answer(200, {}, slowly(COMMIT.text.encode() * 10))) as server,
+        within(10),
+    ):
+        hasty = VersionCheck(server.port, timeout=SHORT)
+        assert prober.probe_version(host, "127.0.0.1", hasty, COMMIT) == (
+            "/: no answer within 0.4 s"
+        )
+
+
+@on_each_host
+def test_nobody_tells_the_version(prober: Prober, host: HostName) -> None:
+    """It is said where it was looked for."""
+    check = VersionCheck(free_port())
+    problem = prober.probe_version(host, "127.0.0.1", check, COMMIT)
+    assert problem.startswith(f"no connection to port {check.port}: ")
 
 
 # ── TCP ───────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reconciler.adapters.engine import DockerEngine
+from reconciler.adapters.engine import DEFAULT_HOST, DockerEngine
 from reconciler.adapters.hosts.local import LocalMachine
 from reconciler.adapters.hosts.machines import DeclaredHosts, SshMachines
 from reconciler.adapters.hosts.operator_config import OperatorConfig
@@ -26,8 +26,12 @@ CREATED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 class Hosts:
     """``Machines`` with what they are declared by; all connections end with the block."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep all files below ``folder``, the operator's SSH configuration included."""
+    def __init__(self, folder: Path, docker_host: str = DEFAULT_HOST) -> None:
+        """Keep all files below ``folder``, the operator's SSH configuration included.
+
+        ``docker_host`` is where the engine of the daemon's own machine is.
+        """
+        self._docker_host = docker_host
         self.folder = folder / "run" / "hosts"
         self.operator_path = folder / "ssh_config"
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +57,7 @@ class Hosts:
 
     def start(self) -> SshMachines:
         """Return the machines as a start of the daemon makes them."""
-        engine = DockerEngine()
+        engine = DockerEngine(self._docker_host)
         self._stack.callback(engine.close)
         clock = SystemClock()
         return SshMachines(

@@ -1,18 +1,19 @@
 """A repository and a work tree per project, in one folder of ours."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from reconciler.adapters.git.binary import KEPT_REFS, Git, object_format_of
+from reconciler.adapters.git.files import read_files
 from reconciler.adapters.git.tree import OWN_FOLDER, TreeLimits, check_tree, list_tree
 from reconciler.adapters.git.work_tree import WorkTree
 from reconciler.adapters.process import check
 from reconciler.domain.errors import CommandFailed, PreconditionFailed, RevisionNotFound
 from reconciler.domain.project import ExternalSource, HostedSource, Source
-from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.references import CommitSha, ProjectName, RepositoryPath
 from reconciler.ports import CommandRunner, GitCredentials, GitRemote, Repositories
 
 _FETCH_TIME = timedelta(minutes=5)
@@ -60,6 +61,12 @@ class GitCheckouts:
                 self._remote.fetch(url, commit, git.repository, credentials)
             case HostedSource(repository=repository):
                 self._fetch_hosted(git, self._repositories.path(repository), commit)
+
+    def read_files(
+        self, project: ProjectName, commit: CommitSha, paths: Sequence[RepositoryPath]
+    ) -> Mapping[RepositoryPath, bytes]:
+        """As ``GitRemote.read_files``, of a commit that was fetched."""
+        return read_files(self._git(project), commit, paths)
 
     def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
         """Write the files of ``commit`` into the empty folder ``into``; see ``Checkouts.export``.

@@ -1,7 +1,7 @@
 """The Docker engine of a host, through the connection that is there already."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,9 +11,9 @@ from reconciler.adapters.hosts.connection import ConnectionId, SharedConnection,
 from reconciler.adapters.hosts.failures import evidence_of, last_useful_line
 from reconciler.domain.errors import PreconditionFailed, ReconcilerError, TargetUnreachable
 from reconciler.domain.failure import Failure
-from reconciler.domain.references import ImageReference, ProjectName
+from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.verification import Sample
-from reconciler.ports import Command, CommandResult
+from reconciler.ports import Command, CommandResult, Image, OwnContainer
 
 Answer = TypeVar("Answer")
 
@@ -49,13 +49,46 @@ class ForwardedEngine:
         except ReconcilerError as error:
             return Failure.of(error)
 
+    def address(self) -> str:
+        """Return where a client reaches it; see ``Engine``."""
+        self._forward()
+        return self._engine.address()
+
+    def platform(self) -> str:
+        """Return what it runs on; see ``Engine``."""
+        return self._ask(self._engine.platform)
+
     def containers(self, project: ProjectName) -> Sequence[Sample]:
         """Return the containers of a compose project; see ``Engine``."""
         return self._ask(lambda: self._engine.containers(project))
 
+    def find_one_off(self, project: ProjectName, name: str) -> Sample | None:
+        """Return one container of `docker compose run`; see ``Engine``."""
+        return self._ask(lambda: self._engine.find_one_off(project, name))
+
     def has_image(self, image: ImageReference) -> bool:
         """Tell whether the image is there; see ``Engine``."""
         return self._ask(lambda: self._engine.has_image(image))
+
+    def find_image(self, name: str) -> Image | None:
+        """Return the image of that name or id; see ``Engine``."""
+        return self._ask(lambda: self._engine.find_image(name))
+
+    def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
+        """Return the images that have all of ``labels``; see ``Engine``."""
+        return self._ask(lambda: self._engine.images(labels))
+
+    def give_name(self, image: Digest, name: str) -> None:
+        """Have ``name`` mean ``image``; see ``Engine``."""
+        self._ask(lambda: self._engine.give_name(image, name))
+
+    def drop_name(self, name: str) -> None:
+        """Let ``name`` mean nothing; see ``Engine``."""
+        self._ask(lambda: self._engine.drop_name(name))
+
+    def own_container(self) -> OwnContainer | None:
+        """Return None: we run on another machine; see ``Engine``."""
+        return None
 
     def last_lines(self, container: str, count: int) -> Sequence[str]:
         """Return the newest lines that a container wrote; see ``Engine``."""
@@ -68,7 +101,7 @@ class ForwardedEngine:
         return found
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
-        """Ask, once more over a new connection if the old one was lost; looking changes nothing."""
+        """Ask, once more over a new connection if the old one was lost; it is safe to repeat."""
         connection = self._forward()
         try:
             return question()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -12,30 +13,30 @@ from reconciler.adapters.probes.http_answer import (
     BODY_LIMIT_BYTES,
     HEADERS,
     HttpAnswer,
+    HttpQuestion,
     NoAnswer,
+    bracketed,
     no_answer_in_time,
     no_connection,
-    target_of,
 )
 from reconciler.adapters.timed_connections import timed_pool_classes
-from reconciler.domain.health_check import HealthCheck
 
 #: Bounds name look-up, connection, headers and body together, and uses no proxy.
 _POOL = timed_pool_classes()["http"]
 
 
-def ask_http(address: str, check: HealthCheck, text: str) -> HttpAnswer:
-    """Ask once, over a connection of its own; the body is read until ``text`` was in it.
+def ask_http(question: HttpQuestion) -> HttpAnswer:
+    """Ask once, over a connection of its own.
 
     Raises:
         NoAnswer: no connection, or no status and headers in time.
     """
-    deadline = Deadline.after(check.timeout)
-    with closing(_POOL(_bracketed(address), check.port, maxsize=1)) as pool:
-        with _named(check):
+    deadline = Deadline.after(question.timeout)
+    with closing(_POOL(bracketed(question.address), question.port, maxsize=1)) as pool:
+        with _named(question.port, question.timeout):
             response = pool.urlopen(
                 "GET",
-                target_of(check),
+                question.target,
                 headers=HEADERS,
                 redirect=False,
                 retries=False,
@@ -43,30 +44,31 @@ def ask_http(address: str, check: HealthCheck, text: str) -> HttpAnswer:
                 timeout=urllib3.Timeout(total=deadline.seconds_left()),
             )
         with closing(response):
-            body, broken = _read(response, check, text.encode())
+            body, broken = _read(response, question)
             location = response.headers.get("Location", "")
             return HttpAnswer(response.status, location, body, broken)
 
 
-def ask_tcp(address: str, check: HealthCheck) -> None:
+def ask_tcp(address: str, port: int | None, timeout: timedelta) -> None:
     """Connect once.
 
     Raises:
         NoAnswer: no connection, or none in time.
     """
-    seconds = check.timeout.total_seconds()
-    connection = _POOL.ConnectionCls(_bracketed(address), check.port, timeout=seconds)
-    with closing(connection), _named(check):
+    seconds = timeout.total_seconds()
+    connection = _POOL.ConnectionCls(bracketed(address), port, timeout=seconds)
+    with closing(connection), _named(port, timeout):
         connection.connect()
 
 
-def _read(response: urllib3.BaseHTTPResponse, check: HealthCheck, text: bytes) -> tuple[bytes, str]:
-    """Return the beginning of the body up to ``text``, and why it ended too early if it did."""
+def _read(response: urllib3.BaseHTTPResponse, question: HttpQuestion) -> tuple[bytes, str]:
+    """Return as much of the body as is wanted, and why it ended too early if it did."""
+    text, whole = question.text.encode(), question.whole
     body = bytearray()
     searched = 0
     try:
-        with _named(check):
-            while len(body) < BODY_LIMIT_BYTES and body.find(text, searched) < 0:
+        with _named(question.port, question.timeout):
+            while len(body) < BODY_LIMIT_BYTES and (whole or body.find(text, searched) < 0):
                 searched = max(len(body) - len(text), 0)
                 chunk = response.read1(BODY_LIMIT_BYTES - len(body), decode_content=False)
                 if not chunk:
@@ -78,14 +80,14 @@ def _read(response: urllib3.BaseHTTPResponse, check: HealthCheck, text: bytes) -
 
 
 @contextmanager
-def _named(check: HealthCheck) -> Iterator[None]:
+def _named(port: int | None, timeout: timedelta) -> Iterator[None]:
     """Say in an operator's words what can go wrong on the way."""
     try:
         yield
     except NewConnectionError as error:  # urllib3 calls this one a timeout, too
-        raise NoAnswer(no_connection(check, _reason(error))) from error
+        raise NoAnswer(no_connection(port, _reason(error))) from error
     except (HttpTimeoutError, TimeoutError) as error:
-        raise NoAnswer(no_answer_in_time(check)) from error
+        raise NoAnswer(no_answer_in_time(timeout)) from error
     except HTTPError as error:
         raise NoAnswer(f"no answer over HTTP: {_reason(error)}") from error
 
@@ -97,7 +99,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

@@ -8,11 +8,13 @@ from datetime import timedelta
 from reconciler.adapters.probes.http_answer import (
     BODY_LIMIT_BYTES,
     HEADERS,
+    LOOPBACK,
     HttpAnswer,
+    HttpQuestion,
     NoAnswer,
+    bracketed,
     no_answer_in_time,
     no_connection,
-    target_of,
 )
 from reconciler.domain.errors import TargetUnreachable
 from reconciler.domain.health_check import HealthCheck
@@ -41,30 +43,29 @@ command -v curl >/dev/null 2>&1 || {{ echo "curl: ({_MISSING}) is not installed 
 curl -q --silent --show-error --include --no-buffer --globoff --noproxy '*' --proto =http \\
   --http1.1 {_HEADERS} --max-time "$1" --url "$2" | head -c "$3"
 """
-_CONNECT = 'exec 3<>"/dev/tcp/127.0.0.1/$1"'
-_HEAD = re.compile(
-    r"^HTTP/[0-9.]+ (?P<status>[0-9]{3})[^\n]*\n(?P<lines>(?:[^\r\n]+\r?\n)*)\r?\n", re.MULTILINE
-)
+_CONNECT = f'exec 3<>"/dev/tcp/{LOOPBACK}/$1"'
+_HEAD = re.compile(r"HTTP/[0-9.]+ (?P<status>[0-9]{3})[^\n]*\n(?P<lines>(?:[^\r\n]++\r?\n)*+)\r?\n")
+_HEAD_BEGINS = re.compile(r"^HTTP/[0-9.]+ [0-9]{3}", re.MULTILINE)  #: after the host's greeting
 _LOCATION = re.compile(r"^location:[ \t]*(?P<target>[^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _CURL_SAYS = re.compile(r"^curl: \((?P<code>[0-9]+)\) (?P<reason>.*)$", re.MULTILINE)
 
 
-def ask_http(machine: Machine, check: HealthCheck) -> HttpAnswer:
-    """Ask once over the host's loopback; the body comes along only if a text is expected in it.
+def ask_http(machine: Machine, question: HttpQuestion) -> HttpAnswer:
+    """Ask once; the body comes along only if something is wanted of it.
 
     Raises:
         NoAnswer: no connection, no whole headers in time, or no curl on the host.
         TargetUnreachable: the host itself did not answer.
     """
-    seconds = f"{check.timeout.total_seconds():g}"
-    url = f"http://127.0.0.1:{check.port}{target_of(check)}"
-    limit = _HEAD_LIMIT_BYTES + (BODY_LIMIT_BYTES if check.text else 0)
+    seconds = f"{question.timeout.total_seconds():g}"
+    url = f"http://{bracketed(question.address)}:{question.port}{question.target}"
+    limit = _HEAD_LIMIT_BYTES + (BODY_LIMIT_BYTES if question.text or question.whole else 0)
     argv = ("sh", "-s", "--", seconds, url, str(limit))
-    command = Command(argv, stdin=Secret.of(_CURL), timeout=check.timeout + _GRACE)
+    command = Command(argv, stdin=Secret.of(_CURL), timeout=question.timeout + _GRACE)
     result = machine.run(command)
     if result.timed_out:
         raise TargetUnreachable(f"host {machine.name} hangs: asking took too long there")
-    return _parse(result, check)
+    return _parse(result, question)
 
 
 def ask_tcp(machine: Machine, check: HealthCheck) -> None:
@@ -76,9 +77,9 @@ def ask_tcp(machine: Machine, check: HealthCheck) -> None:
     """
     ended = _run(machine, ("bash", "--norc", "-c", _CONNECT, "probe", str(check.port)), check)
     if not ended.in_time:
-        raise NoAnswer(no_answer_in_time(check))
+        raise NoAnswer(no_answer_in_time(check.timeout))
     if ended.status:
-        raise NoAnswer(no_connection(check, ended.said.rpartition(": ")[2]))
+        raise NoAnswer(no_connection(check.port, ended.said.rpartition(": ")[2]))
 
 
 def run_command(machine: Machine, check: HealthCheck) -> str:
@@ -120,10 +121,13 @@ def _run(machine: Machine, argv: tuple[str, ...], check: HealthCheck) -> _Ended:
     )
 
 
-def _parse(result: CommandResult, check: HealthCheck) -> HttpAnswer:
-    broken = _broken(result, check)
-    heads = _HEAD.finditer(result.stdout)
-    head = next((head for head in heads if not head["status"].startswith("1")), None)
+def _parse(result: CommandResult, question: HttpQuestion) -> HttpAnswer:
+    broken = _broken(result, question)
+    # One after another: to look for them anywhere takes time that grows with the square of it.
+    begin = _HEAD_BEGINS.search(result.stdout)
+    head = _HEAD.match(result.stdout, begin.start()) if begin else None
+    while head is not None and head["status"].startswith("1"):
+        head = _HEAD.match(result.stdout, head.end())
     if head is None:
         raise NoAnswer(broken or "no answer over HTTP")
     location = _LOCATION.search(head["lines"])
@@ -131,7 +135,7 @@ def _parse(result: CommandResult, check: HealthCheck) -> HttpAnswer:
     return HttpAnswer(int(head["status"]), location["target"] if location else "", body, broken)
 
 
-def _broken(result: CommandResult, check: HealthCheck) -> str:
+def _broken(result: CommandResult, question: HttpQuestion) -> str:
     """Return what curl said of an answer that is not whole, in an operator's words."""
     said = _CURL_SAYS.search(result.stderr_tail)
     if said is None:
@@ -140,7 +144,7 @@ def _broken(result: CommandResult, check: HealthCheck) -> str:
     texts = {
         _MISSING: f"curl {reason}",
         _CUT_BY_HEAD: "",
-        _TIMED_OUT: no_answer_in_time(check),
-        _COULD_NOT_CONNECT: no_connection(check, reason.rpartition(": ")[2]),
+        _TIMED_OUT: no_answer_in_time(question.timeout),
+        _COULD_NOT_CONNECT: no_connection(question.port, reason.rpartition(": ")[2]),
     }
     return texts.get(code, f"no answer over HTTP: {reason}")

@@ -1,16 +1,24 @@
-"""``Prober``: each health check asked where its declaration says."""
+"""``Prober``: each health check asked where its declaration says, each version on its host."""
 
 from collections.abc import Callable
 
 from reconciler.adapters.probes import from_here, on_host
-from reconciler.adapters.probes.http_answer import NoAnswer, expected_text, problem_with
+from reconciler.adapters.probes.http_answer import (
+    LOOPBACK,
+    HttpQuestion,
+    NoAnswer,
+    expected_text,
+    never_asked,
+    problem_with,
+    target_of,
+)
+from reconciler.adapters.probes.version_answer import problem_with_version
 from reconciler.domain.health_check import HealthCheck, ProbeKind, ProbeOrigin
 from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.references import CommitSha
 from reconciler.domain.target import Target
+from reconciler.domain.version_check import VersionCheck
 from reconciler.ports import Machines
-
-_LOOPBACK = "127.0.0.1"
 
 
 class HealthProber:
@@ -39,6 +47,21 @@ class HealthProber:
         except NoAnswer as error:
             return str(error)
 
+    def probe_version(
+        self, host: HostName, address: str, check: VersionCheck, commit: CommitSha
+    ) -> str:
+        """Ask one container once; see ``Prober``."""
+        target = never_asked(check.path)
+        question = HttpQuestion(address, check.port, target, check.timeout, whole=True)
+        try:
+            if host == LOCAL:
+                answer = from_here.ask_http(question)
+            else:
+                answer = on_host.ask_http(self._machines.get(host), question)
+        except NoAnswer as error:
+            return str(error)
+        return problem_with_version(answer, check, commit)
+
     def _ask(self, host: HostName, check: HealthCheck, commit: CommitSha | None) -> str:
         from_daemon = check.origin is ProbeOrigin.DAEMON
         if check.kind is ProbeKind.COMMAND:
@@ -49,13 +72,18 @@ class HealthProber:
         if check.kind is ProbeKind.TCP:
             on_host.ask_tcp(machine, check)
             return ""
-        text = expected_text(check, commit)
-        return problem_with(on_host.ask_http(machine, check), check, text)
+        question = _question(LOOPBACK, check, commit)
+        return problem_with(on_host.ask_http(machine, question), check, question.text)
 
     def _ask_from_here(self, host: HostName, check: HealthCheck, commit: CommitSha | None) -> str:
-        address = _LOOPBACK if host == LOCAL else self._address_of(host)
+        address = LOOPBACK if host == LOCAL else self._address_of(host)
         if check.kind is ProbeKind.TCP:
-            from_here.ask_tcp(address, check)
+            from_here.ask_tcp(address, check.port, check.timeout)
             return ""
-        text = expected_text(check, commit)
-        return problem_with(from_here.ask_http(address, check, text), check, text)
+        question = _question(address, check, commit)
+        return problem_with(from_here.ask_http(question), check, question.text)
+
+
+def _question(address: str, check: HealthCheck, commit: CommitSha | None) -> HttpQuestion:
+    text = expected_text(check, commit)
+    return HttpQuestion(address, check.port, target_of(check), check.timeout, text)

@@ -35,6 +35,19 @@ def test_services_are_read_in_file_order() -> None:
     assert db.is_stateful(())
 
 
+def test_what_is_built_is_told_by_the_file_itself() -> None:
+    """Without a name for its image, or by compose's own policy; that has to be text."""
+    one, two, three = read(
+        "services:\n"
+        "  one: {build: .}\n"
+        "  two: {build: ., image: a, pull_policy: build}\n"
+        "  three: {build: ., image: a, pull_policy: always}\n"
+    ).services
+    assert (one.is_built, two.is_built, three.is_built) == (True, True, False)
+    with pytest.raises(InvalidComposeFile, match=r"services.web.pull_policy must be text"):
+        read("services: {web: {image: a, pull_policy: [build]}}")
+
+
 @pytest.mark.parametrize(
     ("text", "image"),
     [

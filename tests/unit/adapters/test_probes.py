@@ -1,5 +1,6 @@
 """What is made of an answer, and of what curl says on a host."""
 
+import json
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -10,19 +11,24 @@ from reconciler.adapters.engine import DockerEngine
 from reconciler.adapters.hosts.local import LocalMachine
 from reconciler.adapters.probes import on_host
 from reconciler.adapters.probes.http_answer import (
+    LOOPBACK,
     HttpAnswer,
+    HttpQuestion,
     NoAnswer,
     expected_text,
     problem_with,
     target_of,
 )
+from reconciler.adapters.probes.version_answer import problem_with_version
 from reconciler.domain.errors import TargetUnreachable
 from reconciler.domain.health_check import HealthCheck, ProbeKind
 from reconciler.domain.references import CommitSha
+from reconciler.domain.version_check import VersionCheck
 from reconciler.ports import Command, CommandResult, CommandRunner, LineSink
 from reconciler.testing import ManualClock, RecordingRunner
 
 CHECK = HealthCheck(ProbeKind.HTTP, port=8080, path="/healthz")
+QUESTION = HttpQuestion(LOOPBACK, 8080, "/healthz", CHECK.timeout)
 COMMIT = CommitSha("1" * 40)
 OK = "HTTP/1.1 200 OK\r\nServer: x\r\n\r\n"
 CUT = "curl: (23) Failure writing output to destination\n"
@@ -81,10 +87,62 @@ def test_every_question_is_new() -> None:
     assert target_of(replace(CHECK, path="/healthz?a=1")) == "/healthz?a=1"
 
 
+BUILD = VersionCheck(8080, "/version", "build.commit")
+TEXT = VersionCheck(8080, "/version")
+
+
+def told(commit: object) -> bytes:
+    return json.dumps({"build": {"commit": commit}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("check", "body"),
+    [
+        (BUILD, told("1" * 40)),
+        (BUILD, told("1" * 7)),
+        (BUILD, told("1" * 12)),
+        (TEXT, b"1" * 40),
+        (TEXT, b"shop 2.1 (1111111, built 20260101)\n"),
+        (TEXT, b'{"commit": "%s"}' % (b"1" * 40)),
+    ],
+)
+def test_the_deployed_version(check: VersionCheck, body: bytes) -> None:
+    """The commit in full, or as git abbreviates it; without a path it is a word of the text."""
+    assert problem_with_version(HttpAnswer(200, body=body), check, COMMIT) == ""
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "problem"),
+    [
+        (BUILD, HttpAnswer(200, body=told("2" * 40)), f"tells '{'2' * 40}', expected is commit 1"),
+        (BUILD, HttpAnswer(200, body=told("1" * 6)), "tells '111111', expected"),
+        (BUILD, HttpAnswer(200, body=told("1" * 41)), "expected is commit"),
+        (BUILD, HttpAnswer(200, body=told(f"v1-{'1' * 40}")), "expected is commit"),
+        (BUILD, HttpAnswer(200, body=told("")), "tells '', expected"),
+        (BUILD, HttpAnswer(200, body=told(None)), "no text at build.commit"),
+        (BUILD, HttpAnswer(200, body=told(1111111)), "no text at build.commit"),
+        (BUILD, HttpAnswer(200, body=b'{"build": "%s"}' % (b"1" * 40)), "no text at build.commit"),
+        (BUILD, HttpAnswer(200, body=b"1" * 40), "no text at build.commit: '1111"),
+        (BUILD, HttpAnswer(200, body=b"[" * 60_000), "no text at build.commit"),
+        (BUILD, HttpAnswer(200, body=b"\xff\x1b[2J"), "no text at build.commit"),
+        (TEXT, HttpAnswer(200, body=b""), "tells '', expected"),
+        (TEXT, HttpAnswer(200, body=b"x" + b"1" * 40), "expected is commit"),
+        (TEXT, HttpAnswer(200, body=b"2" * 40), "expected is commit"),
+        (TEXT, HttpAnswer(200, body=b"1" * 40, broken="no answer within 5 s"), "no answer within"),
+        (TEXT, HttpAnswer(503, body=b"1" * 40), "answered 503, expected 200 to 299"),
+        (TEXT, HttpAnswer(302, "/v", b"1" * 40), "answered 302 (sent on to /v), expected"),
+    ],
+)
+def test_another_version(check: VersionCheck, answer: HttpAnswer, problem: str) -> None:
+    """Whatever is not the commit is none, and both are told."""
+    assert problem in problem_with_version(answer, check, COMMIT)
+    assert "\x1b" not in problem_with_version(answer, check, COMMIT)
+
+
 def ask(runner: CommandRunner) -> HttpAnswer:
     engine = DockerEngine()
     try:
-        return on_host.ask_http(LocalMachine(runner, engine, ManualClock()), CHECK)
+        return on_host.ask_http(LocalMachine(runner, engine, ManualClock()), QUESTION)
     finally:
         engine.close()
 
@@ -149,6 +207,14 @@ def test_what_curl_complains_of(stdout: str, stderr: str, problem: str) -> None:
     with pytest.raises(NoAnswer) as refused:
         ask(RecordingRunner({("sh",): (0, stdout, stderr)}))
     assert str(refused.value) == problem
+
+
+@pytest.mark.timeout(10)
+def test_an_answer_of_heads_alone_takes_no_time() -> None:
+    """Nobody else gets a turn meanwhile."""
+    for head in ("HTTP/1.1 100 x\n", "HTTP/1.1 100 x\n\n"):
+        with pytest.raises(NoAnswer):
+            ask(RecordingRunner({("sh",): (0, head * (250_000 // len(head)), "")}))
 
 
 class HangingRunner:
