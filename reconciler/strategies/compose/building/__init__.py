@@ -1,0 +1,1 @@
+"""Images that are built here: from what, by whom, and under which name."""
