@@ -19,11 +19,13 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostName, HostPath
+from reconciler.domain.migration import Migration
 from reconciler.domain.project import Container, ProjectKind
 from reconciler.domain.references import CommitSha, ImageReference, RepositoryPath
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import Verdict
-from reconciler.ports import RegistryCredentials
+from reconciler.ports import MigrationEnd, MigrationRun, RegistryCredentials
+from reconciler.strategies.compose import ComposeMigrator
 from tests.parts.child import free_port
 from tests.parts.compose_rig import ComposeRig, compose_file, open_rig
 from tests.parts.docker_engine import DockerEngine
@@ -146,6 +148,7 @@ def test_another_commit_that_changes_no_service_recreates_nothing_there(rig: Com
     assert (rig.tree / "README").read_text() == "words"
 
 
+@pytest.mark.slow
 def test_an_image_project_runs_on_the_host_and_goes_back(
     engine: DockerEngine, registry: Registry, tmp_path: Path, hosts: Hosts
 ) -> None:
@@ -173,6 +176,32 @@ def test_an_image_project_runs_on_the_host_and_goes_back(
         rig.strategy.apply(rig.work(), first)
         assert rig.judged(first).verdict is Verdict.GOOD
         assert rig.engine.containers(rig.name)[0]["Mounts"]
+
+
+def test_c3_a_migration_runs_there_with_nothing_switched(rig: ComposeRig) -> None:
+    """C3: in the new image, with the new commit's files, and taken up by its name."""
+    rig.project = replace(rig.project, migration=(migration := Migration(("cat", "/steps/2"))))
+    mounted = "\nvolumes: ['./steps:/steps:ro']"
+    rig.commit(compose_file(rig.engine, web=f"{rig.image('app:1')}{mounted}"), {"steps/1": "one"})
+    rig.deploy()
+    rig.repository.commit({"steps/2": "two\n"})
+    work = rig.work()
+    prepared = rig.strategy.prepare(work)
+    begun: list[str] = []
+    run = MigrationRun(migration, False, lambda: begun.append("begun"))
+    migrator = ComposeMigrator(rig.strategy)
+
+    for one in (run, replace(run, begun=True)):
+        assert migrator.migrate(work, prepared, one) == MigrationEnd(0, ("two",))
+
+    assert begun == ["begun"]
+    assert "two" in rig.log
+    assert [path.name for path in (rig.tree / "steps").iterdir()] == ["1"]
+    migrator.forget(work)
+    assert not list((rig.tree.parent / "laid-out").iterdir())
+    assert len(rig.engine.containers(rig.name)) == 1
+    rig.strategy.apply(work, prepared)
+    assert git_there(rig, "status", "--porcelain") == ""
 
 
 # ── Files of the host's own ───────────────────────────────────────────────────────────────────
@@ -442,6 +471,7 @@ def test_a_host_that_never_had_the_project_is_just_unreachable(
     assert not isinstance(caught.value, PinnedHostAway)
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_lost_while_it_comes_up_is_taken_up_again(
     rig: ComposeRig, hosts: Hosts, server: Sshd
 ) -> None:
@@ -533,6 +563,7 @@ def test_setting_up_says_what_it_did_and_can_be_repeated(rig: ComposeRig) -> Non
     deployed(rig)
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_while_the_host_is_gone_goes_the_next_time(
     rig: ComposeRig, hosts: Hosts, server: Sshd
 ) -> None:
@@ -542,10 +573,10 @@ def test_what_is_forgotten_while_the_host_is_gone_goes_the_next_time(
         rig.commit((rig.tree / "compose.yaml").read_text(), {"number": str(number)})
         prepared.append(rig.deploy())
     hosts.change(HOST, port=free_port())
-    rig.strategy.forget(rig.target, prepared[0])
+    rig.strategy.forget(rig.target, prepared[0], [])
     hosts.change(HOST, port=server.port)
     assert (rig.tree / prepared[0].override_file).exists()
-    rig.strategy.forget(rig.target, prepared[1])
+    rig.strategy.forget(rig.target, prepared[1], [])
     kept = sorted(path.name for path in (rig.tree / ".deploy").glob("override-*"))
     assert kept == ["override-3.yaml"]
     refs = git_there(rig, "for-each-ref", "--format=%(refname)", "refs/reconciler/")

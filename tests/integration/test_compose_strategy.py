@@ -101,7 +101,7 @@ def test_b3_an_override_that_was_lost_comes_back(rig: ComposeRig) -> None:
     """B3: what was prepared is enough to go back, whatever happened to the file."""
     rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
     first = rig.deploy()
-    rig.strategy.forget(rig.target, first)
+    rig.strategy.forget(rig.target, first, [])
     assert not (rig.tree / first.override_file).exists()
     rig.strategy.apply(rig.work(), first)
     assert (rig.tree / first.override_file).exists()
@@ -430,7 +430,7 @@ BAD_INPUT = [
         id="include-bomb",
     ),
     pytest.param(
-        {"compose.yaml": WEB.replace("image: IMAGE", "build: .")}, "only built", id="only-built"
+        {"compose.yaml": WEB.replace("image: IMAGE", "build: .")}, "no Dockerfile", id="no-recipe"
     ),
     pytest.param(
         {"compose.yaml": WEB.replace("web:", "other:")}, "expose_service", id="exposed-missing"

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.domain.errors import (
     CommandFailed,
+    HandedOver,
     Interrupted,
     NameTaken,
     PreconditionFailed,
@@ -23,6 +24,7 @@ from reconciler.domain.host import LOCAL, HostName, HostPath
 from reconciler.domain.references import RepositoryPath
 from reconciler.domain.target import TargetStrategy
 from reconciler.domain.verification import RunState, Verdict
+from reconciler.strategies.units import Myself
 from tests.parts.hosts import Hosts
 from tests.parts.systemd_host import SystemdHost
 from tests.parts.unit_rig import UnitRig, app, declare, open_unit_rig, release_of
@@ -513,6 +515,120 @@ def test_after_a_power_cut_the_release_runs_again_and_is_known(rig: UnitRig) -> 
     assert rig.sample().digests == {release_of(prepared).digest}
 
 
+# ── Where the unit is the daemon ─────────────────────────────────────────────────────────────────
+
+
+def be(rig: UnitRig, deployment: int | str) -> None:
+    """Be the daemon that the unit started for ``deployment``."""
+    invocation = rig.host.unit(rig.target.unit)["InvocationID"]
+    rig.reborn(Myself(invocation, str(deployment)))
+
+
+def test_c6_something_that_outlives_the_daemon_replaces_it(rig: UnitRig) -> None:
+    """C6: the next process finds that it runs already, and only its word makes that permanent."""
+    rig.deploy()
+    be(rig, 1)
+    rig.commit({"source.sh": app("two")})
+    second = rig.prepare()
+    with pytest.raises(HandedOver, match=f"reconciler-self-update-{rig.project.name}-2"):
+        rig.strategy.apply(rig.work(new=False), second)
+    eventually(lambda: rig.judged(second).verdict is Verdict.GOOD)
+    be(rig, 2)
+    rig.strategy.apply(rig.work(new=False), second)
+    assert rig.log[-1].endswith("it runs already")
+    timer = f"reconciler-revert-{rig.project.name}.timer"
+    assert rig.host.unit(timer)["ActiveState"] == "active"
+    rig.strategy.confirm(rig.work(new=False), second)
+    assert rig.host.unit(timer)["ActiveState"] == "inactive"
+    helper = f"reconciler-self-update-{rig.project.name}-2.service"
+    eventually(lambda: rig.host.unit(helper)["LoadState"] == "not-found")
+    process = rig.main_process()
+    rig.strategy.apply(rig.work(new=False), second)
+    assert rig.main_process() == process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("then", ["exit 3", "exit 0"])
+def test_c6_a_new_daemon_that_ends_is_taken_back_at_once(rig: UnitRig, then: str) -> None:
+    """C6: and never tried again by itself: the old one is told why."""
+    first = rig.deploy()
+    be(rig, 1)
+    rig.commit({"source.sh": app("two", then)})
+    second = rig.prepare()
+    with pytest.raises(HandedOver):
+        rig.strategy.apply(rig.work(new=False), second)
+    went_back = rig.path("went_back")
+    eventually(lambda: rig.host.run("sh", "-c", f"cat {went_back} || true") == "2 2")
+    eventually(lambda: rig.judged(first).verdict is Verdict.GOOD)
+    be(rig, 1)
+    with pytest.raises(RolloutError, match=r"did not hold, .* went back: it ended"):
+        rig.strategy.apply(rig.work(new=False), second)
+    process = rig.main_process()
+    rig.strategy.apply(rig.work(new=False), first)
+    assert rig.log[-1].endswith("it runs already")
+    assert rig.main_process() == process
+
+
+@pytest.mark.slow
+def test_c6_a_new_daemon_that_finds_itself_unwell_goes_back(rig: UnitRig) -> None:
+    """C6: by the same way, and the old one closes the record."""
+    first = rig.deploy()
+    be(rig, 1)
+    rig.commit({"source.sh": app("two")})
+    second = rig.prepare()
+    with pytest.raises(HandedOver):
+        rig.strategy.apply(rig.work(new=False), second)
+    eventually(lambda: rig.judged(second).verdict is Verdict.GOOD)
+    be(rig, 2)
+    with pytest.raises(HandedOver, match="reconciler-revert"):
+        rig.strategy.apply(rig.work(new=False), first)
+    eventually(lambda: rig.judged(first).verdict is Verdict.GOOD)
+    be(rig, 1)
+    rig.strategy.apply(rig.work(new=False), first)
+    assert rig.log[-1].endswith("it runs already")
+
+
+@pytest.mark.slow
+def test_c6_the_first_release_of_a_daemon_goes_back_to_the_unit_that_was_there(
+    rig: UnitRig,
+) -> None:
+    """C6: nobody has a release of the daemon that was installed by hand."""
+    unit = "[Service]\nExecStart=/bin/sleep 1234\n"
+    rig.host.write(f"/etc/systemd/system/{rig.target.unit}", unit)
+    rig.host.run("systemctl", "daemon-reload")
+    rig.host.run("systemctl", "start", rig.target.unit)
+    be(rig, "")
+    rig.commit({"source.sh": app("two", "exit 3")})
+    work = replace(rig.work(), may_take_over=True)
+    prepared = rig.strategy.prepare(work)
+    with pytest.raises(HandedOver):
+        rig.strategy.apply(work, prepared)
+    eventually(lambda: rig.host.run("cat", f"/etc/systemd/system/{rig.target.unit}") in unit)
+    eventually(lambda: rig.host.unit(rig.target.unit)["ActiveState"] == "active")
+    be(rig, "")
+    with pytest.raises(RolloutError, match="went back"):
+        rig.strategy.apply(replace(work, fence=2), prepared)
+
+
+@pytest.mark.slow
+def test_c6_a_new_daemon_that_is_never_ready_is_taken_back(rig: UnitRig) -> None:
+    """C6: the host's timer does it, also where whatever replaced the daemon was killed."""
+    first = rig.deploy()
+    be(rig, 1)
+    rig.change(confirm_within=timedelta(seconds=2))
+    rig.commit({"source.sh": app("two")})
+    second = rig.prepare()
+    with pytest.raises(HandedOver):
+        rig.strategy.apply(rig.work(new=False), second)
+    helper = f"reconciler-self-update-{rig.project.name}-2.service"
+    rig.host.run("systemctl", "kill", "--signal=KILL", helper)
+    eventually(lambda: rig.current() == release_of(first).name, within=20)
+    be(rig, 1)
+    with pytest.raises(RolloutError, match="not ready in time"):
+        rig.strategy.apply(rig.work(new=False), second)
+    assert rig.judged(first).verdict is Verdict.GOOD
+
+
 # ── Confirm or revert ─────────────────────────────────────────────────────────────────────────
 
 
@@ -566,7 +682,7 @@ def test_f9_going_back_ourselves_stops_the_hosts_timer(rig: UnitRig) -> None:
     rig.deploy()
     rig.commit({"source.sh": app("three")})
     rig.deploy()
-    assert rig.host.read(rig.path("pending")) == "3 1"
+    assert rig.host.read(rig.path("pending")) == "3 3 1"
     rig.strategy.apply(rig.work(new=False), first)
     timer = f"reconciler-revert-{rig.project.name}.timer"
     assert rig.host.unit(timer)["ActiveState"] == "inactive"
@@ -588,7 +704,7 @@ def test_what_nobody_goes_back_to_any_more_is_dropped(rig: UnitRig) -> None:
     five = rig.deploy()
     # The fourth one went back to the first, which is needed for as long as that is.
     for forgotten, left in ((two, "1 3 5"), (three, "1 5"), (five, "5")):
-        rig.strategy.forget(rig.target, forgotten)
+        rig.strategy.forget(rig.target, forgotten, [])
         assert rig.host.run("ls", rig.path("deployments")).split() == left.split()
     assert rig.host.run("ls", rig.path("releases")) == release_of(five).name
     assert rig.judged(five).verdict is Verdict.GOOD
@@ -645,7 +761,7 @@ def test_e1_a_remote_build_runs_on_the_host_and_going_back_builds_nothing(
     remote.go_back(first)
     assert remote.judged(first).verdict is Verdict.GOOD
     assert builds(remote) == 2
-    remote.strategy.forget(remote.target, second)
+    remote.strategy.forget(remote.target, second, [])
     refs = remote.host.run("ls", remote.path("repository.git/refs/reconciler"))
     assert refs == str(first.revision.commit)
 

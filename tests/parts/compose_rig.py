@@ -1,5 +1,6 @@
 """One compose project on the real engine, with its repository, its registry and its strategy."""
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,7 +38,7 @@ from reconciler.domain.verification import (
     judge,
 )
 from reconciler.ports import Checkouts, RegistryCredentials, Work
-from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
+from reconciler.strategies.compose import ComposeOptions, ComposeStrategy, SelfUpdates
 from tests.parts.docker_engine import RUN_LABEL, DockerEngine
 from tests.parts.git_repository import Repository
 from tests.parts.hosts import Hosts
@@ -78,10 +79,12 @@ class ComposeRig:
             return self.checkouts.tree(self.name)
         return Path(self.target.folder) / "source"
 
-    def image(self, tag: str = "app:1", *, version: str = "one") -> str:
+    def image(
+        self, tag: str = "app:1", *, version: str = "one", cmd: Sequence[str] = POLITE
+    ) -> str:
         """Push an image that holds ``version`` as ``tag``; return its reference."""
         local = f"{self.engine.run_id}/{tag}"
-        self.engine.build_image(local, cmd=POLITE, files={"version": version})
+        self.engine.build_image(local, cmd=cmd, files={"version": version})
         self.engine.push(local, self.registry.host, repository=tag)
         return f"{self.registry.host}/{tag}"
 
@@ -215,6 +218,13 @@ def open_rig(
             reader=RuamelComposeReader(),
             options=ComposeOptions(folder / "data", docker_host=f"unix://{engine.socket}"),
             credentials_for=lambda host, project: credentials,
+            self_updates=SelfUpdates(
+                folder / "self-update",
+                runner,
+                f"unix://{engine.socket}",
+                sys.executable,
+                timedelta(minutes=1),
+            ),
         )
         target = Target(
             name, host, TargetStrategy.COMPOSE, HostPath(str(folder / "on-host" / name))

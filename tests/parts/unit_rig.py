@@ -29,13 +29,14 @@ from reconciler.domain.verification import (
     judge,
 )
 from reconciler.ports import Machine, Work
-from reconciler.strategies.units import UnitOptions, UnitStrategy, unit_strategies
+from reconciler.strategies.units import Myself, UnitOptions, UnitStrategy, unit_strategies
 from tests.parts.git_repository import Repository
 from tests.parts.hosts import Hosts
 from tests.parts.systemd_host import SystemdHost
 from tests.parts.waiting import eventually
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_NOBODY = Myself()
 #: Short, because the tests' programs are up at once; longer windows are the unit tests' business.
 WINDOW = Window(healthy=timedelta(seconds=0.2), unchecked=timedelta(seconds=0.4))
 
@@ -55,7 +56,7 @@ class UnitRig:
     project: Project
     target: Target
     strategies: Mapping[TargetStrategy, UnitStrategy]
-    start: Callable[[], Mapping[TargetStrategy, UnitStrategy]]
+    start: Callable[[Myself], Mapping[TargetStrategy, UnitStrategy]]
     log: list[str] = field(default_factory=list)
     deployments: int = 0
     variables: dict[str, str] = field(default_factory=dict)
@@ -70,9 +71,9 @@ class UnitRig:
         """The host, as the daemon has it."""
         return self.hosts.machines.get(self.target.host)
 
-    def reborn(self) -> Self:
+    def reborn(self, myself: Myself = _NOBODY) -> Self:
         """Let a new daemon take the place of the old one, which left all as it was."""
-        self.strategies = self.start()
+        self.strategies = self.start(myself)
         return self
 
     def path(self, below: str) -> str:
@@ -166,9 +167,9 @@ def open_unit_rig(
     repository = Repository(repositories.create(project))
     remote = DulwichRemote(folder / "remote", hosts.runner, HostKeys(lambda _: "", lambda *_: None))
     checkouts = GitCheckouts(folder / "data", hosts.runner, remote, repositories)
-    options = UnitOptions(folder / "builds", build_timeout)
 
-    def start() -> Mapping[TargetStrategy, UnitStrategy]:
+    def start(myself: Myself = _NOBODY) -> Mapping[TargetStrategy, UnitStrategy]:
+        options = UnitOptions(folder / "builds", build_timeout, myself)
         return unit_strategies(hosts.machines, checkouts, hosts.runner, options)
 
     fields: dict[str, object] = {

@@ -76,6 +76,11 @@ class UnitShop:
     def push(self, program: str, **files: str) -> str:
         """Commit a version of the program and push it; return the commit."""
         commit = self.commit(program, **files)
+        self.publish()
+        return commit
+
+    def publish(self) -> None:
+        """Push what was committed."""
         subprocess.run(
             ["git", "--git-dir", str(self.repository.path), "push", "-q", self.remote, "main"],
             check=True,
@@ -83,7 +88,6 @@ class UnitShop:
             timeout=60,
             env=environment(),
         )
-        return commit
 
     def settled(self, count: int = 1, *, within: float = 60) -> Json:
         """Wait until ``count`` deployments have ended and return the newest."""

@@ -1,6 +1,8 @@
 """Compose projects: rendered and judged first, pinned by digest, then brought up."""
 
 from reconciler.strategies.compose.cli import ComposeOptions
+from reconciler.strategies.compose.migrating.migrator import ComposeMigrator
+from reconciler.strategies.compose.self_update import SelfUpdates
 from reconciler.strategies.compose.strategy import ComposeStrategy
 
-__all__ = ["ComposeOptions", "ComposeStrategy"]
+__all__ = ["ComposeMigrator", "ComposeOptions", "ComposeStrategy", "SelfUpdates"]

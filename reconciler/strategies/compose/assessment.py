@@ -1,14 +1,17 @@
 """What compose makes of a project's files, judged before anything is done with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.domain.errors import InvalidComposeFile
 from reconciler.domain.host import LOCAL
+from reconciler.domain.project import ProjectKind
 from reconciler.domain.secret import Secret
 from reconciler.ports import Work
 from reconciler.strategies.compose.checkout import Checkout
 from reconciler.strategies.compose.cli import ComposeCall, ComposeCli
+from reconciler.strategies.compose.deploy_folder import generated_path, generated_text
 from reconciler.strategies.compose.policy import Policy
 from reconciler.strategies.compose.private import Private, write_variables
 from reconciler.strategies.compose.rendering import Rendering, parse_rendering
@@ -31,6 +34,7 @@ class Assessment:
     rendering: Rendering
     grants: tuple[str, ...]
     call: ComposeCall
+    environment: Mapping[str, Secret]  #: what variables in the files resolve to
     sha256: str  #: of the rendering, its place and its secrets left out
 
 
@@ -64,10 +68,23 @@ def assess(work: Work, checkout: Checkout, site: Site) -> Assessment:
     )
     rendering = parse_rendering(site.cli.render(call, work.cancel), examined)
     grants = (*readings, *site.policy.grants(rendering))
-    return Assessment(rendering, grants, call, rendering.sha256(site.root, work.variables))
+    sha256 = rendering.sha256(site.root, work.variables)
+    return Assessment(rendering, grants, call, environment, sha256)
 
 
 def variables_of(work: Work) -> dict[str, str]:
     """Return the project's variables: the target's own, then the secret ones, which win."""
     secret = {name: value.reveal() for name, value in work.variables.items()}
     return {**work.target.environment, **secret}
+
+
+def compose_paths_of(work: Work) -> tuple[str, ...]:
+    """Return the compose files, the last of which wins."""
+    if work.project.kind is ProjectKind.IMAGE:
+        return (generated_path(work.deployment),)
+    return (work.project.compose_path, *work.target.compose_files)
+
+
+def generated_of(work: Work) -> str:
+    """Return the compose file of an ``image`` project."""
+    return generated_text(work.project, variables_of(work))

@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from reconciler.domain.compose import ComposeFile, ComposeService, Reach, ReachKind
 from reconciler.domain.errors import InvalidComposeFile
@@ -41,6 +42,7 @@ class Checkout:
     compose_path: str
     reader: ComposeReader
     extra_paths: tuple[str, ...] = ()  #: more compose files, later ones win
+    borrowed: tuple[str, ...] = ()  #: files that are not in the commit
 
     @property
     def compose_file(self) -> Path:
@@ -106,7 +108,7 @@ class Checkout:
         missing = [str(path.relative_to(self.root)) for path in found if not path.exists()]
         return tuple(dict.fromkeys(missing))
 
-    def borrow(self, files: Mapping[str, bytes]) -> None:
+    def borrow(self, files: Mapping[str, bytes]) -> Self:
         """Add files that are not in the commit; their paths are below the root."""
         for path, content in files.items():
             if len(content) > LIMIT_BYTES:
@@ -114,6 +116,12 @@ class Checkout:
             target = resolve_inside(self.root, self.root, path, "env_file")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+        return replace(self, borrowed=(*self.borrowed, *files))
+
+    def give_back(self) -> None:
+        """Remove what was borrowed: what is built is built from the commit alone."""
+        for path in self.borrowed:
+            (self.root / path).unlink(missing_ok=True)
 
     def _read_all(self) -> ComposeFile:
         """Return what the compose files say together."""
@@ -195,8 +203,15 @@ def read_inside(root: Path, path: str) -> bytes | None:
 def _together(files: Sequence[ComposeFile]) -> ComposeFile:
     services: dict[ServiceName, ComposeService] = {}
     for service in (service for file in files for service in file.services):
-        if service.name not in services or service.image is not None:
+        earlier = services.get(service.name)
+        if earlier is None:
             services[service.name] = service
+            continue
+        services[service.name] = replace(
+            earlier if service.image is None else service,
+            builds=earlier.builds or service.builds,
+            pull_policy=service.pull_policy or earlier.pull_policy,
+        )
     reaches = tuple(reach for file in files for reach in file.reaches)
     return ComposeFile(tuple(services.values()), reaches)
 

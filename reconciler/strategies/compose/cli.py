@@ -1,27 +1,24 @@
-"""The compose command line: what it is given, and what its failures mean."""
+"""The compose command line, and what it is given."""
 
 import re
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 from reconciler.domain.errors import (
+    BuildFailed,
     CommandFailed,
     InvalidComposeFile,
-    PreconditionFailed,
     ReconcilerError,
-    RevisionNotFound,
-    SourceDenied,
-    SourceUnreachable,
-    TargetUnreachable,
 )
 from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import Command, CommandResult, CommandRunner, LineSink
+from reconciler.strategies.compose.failures import error_for, masked
 
 #: Where an engine listens unless somebody said otherwise.
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
@@ -30,9 +27,23 @@ _PROGRESS_BAR = re.compile(
     r"\[[=>\s]*\]|(Downloading|Extracting|Pulling fs layer|Waiting|Verifying)"
 )
 #: A compose that was killed while it replaced a container leaves one under a name in between: the
-#: old one's short id and the name. The next one removes that, and may take its name too early.
-_LEFT_HALF_REPLACED = re.compile(r'container name "/[0-9a-f]{12}_[^"]*" is already in use')
-_SHORTEST_MASKED = 4
+#: old one's short id and the name. The next one removes one of the two, and may take its name for
+#: the other one too early.
+_LEFT_HALF_REPLACED = re.compile(
+    r'container name "/[0-9a-f]{12}_[^"]*" is already in use'
+    r'|allocating new name: Conflict\. The container name "[^"]*" is already in use'
+)
+_DOCKER = "docker"
+_START_TIMEOUT = timedelta(minutes=2)
+#: What BuildKit repeats while bytes move.
+_TRANSFER = re.compile(r"^#\d+ (transferring |sha256:|extracting |\.\.\.$)")
+#: What BuildKit puts before the reason of a failure.
+_BUILD_FRAMES = re.compile(
+    r"failed to solve(?: with frontend [\w.]+)?: |rpc error: code = \w+ desc = "
+    r"|failed to create LLB definition: |failed to compute cache key: "
+)
+#: Of a build that failed, what is kept of its output as evidence.
+_BUILD_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class ComposeOptions:
     #: The program that limits it; None: it is not there, and nothing does.
     prlimit: str | None = field(default_factory=lambda: shutil.which("prlimit"))
     pull_timeout: timedelta = timedelta(minutes=15)
+    build_timeout: timedelta = timedelta(minutes=30)
     up_timeout: timedelta = timedelta(minutes=10)
     own_paths: tuple[Path, ...] = ()  #: more that is ours, e.g. the socket of the daemon
 
@@ -123,6 +135,22 @@ class ComposeCli:
         result = self.runner.run(command, on_line=_without_progress_bars(log), cancel=cancel)
         self._checked(result, "an image can't be pulled")
 
+    def build(
+        self, call: ComposeCall, services: Iterable[str], log: LineSink, cancel: threading.Event
+    ) -> None:
+        """Build the services' images; what an earlier build has in the engine's cache is used.
+
+        Raises:
+            BuildFailed: one can't be built, or it took too long.
+            RolloutError: compose or the engine failed otherwise.
+        """
+        argv = call.argv(self.options.program, "build", "--", *services)
+        command = self._command(call, argv, self.options.build_timeout)
+        command = replace(command, env={**command.env, "DOCKER_BUILDKIT": "1"})
+        result = self.runner.run(command, on_line=_without_transfers(log), cancel=cancel)
+        if not result.ok:
+            raise self._build_error(result)
+
     def up(self, call: ComposeCall, log: LineSink, cancel: threading.Event) -> None:
         """Bring the project up. Whether it then runs well is not compose's to say.
 
@@ -144,6 +172,58 @@ class ComposeCli:
             result = self.runner.run(command, on_line=say, cancel=cancel)
         self._checked(result, "compose can't bring the project up")
 
+    def start_missing(
+        self, call: ComposeCall, services: Iterable[str], log: LineSink, cancel: threading.Event
+    ) -> None:
+        """Start ``services``, and nothing else; what is there already stays as it is.
+
+        Raises:
+            RolloutError: compose or the engine failed.
+        """
+        options = ("--detach", "--no-deps", "--no-recreate", "--no-build", "--pull", "missing")
+        argv = call.argv(self.options.program, "up", *options, "--", *services)
+        command = self._command(call, argv, self.options.up_timeout)
+        result = self.runner.run(command, on_line=_without_progress_bars(log), cancel=cancel)
+        self._checked(result, "what the migration depends on can't be started")
+
+    def run_once(
+        self,
+        call: ComposeCall,
+        name: str,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+    ) -> None:
+        """Start one container, ``name``, beside all others of its service. It takes a moment.
+
+        Args:
+            call: what it starts by.
+            name: of the container; the engine refuses a second one of it.
+            command: the service, then what runs in its image.
+            environment: what it gets beside the service's; no secrets.
+
+        Raises:
+            RolloutError: compose or the engine failed; it may have started none the less.
+        """
+        options = ["--detach", "--no-deps", "--no-TTY", "--name", name]
+        options += ["--interactive=false"]  # nobody is there to answer what it asks
+        options += [part for pair in environment.items() for part in ("--env", "=".join(pair))]
+        argv = call.argv(self.options.program, "run", *options, "--", *command)
+        result = self.runner.run(self._command(call, argv, _START_TIMEOUT))
+        self._checked(result, "it can't be started")
+
+    def docker(
+        self,
+        *arguments: str,
+        log: LineSink | None = None,
+        cancel: threading.Event | None = None,
+        timeout: timedelta = _START_TIMEOUT,
+    ) -> CommandResult:
+        """Run one command of the engine's own client, whatever comes of it."""
+        nowhere = "/nonexistent"
+        env = {"DOCKER_HOST": self.options.docker_host, "DOCKER_CONFIG": nowhere, "HOME": nowhere}
+        command = Command((_DOCKER, *arguments), env=env, timeout=timeout)
+        return self.runner.run(command, on_line=log, cancel=cancel)
+
     def _memory_limit(self) -> tuple[str, ...]:
         prlimit = self.options.prlimit
         seconds = max(1, int(self.options.render_timeout.total_seconds()))
@@ -154,13 +234,38 @@ class ComposeCli:
         env = {"DOCKER_HOST": self.options.docker_host, "DOCKER_CONFIG": str(call.docker_config)}
         return Command(argv, cwd=call.folder, env=env, timeout=timeout, output_limit_bytes=8 << 20)
 
+    def _build_error(self, result: CommandResult) -> ReconcilerError:
+        said, output = (
+            masked(text.strip(), self.mask) for text in (result.stderr_tail, result.stdout)
+        )
+        lines = [line for line in output.splitlines() if line.strip()]
+        evidence = {"output": "\n".join(lines[-_BUILD_LINES:])}
+        if result.timed_out:
+            minutes = self.options.build_timeout.total_seconds() / 60
+            return BuildFailed(f"the build took more than {minutes:g} min", **evidence)
+        last = said.splitlines()[-1] if said else ""
+        if "failed to solve" not in last or "no space left on device" in last:
+            return error_for("the build failed", said, result.exit_status)
+        steps = [line[3:].rstrip(":") for line in lines if line.startswith(" > ")]
+        where = f" at {steps[-1]}" if steps else ""
+        why = _BUILD_FRAMES.sub("", last).strip()
+        return BuildFailed(f"the build failed{where}: {why[:500]}", **evidence)
+
     def _checked(self, result: CommandResult, what: str) -> CommandResult:
         if result.ok:
             return result
         said = masked(result.stderr_tail.strip(), self.mask)
         if result.timed_out:
             raise CommandFailed(f"{what}: it took longer than allowed", stderr=said)
-        raise _error_for(what, said, result.exit_status)
+        raise error_for(what, said, result.exit_status)
+
+
+def _without_transfers(log: LineSink) -> LineSink:
+    def say(line: str) -> None:
+        if line.strip() and not _TRANSFER.search(line):
+            log(line)
+
+    return say
 
 
 def _without_progress_bars(log: LineSink) -> LineSink:
@@ -169,70 +274,3 @@ def _without_progress_bars(log: LineSink) -> LineSink:
             log(line)
 
     return say
-
-
-#: What compose and the engine say → what that means. The first match decides.
-_MEANINGS: tuple[tuple[re.Pattern[str], type[ReconcilerError], str], ...] = (
-    (
-        re.compile(
-            r"cannot connect to the docker daemon|is the docker daemon running", re.IGNORECASE
-        ),
-        TargetUnreachable,
-        "",
-    ),
-    (
-        re.compile(r"permission denied while trying to connect to the docker", re.IGNORECASE),
-        PreconditionFailed,
-        "this user may not use Docker's socket; put it into the group `docker`",
-    ),
-    (
-        re.compile(
-            r"is not a docker command|failed to execute|unknown (shorthand )?flag|unknown command"
-        ),
-        PreconditionFailed,
-        "Docker Compose 2.20 or newer is needed: install the package docker-compose-plugin",
-    ),
-    (re.compile(r"no space left on device"), PreconditionFailed, "the disk is full"),
-    (
-        re.compile(r"manifest unknown|not found: manifest|name unknown|repository .* not found"),
-        RevisionNotFound,
-        "",
-    ),
-    (
-        re.compile(
-            r"unauthorized|access denied|no basic auth|authentication required|denied:",
-            re.IGNORECASE,
-        ),
-        SourceDenied,
-        "",
-    ),
-    (
-        re.compile(
-            r"connection refused|no such host|i/o timeout|TLS handshake|deadline exceeded"
-            r"|too ?many ?requests|Client\.Timeout|connection reset"
-            r"|received unexpected HTTP status: 5",
-            re.IGNORECASE,
-        ),
-        SourceUnreachable,
-        "",
-    ),
-)
-
-
-def _error_for(what: str, said: str, exit_status: int) -> ReconcilerError:
-    last = next((line for line in reversed(said.splitlines()) if line.strip()), "")
-    message = f"{what}: {last[:500]}" if last else f"{what} (exit status {exit_status})"
-    evidence = {"exit_status": str(exit_status), "stderr": said}
-    for pattern, kind, hint in _MEANINGS:
-        if pattern.search(said):
-            return kind(f"{message} ({hint})" if hint else message, **evidence)
-    return CommandFailed(message, **evidence)
-
-
-def masked(text: str, secrets: Mapping[str, Secret], *, shortest: int = _SHORTEST_MASKED) -> str:
-    """Return ``text`` with the values of ``secrets`` replaced by their names, longest first."""
-    values = [(secret.reveal(), name) for name, secret in secrets.items()]
-    for value, name in sorted(values, key=lambda pair: (-len(pair[0]), pair[1])):
-        if len(value) >= shortest:
-            text = text.replace(value, f"${{{name}}}")
-    return text

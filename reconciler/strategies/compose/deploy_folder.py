@@ -18,6 +18,7 @@ from reconciler.strategies.compose.checkout import DEPLOY_FOLDER
 IMAGE_SERVICE = "app"
 #: In ``.deploy/``: the commit that was brought up last.
 COMMIT_FILE = "commit"
+_LONGEST_LINE = 200
 
 
 def override_path(deployment: DeploymentId) -> str:
@@ -159,7 +160,7 @@ class DeployFolderHere:
 
     def facts(self) -> Mapping[str, str]:
         """Return what was recorded last; see ``DeployFolder``."""
-        return {file.name: file.read_text().strip() for file in self._fact_files()}
+        return {file.name: _line_of(file) for file in self._fact_files()}
 
     def forget(self, prepared: PreparedTarget) -> None:
         """Delete what is kept for a deployment; see ``DeployFolder``."""
@@ -167,9 +168,22 @@ class DeployFolderHere:
             (self.path / name).unlink(missing_ok=True)
 
     def _fact_files(self) -> list[Path]:
-        return [*self.path.glob("*.sha"), *self.path.glob(COMMIT_FILE)]
+        # A container that has the work tree may put links there, to files that are not its own.
+        if self.path.is_symlink():
+            return []
+        found = [*self.path.glob("*.sha"), *self.path.glob(COMMIT_FILE)]
+        return [file for file in found if file.is_file() and not file.is_symlink()]
 
     def _make(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if self.path.is_symlink():
             raise PreconditionFailed(f"{self.path} is a symbolic link; it must be a folder of ours")
+
+
+def _line_of(file: Path) -> str:
+    """Return what a small file of ours holds; nothing where it was replaced meanwhile."""
+    try:
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:
+            return opened.read(_LONGEST_LINE).decode(errors="replace").strip()
+    except OSError:
+        return ""

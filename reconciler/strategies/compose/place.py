@@ -1,5 +1,6 @@
 """Where a project runs: what differs between the daemon's own machine and a host."""
 
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,13 +9,17 @@ from typing import Protocol
 
 from reconciler.domain.errors import PreconditionFailed
 from reconciler.domain.failure import Failure
-from reconciler.domain.references import CommitSha
-from reconciler.ports import Checkouts, Engine, LineSink, Machine, Work
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.target import Target
+from reconciler.ports import Checkouts, Engine, LineSink, Machine, OwnContainer, Work
 from reconciler.strategies.compose.checkout import read_inside
 from reconciler.strategies.compose.cli import ComposeCli, ComposeOptions
 from reconciler.strategies.compose.deploy_folder import DeployFolder, DeployFolderHere
-from reconciler.strategies.compose.policy import real_paths_here
+from reconciler.strategies.compose.policy import RealPaths, real_paths_here
 from reconciler.strategies.compose.private import Private, private_folder
+
+#: Beside a work tree, and ours: what is mounted from other commits than the work tree's.
+LAID_OUT = "laid-out"
 
 
 class Place(Protocol):
@@ -78,6 +83,18 @@ class Place(Protocol):
         """
         ...
 
+    def lay_out(self, commit: CommitSha, name: str) -> Path:
+        """Write the files of ``commit`` into a folder ``name``, and return it.
+
+        It is beside the work tree: a container that has that could put links in there. The commit
+        was received; and the folder is not there, or was left half written.
+        """
+        ...
+
+    def drop(self, name: str) -> None:
+        """Delete what was laid out as ``name``, if it is there."""
+        ...
+
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return those of ``paths``, below the root, that are files there; large ones are cut.
 
@@ -107,6 +124,7 @@ class Place(Protocol):
 class PlaceHere:
     """``Place`` on the daemon's own machine."""
 
+    project: ProjectName
     work_tree: Path
     secrets_folder: Path  #: for this deployment alone
     machine: Machine
@@ -153,6 +171,21 @@ class PlaceHere:
         """Make the work tree hold ``commit``; see ``Place``."""
         self.checkouts.switch(work.project.name, commit)
 
+    def lay_out(self, commit: CommitSha, name: str) -> Path:
+        """Write the files of ``commit`` into a folder of its own; see ``Place``."""
+        self.drop(name)
+        into = self._laid_out / name
+        self.checkouts.export(self.project, commit, into)
+        return into
+
+    def drop(self, name: str) -> None:
+        """Delete what was laid out; see ``Place``."""
+        shutil.rmtree(self._laid_out / name, ignore_errors=True)
+
+    @property
+    def _laid_out(self) -> Path:
+        return self.work_tree.parent / LAID_OUT
+
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return those of ``paths`` that are files; see ``Place``."""
         found = {path: read_inside(self.work_tree, path) for path in paths}
@@ -173,3 +206,20 @@ class PlaceHere:
     def changing_cli(self, work: Work) -> ComposeCli:
         """Return compose; see ``Place``. What an earlier life left at work, a start ended."""
         return self.cli(work)
+
+
+def own_container(place: Place, target: Target) -> OwnContainer | None:
+    """Return the container that we run in, where it is of the target's project."""
+    own = place.engine.own_container() if place.is_here else None
+    return own if own and own.project == target.project else None
+
+
+def follow_on_both(root: Path, here: Place, place: Place) -> RealPaths:
+    """Return what follows paths below ``root`` here, and all others at ``place``."""
+
+    def real_paths(paths: Collection[str]) -> Mapping[str, str]:
+        inside = [path for path in paths if Path(path).is_relative_to(root)]
+        outside = [path for path in paths if path not in inside]
+        return {**here.real_paths(inside), **place.real_paths(outside)}
+
+    return here.real_paths if place.is_here else real_paths

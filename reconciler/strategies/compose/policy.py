@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.domain.errors import InvalidComposeFile
+from reconciler.strategies.compose.building.reach import files_of_build, powers_of_build
 from reconciler.strategies.compose.rendering import Rendering
 
 _SOCKETS = ("docker.sock", "podman.sock", "containerd.sock")
@@ -40,6 +41,7 @@ class _Use:
     where: str
     path: str
     verb: str = "mounts"
+    stays: bool = False  #: it has to be of the checkout
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Policy:
     data_folder: Path  #: ours, with ``projects/NAME`` for each project
     own_paths: tuple[Path, ...] = ()  #: more that is ours
     real_paths: RealPaths = real_paths_here  #: of the machine that it is to run on
+    has: frozenset[str] = frozenset()  #: paths that it has already, because it is the daemon itself
 
     def readings(self, host_files: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """Return a line for each (where, path) of this machine that compose reads by itself.
@@ -80,6 +83,13 @@ class Policy:
             _require_own_insides(name, body)
             found += _mounts(f"service {name}", body)
             found += _powers(f"service {name}", body)
+            found += _powers_by_compose(f"service {name}", body)
+        for service in rendering.services:
+            if service.build is not None:
+                where = f"services.{service.name}.build"
+                files = files_of_build(where, service.build)
+                found += [_Use(field, path, stays=True) for field, path in files]
+                found += powers_of_build(where, service.build)
         for section in ("configs", "secrets"):
             for name, body in (document.get(section) or {}).items():
                 if path := (body or {}).get("file"):
@@ -113,7 +123,7 @@ class Policy:
     def _judge(self, use: _Use, real: Mapping[str, Path]) -> str:
         path = self._absolute(use)
         if not self._is_inside(path):
-            if path != use.path:
+            if path != use.path or use.stays:
                 raise InvalidComposeFile(f"{use.where}: {use.path!r} leaves the repository")
             return f"{use.where} {use.verb} {self._host_path(use, real)}"
         if not real[path].is_relative_to(real[str(self.root)]):
@@ -145,6 +155,8 @@ class Policy:
 
     def _host_path(self, use: _Use, real: Mapping[str, Path]) -> str:
         path = use.path
+        if path in self.has:
+            return f"{path} of this machine, as the daemon does already"
         for ours in (self.data_folder, *self.own_paths):
             own = real[str(ours)]
             if real[path].is_relative_to(own):
@@ -181,6 +193,15 @@ def _require_own_insides(name: str, body: Mapping[str, Any]) -> None:
 
 def _is_container(value: object) -> bool:
     return str(value).startswith("container:")
+
+
+def _powers_by_compose(where: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each power that newer versions of compose itself give a service."""
+    if body.get("use_api_socket"):
+        yield f"{where} has the engine's socket: it controls this machine"
+    hooks = [hook for key in ("post_start", "pre_stop") for hook in body.get(key) or ()]
+    if any(hook.get("privileged") for hook in hooks):
+        yield f"{where} has a privileged hook: it controls this machine"
 
 
 def _powers(where: str, body: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from reconciler.domain.interpolation import Unresolved, interpolate
 from reconciler.domain.references import ImageReference, ServiceName, parse_service_name
 from reconciler.domain.secret import Secret
 from reconciler.strategies.compose.checkout import Examined
-from reconciler.strategies.compose.cli import masked
+from reconciler.strategies.compose.failures import masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,14 @@ class RenderedService:
     """One service that a plain `up` starts."""
 
     name: ServiceName
-    image: ImageReference
+    image: ImageReference  #: of one that is built only the name counts
     labels: Mapping[str, str]
     replicas: int
     finishes: bool  #: its restart policy lets it end with status 0
+    #: What its image is built from; None where that is pulled.
+    build: Mapping[str, Any] | None = None
+    platform: str = ""  #: that it asks for
+    has_own_name: bool = True  #: whether the file names its image
 
     def is_stateful(self, declared: tuple[ServiceName, ...]) -> bool:
         """Tell whether it keeps data; see ``ComposeService.is_stateful``."""
@@ -40,7 +44,7 @@ class Rendering:
 
     def sha256(self, root: Path, secrets: Mapping[str, Secret]) -> str:
         """Return a hash that changes with the project's meaning, not with its place or secrets."""
-        plain = _without(self.document, str(root), secrets)
+        plain = without_place(self.document, root, secrets)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
@@ -62,7 +66,8 @@ def parse_rendering(text: str, examined: Examined) -> Rendering:
         )
     position = {name: at for at, name in enumerate(examined.order)}
     names = sorted(bodies, key=lambda name: (position.get(name, len(position)), name))
-    services = tuple(_service(name, bodies[name]) for name in names)
+    project = str(document.get("name"))
+    services = tuple(_service(project, name, bodies[name]) for name in names)
     if all(service.replicas < 1 for service in services):
         # Nothing would run, and nothing is proved well in no time.
         raise InvalidComposeFile("no service would be started: each has 0 replicas")
@@ -70,20 +75,34 @@ def parse_rendering(text: str, examined: Examined) -> Rendering:
     return Rendering(services, document)
 
 
-def _service(name: str, body: Mapping[str, Any]) -> RenderedService:
-    image = body.get("image")
-    if not image and body.get("build") is not None:
-        raise InvalidComposeFile(
-            f"service {name} is only built (`build:` without `image:`), and nothing is built here: "
-            "push its image to a registry and name it with `image:`"
-        )
+def _service(project: str, name: str, body: Mapping[str, Any]) -> RenderedService:
+    image, build, policy = body.get("image"), body.get("build"), body.get("pull_policy")
+    said = ComposeService(
+        ServiceName(name), image or None, build is not None, pull_policy=policy or ""
+    )
+    if not said.is_built:
+        build = None
+    # As compose itself names what it builds.
+    wanted = image or (f"{project}-{name}".lower() if build is not None else "")
     try:
-        reference = ImageReference.parse(image or "", f"services.{name}.image")
+        reference = ImageReference.parse(wanted, f"services.{name}.image")
         service_name = parse_service_name(name)
     except InvalidReference as error:
         raise InvalidComposeFile(error.message) from None
+    if build is not None and reference.digest:
+        raise InvalidComposeFile(
+            f"services.{name}.image: {image!r} has a digest, and what is built gets one of its "
+            "own: name it without"
+        )
     return RenderedService(
-        service_name, reference, body.get("labels") or {}, _replicas(body), _finishes(body)
+        name=service_name,
+        image=reference,
+        labels=body.get("labels") or {},
+        replicas=_replicas(body),
+        finishes=_finishes(body),
+        build=build,
+        platform=body.get("platform") or "",
+        has_own_name=bool(image),
     )
 
 
@@ -121,12 +140,13 @@ def _require_agreement(services: Sequence[RenderedService], examined: Examined) 
             )
 
 
-def _without(node: Any, root: str, secrets: Mapping[str, Secret]) -> Any:
+def without_place(node: Any, root: Path, secrets: Mapping[str, Secret]) -> Any:
+    """Return what compose rendered without where it was rendered, and without ``secrets``."""
     match node:
         case str():
-            return masked(node.replace("$$", "$").replace(root, "."), secrets, shortest=1)
+            return masked(node.replace("$$", "$").replace(str(root), "."), secrets, shortest=1)
         case dict():
-            return {key: _without(value, root, secrets) for key, value in node.items()}
+            return {key: without_place(value, root, secrets) for key, value in node.items()}
         case list():
-            return [_without(value, root, secrets) for value in node]
+            return [without_place(value, root, secrets) for value in node]
     return node

@@ -22,14 +22,14 @@ def report_of(samples: Sequence[Sample], facts: Mapping[str, str]) -> TargetRepo
     """
     states = Counter(str(sample.state) for sample in samples)
     running = [sample for sample in samples if sample.state is RunState.RUNNING]
-    digests = sorted({digest.short for sample in running for digest in sample.digests})
+    digests = sorted({digest for sample in running for digest in _shown(sample, facts)})
     return TargetReport(
         state=", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         or "no containers",
         commit=_commit(running, facts),
         release=" ".join(digests),
         since=min((sample.started_at for sample in running), default=""),
-        detail=tuple((sample.service, _words(sample)) for sample in samples),
+        detail=tuple((sample.service, _words(sample, facts)) for sample in samples),
     )
 
 
@@ -58,8 +58,15 @@ def _commit(running: Sequence[Sample], facts: Mapping[str, str]) -> CommitSha | 
     return CommitSha.parse(commit) if commit and running else None
 
 
-def _words(sample: Sample) -> str:
-    digests = " ".join(sorted(digest.short for digest in sample.digests))
+def _shown(sample: Sample, facts: Mapping[str, str]) -> list[str]:
+    """Return the digest that it was pinned to, or else all by which its image is known."""
+    wanted = facts.get(f"{sample.service}.sha")
+    pinned = [digest.short for digest in sample.digests if str(digest) == wanted]
+    return pinned or sorted(digest.short for digest in sample.digests)
+
+
+def _words(sample: Sample, facts: Mapping[str, str]) -> str:
+    digests = " ".join(_shown(sample, facts))
     health = "" if str(sample.health) == "none" else f" ({sample.health})"
     return f"{sample.state}{health}, {digests or 'an unknown image'}"
 

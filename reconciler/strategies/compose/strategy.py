@@ -2,20 +2,21 @@
 
 ``prepare`` works on an export of exactly the commit, in a folder of the deployment's own: it
 follows all that the files reach, has compose render them in a bare environment, judges the result,
-resolves each digest once, and has the commit and the images brought to where they are to run.
+resolves each digest once, has the commit and the images brought to where they are to run, and
+builds what no registry has.
 ``apply`` repeats the judgement where compose will run, writes the override and brings the project
 up. Nothing of a deployment outlives it but ``.deploy/``, and the commit in the host's repository.
 """
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.domain.deployment import PlannedService, PreparedTarget
-from reconciler.domain.errors import InvalidComposeFile, NameTaken
+from reconciler.domain.errors import InvalidComposeFile, TargetUnreachable
 from reconciler.domain.host import LOCAL
 from reconciler.domain.project import ProjectKind
 from reconciler.domain.target import Target
@@ -23,26 +24,38 @@ from reconciler.domain.verification import Sample
 from reconciler.ports import (
     Checkouts,
     ComposeReader,
-    Engine,
     ImageRegistry,
     LineSink,
     Machines,
     TargetReport,
     Work,
 )
-from reconciler.strategies.compose.assessment import Assessment, Site, assess, variables_of
+from reconciler.strategies.compose.assessment import (
+    Assessment,
+    Site,
+    assess,
+    compose_paths_of,
+    generated_of,
+    variables_of,
+)
+from reconciler.strategies.compose.building.builder import Builder
+from reconciler.strategies.compose.building.definition import define
+from reconciler.strategies.compose.building.keeping import drop_built, restore_names
 from reconciler.strategies.compose.checkout import DEPLOY_FOLDER, Checkout
 from reconciler.strategies.compose.cli import ComposeCall, ComposeOptions
 from reconciler.strategies.compose.deploy_folder import (
     DeployFolderHere,
-    generated_path,
-    generated_text,
     override_path,
 )
 from reconciler.strategies.compose.on_host.place import PlaceOnHost
 from reconciler.strategies.compose.pinning import Pinning, missing_images, pull_text
-from reconciler.strategies.compose.place import Place, PlaceHere
+from reconciler.strategies.compose.place import Place, PlaceHere, follow_on_both, own_container
 from reconciler.strategies.compose.policy import Policy, RealPaths
+from reconciler.strategies.compose.preconditions import (
+    require_exposed,
+    require_free_name,
+    require_migration,
+)
 from reconciler.strategies.compose.private import (
     CredentialsFor,
     Private,
@@ -51,6 +64,7 @@ from reconciler.strategies.compose.private import (
 )
 from reconciler.strategies.compose.rendering import Rendering
 from reconciler.strategies.compose.reporting import log_trouble, report_of
+from reconciler.strategies.compose.self_update import SelfUpdates
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +77,52 @@ class ComposeStrategy:
     reader: ComposeReader
     options: ComposeOptions
     credentials_for: CredentialsFor
+    self_updates: SelfUpdates
 
     # ── Prepare ───────────────────────────────────────────────────────────────────────────────
 
     def prepare(self, work: Work) -> PreparedTarget:
         """Render, judge, pin and pull one revision; see ``Strategy``."""
-        place = self._place(work.target)
+        place = self.place(work.target)
         place.require_ready(work)
-        _require_free_name(work, place.engine)
+        require_free_name(work, place.engine)
         with self._own_folder(work.target) as own:
-            checkout = self._export(work, place, own, *_compose_paths(work))
+            checkout = self._export(work, place, own, *compose_paths_of(work))
             assessed = self._assess_here(work, place, checkout)
             for grant in assessed.grants:
                 work.log(f"note: {grant}" if place.is_here else f"note: on {place.name}: {grant}")
-            _require_exposed(work, assessed.rendering)
-            prepared = self._plan(work, checkout, assessed)
-            if prepared.revision.commit:
-                place.receive(prepared.revision.commit)
-            self._pull(work, place, assessed.rendering, prepared.services)
-        return prepared
+            require_exposed(work, assessed.rendering)
+            require_migration(work, checkout, assessed.rendering)
+            return self._get_images(work, place, checkout, assessed)
+
+    def _get_images(
+        self, work: Work, place: Place, checkout: Checkout, assessed: Assessment
+    ) -> PreparedTarget:
+        """Pin, pull and build, so that applying needs none of it."""
+        checkout.give_back()
+        builder, rendering = self._builder(work, place, checkout.root), assessed.rendering
+        definitions = define(work, rendering, checkout.root)
+        built = builder.take_over(definitions)
+        pinning = Pinning(work, self.registry)
+        services = tuple(pinning.plan(one, built) for one in rendering.services)
+        if work.revision.commit:
+            place.receive(work.revision.commit)
+        self._pull(work, place, rendering, services)
+        to_build = [one for one in definitions if one.service not in built]
+        built |= builder.make(to_build, assessed)
+        return PreparedTarget(
+            revision=replace(work.revision, images=pinning.followed),
+            services=tuple(replace(one, pin=built.get(one.name, one.pin)) for one in services),
+            compose_file=checkout.compose_path,
+            override_file=override_path(work.deployment),
+            rendered_sha256=assessed.sha256,
+            host=work.target.host,
+            extra_files=checkout.extra_paths,
+        )
+
+    def _builder(self, work: Work, place: Place, root: Path) -> Builder:
+        here = self._here(work.target, root)
+        return Builder(work, place, here, self.machines, self.options, self.credentials_for)
 
     @contextmanager
     def _own_folder(self, target: Target) -> Iterator[Path]:
@@ -107,7 +148,7 @@ class ComposeStrategy:
         checkout = Checkout(into, path, self.reader, extra)
         if project.kind is ProjectKind.IMAGE:
             kept = place.read((path,)).get(path)
-            text = kept.decode() if kept else _generated(work)
+            text = kept.decode() if kept else generated_of(work)
             DeployFolderHere(into).write(Path(path).name, text)
             return checkout
         if project.source is None or commit is None:
@@ -119,30 +160,16 @@ class ComposeStrategy:
             raise InvalidComposeFile(
                 f"the repository has a {DEPLOY_FOLDER} of its own; that name is ours: rename it"
             )
-        checkout.borrow(place.read(checkout.missing_environment(variables_of(work))))
-        return checkout
+        return checkout.borrow(place.read(checkout.missing_environment(variables_of(work))))
 
     def _assess_here(self, work: Work, place: Place, checkout: Checkout) -> Assessment:
         """Render and judge an export on this machine; what it mounts is looked up at ``place``."""
         here = self._here(work.target, checkout.root)
-        real_paths = _on_both(checkout.root, here, place)
+        real_paths = follow_on_both(checkout.root, here, place)
         with here.private() as private:
-            policy = self._policy(place, checkout.root, real_paths)
+            policy = self._policy(place, work.target, checkout.root, real_paths)
             cli = here.cli(work)
             return assess(work, checkout, Site(checkout.root, private, cli, policy))
-
-    def _plan(self, work: Work, checkout: Checkout, assessed: Assessment) -> PreparedTarget:
-        pinning = Pinning(work, self.registry)
-        services = tuple(map(pinning.plan, assessed.rendering.services))
-        return PreparedTarget(
-            revision=replace(work.revision, images=pinning.followed),
-            services=services,
-            compose_file=checkout.compose_path,
-            override_file=override_path(work.deployment),
-            rendered_sha256=assessed.sha256,
-            host=work.target.host,
-            extra_files=checkout.extra_paths,
-        )
 
     def _pull(
         self, work: Work, place: Place, rendering: Rendering, services: Collection[PlannedService]
@@ -150,7 +177,8 @@ class ComposeStrategy:
         """Pull what is not there yet, so that applying needs no network."""
         missing = missing_images(place.engine, rendering, services)
         if not missing:
-            work.log("every image is there already")
+            if any(one.build is None for one in rendering.services):
+                work.log("every image is there already")
             return
         with place.private() as private:
             call = ComposeCall(
@@ -165,10 +193,30 @@ class ComposeStrategy:
     # ── Apply ─────────────────────────────────────────────────────────────────────────────────
 
     def apply(self, work: Work, prepared: PreparedTarget) -> None:
-        """Make the engine run ``prepared``; see ``Strategy``."""
-        place, work = self._place(work.target), replace(work, revision=prepared.revision)
+        """Make the engine run ``prepared``; see ``Strategy``.
+
+        Where the project is the daemon's own a container beside it does, and the daemon that it
+        brings up takes the deployment up.
+        """
+        place = self.place(work.target)
+        restore_names(place.engine, prepared.services, work.log)
+        if own := own_container(place, work.target):
+
+            def render(prepared: PreparedTarget) -> str:
+                with self._called(work, place, prepared) as call:
+                    return place.cli(work).render(call, work.cancel)
+
+            self.self_updates.apply(work, prepared, own, render)
+            return
+        with self._called(work, place, prepared) as call:
+            place.changing_cli(work).up(call, work.log, work.cancel)
+
+    @contextmanager
+    def _called(self, work: Work, place: Place, prepared: PreparedTarget) -> Iterator[ComposeCall]:
+        """Give what calls compose on what was prepared, with all that it needs until the end."""
+        work = replace(work, revision=prepared.revision)
         with self._switched(work, place, prepared) as checkout, place.private() as private:
-            policy = self._policy(place, place.root, place.real_paths)
+            policy = self._policy(place, work.target, place.root, place.real_paths)
             cli = place.cli(work)
             assessed = assess(work, checkout, Site(place.root, private, cli, policy))
             if assessed.sha256 != prepared.rendered_sha256:
@@ -176,12 +224,11 @@ class ComposeStrategy:
                     "note: compose makes something else of the files than when it was prepared"
                 )
             override = place.deploy.record(prepared)
-            call = replace(
+            yield replace(
                 assessed.call,
                 files=(*assessed.call.files, override),
                 docker_config=self._docker_config(work, private, assessed.rendering),
             )
-            place.changing_cli(work).up(call, work.log, work.cancel)
 
     @contextmanager
     def _switched(self, work: Work, place: Place, prepared: PreparedTarget) -> Iterator[Checkout]:
@@ -190,7 +237,7 @@ class ComposeStrategy:
             place.switch(commit, work)
         elif not place.deploy.has(Path(prepared.compose_file).name):
             # Kept per deployment, so that going back brings its ports and volumes back too.
-            place.deploy.write(Path(prepared.compose_file).name, _generated(work))
+            place.deploy.write(Path(prepared.compose_file).name, generated_of(work))
         if place.is_here:
             path, extra = prepared.compose_file, prepared.extra_files
             yield Checkout(place.root, path, self.reader, extra)
@@ -198,14 +245,23 @@ class ComposeStrategy:
         with self._own_folder(work.target) as own:
             yield self._export(work, place, own, prepared.compose_file, *prepared.extra_files)
 
+    @contextmanager
+    def exported(self, work: Work, prepared: PreparedTarget) -> Iterator[tuple[Path, Rendering]]:
+        """Give the files of what was prepared, and what they amount to, with nothing switched."""
+        place, work = self.place(work.target), replace(work, revision=prepared.revision)
+        with self._own_folder(work.target) as own:
+            checkout = self._export(work, place, own, prepared.compose_file, *prepared.extra_files)
+            yield checkout.root, self._assess_here(work, place, checkout).rendering
+
     # ── The other steps ───────────────────────────────────────────────────────────────────────
 
     def confirm(self, work: Work, prepared: PreparedTarget) -> None:
-        """Leave it as it is: no compose project goes back by itself; see ``Strategy``."""
+        """Say that the daemon's own new version stays; no other project goes back by itself."""
+        self.self_updates.confirm(work, prepared)
 
     def set_up(self, work: Work) -> None:
         """Make what is missing on the machine; see ``Strategy``."""
-        self._place(work.target).set_up(work.log)
+        self.place(work.target).set_up(work.log)
 
     def observe(self, target: Target) -> Sequence[Sample]:
         """Return what runs there now; see ``Strategy``."""
@@ -215,13 +271,18 @@ class ComposeStrategy:
         """Write the last lines of containers in trouble into ``log``; see ``Strategy``."""
         log_trouble(self.machines, target, log)
 
-    def forget(self, target: Target, prepared: PreparedTarget) -> None:
+    def forget(
+        self, target: Target, prepared: PreparedTarget, kept: Collection[PreparedTarget]
+    ) -> None:
         """Drop what is kept for a deployment; see ``Strategy``."""
-        self._place(target).deploy.forget(prepared)
+        place = self.place(target)
+        place.deploy.forget(prepared)
+        with suppress(TargetUnreachable):  # the next one takes along what stays
+            drop_built(place.engine, target.project, kept)
 
     def report(self, target: Target) -> TargetReport:
         """Return what runs there now; see ``Strategy``."""
-        place = self._place(target)
+        place = self.place(target)
         return report_of(place.engine.containers(target.project), place.deploy.facts())
 
     def forget_secrets(self) -> None:
@@ -230,10 +291,12 @@ class ComposeStrategy:
         What it left on a host goes when that host is used next.
         """
         shutil.rmtree(self.options.secrets_folder, ignore_errors=True)
+        self.self_updates.drop_half_written()
 
     # ── Shared ────────────────────────────────────────────────────────────────────────────────
 
-    def _place(self, target: Target) -> Place:
+    def place(self, target: Target) -> Place:
+        """Return where ``target`` is."""
         if target.host == LOCAL:
             return self._here(target, self.checkouts.tree(target.project).resolve())
         machine = self.machines.get(target.host)
@@ -242,58 +305,16 @@ class ComposeStrategy:
     def _here(self, target: Target, root: Path) -> PlaceHere:
         secrets = self.options.secrets_folder.resolve() / target.project / target.host
         machine = self.machines.get(LOCAL)
-        return PlaceHere(root, secrets, machine, self.options, self.checkouts)
+        return PlaceHere(target.project, root, secrets, machine, self.options, self.checkouts)
 
-    def _policy(self, place: Place, root: Path, real_paths: RealPaths) -> Policy:
+    def _policy(self, place: Place, target: Target, root: Path, real_paths: RealPaths) -> Policy:
         own_paths = (*self.options.own_paths, *place.own_paths)
-        return Policy(root, self.options.data_folder, own_paths, real_paths)
+        own = own_container(place, target)
+        has = own.mounts if own else frozenset()
+        return Policy(root, self.options.data_folder, own_paths, real_paths, has)
 
     def _docker_config(self, work: Work, private: Private, rendering: Rendering) -> Path:
         hosts = dict.fromkeys(service.image.registry for service in rendering.services)
         known = [self.credentials_for(host, work.project.name) for host in hosts]
         shown = [one for one in known if one]
         return write_docker_config(private, shown) if shown else private.folder
-
-
-def _require_free_name(work: Work, engine: Engine) -> None:
-    """Refuse to touch containers that somebody else brought up under the project's name."""
-    if work.may_take_over:
-        return
-    if found := engine.containers(work.project.name):
-        raise NameTaken(
-            f"a compose project {work.project.name} is there already, with {len(found)} "
-            f"container{'' if len(found) == 1 else 's'}, and no deployment of ours started it",
-            containers=", ".join(sorted(sample.id[:12] for sample in found)[:20]),
-        )
-
-
-def _require_exposed(work: Work, rendering: Rendering) -> None:
-    exposed = work.project.expose_service
-    names = [service.name for service in rendering.services if service.replicas > 0]
-    if exposed is not None and work.project.kind is ProjectKind.COMPOSE and exposed not in names:
-        raise InvalidComposeFile(
-            f"expose_service: {exposed!r} is not one of the services that would be started: "
-            f"{', '.join(names)}"
-        )
-
-
-def _compose_paths(work: Work) -> tuple[str, ...]:
-    """Return the compose files, the last of which wins."""
-    if work.project.kind is ProjectKind.IMAGE:
-        return (generated_path(work.deployment),)
-    return (work.project.compose_path, *work.target.compose_files)
-
-
-def _generated(work: Work) -> str:
-    return generated_text(work.project, variables_of(work))
-
-
-def _on_both(root: Path, here: Place, place: Place) -> RealPaths:
-    """Return what follows paths below ``root`` here, and all others at ``place``."""
-
-    def real_paths(paths: Collection[str]) -> Mapping[str, str]:
-        inside = [path for path in paths if Path(path).is_relative_to(root)]
-        outside = [path for path in paths if path not in inside]
-        return {**here.real_paths(inside), **place.real_paths(outside)}
-
-    return here.real_paths if place.is_here else real_paths

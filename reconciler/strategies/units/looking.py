@@ -39,6 +39,11 @@ class Look:
         return self.values.get("LoadState", "not-found") != "not-found"
 
     @property
+    def invocation(self) -> str:
+        """The unit's present run; empty where it does not run."""
+        return self.values.get("InvocationID", "")
+
+    @property
     def key(self) -> str:
         """Stays the same as long as the file that runs does; empty if nobody knows that."""
         return self.values.get("Key", "")

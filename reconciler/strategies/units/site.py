@@ -51,6 +51,10 @@ class Site:
         """Begins the names of the transient units that build; their deployment follows."""
         return f"reconciler-build-{self.project}"
 
+    def self_update(self, deployment: DeploymentId) -> str:
+        """Return the transient unit that replaces the daemon, for one deployment."""
+        return f"reconciler-self-update-{self.project}-{deployment}"
+
     def path(self, below: str) -> HostPath:
         """Return the path of something below the folder."""
         return HostPath(f"{self.folder}/{below}")

@@ -38,6 +38,7 @@ class Step(StrEnum):
     ASSEMBLE = "assemble"
     APPLY = "apply"
     REVERT = "revert"
+    SELF_UPDATE = "self_update"
     CONFIRM = "confirm"
     LOOK = "look"
     LINES = "lines"

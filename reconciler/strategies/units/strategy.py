@@ -7,19 +7,20 @@ is read from the process that runs.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 
 from reconciler.domain.deployment import PlannedService, PreparedTarget
-from reconciler.domain.errors import PreconditionFailed, ReconcilerError
+from reconciler.domain.errors import HandedOver, PreconditionFailed, ReconcilerError
 from reconciler.domain.host import HostName
 from reconciler.domain.references import Digest, ProjectName, ServiceName
 from reconciler.domain.target import Target
 from reconciler.domain.verification import Sample
 from reconciler.ports import HostFacts, LineSink, Machine, Machines, TargetReport, Work
 from reconciler.strategies.units.looking import Look, parse_look
+from reconciler.strategies.units.myself import Myself
 from reconciler.strategies.units.release_maker import Bench, ReleaseMaker
 from reconciler.strategies.units.site import Site, deployment_of, kept_as
 from reconciler.strategies.units.sources import commit_of
@@ -38,6 +39,7 @@ class UnitStrategy:
 
     machines: Machines
     maker: ReleaseMaker
+    myself: Myself = field(default_factory=Myself)
     #: Of what ran at the last look: what `look` called it, and its digest.
     _seen: dict[tuple[HostName, ProjectName], tuple[str, Digest]] = field(default_factory=dict)
     _seen_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -48,7 +50,8 @@ class UnitStrategy:
         """Bring a complete release to the host; see ``Strategy``."""
         site, target = Site.of(work.target), work.target
         text = unit_text(site, target)
-        environment = environment_text(target, work.variables, work.deployment)
+        commit = commit_of(work)
+        environment = environment_text(target, work.variables, work.deployment, commit)
         machine = self.machines.get(target.host)
         self._require_tools(machine.check(), target)
         bench = self._check(work, site, machine, text)
@@ -65,7 +68,11 @@ class UnitStrategy:
         )
 
     def apply(self, work: Work, prepared: PreparedTarget) -> None:
-        """Switch to what was prepared, by this deployment or an older one; see ``Strategy``."""
+        """Switch to what was prepared, by this deployment or an older one; see ``Strategy``.
+
+        Where the unit is the daemon itself a transient unit does it, and the daemon that it starts
+        takes the deployment up.
+        """
         site, wanted = Site.of(work.target), deployment_of(prepared)
         within = work.target.confirm_within
         said = self._steps(work).run(
@@ -74,13 +81,18 @@ class UnitStrategy:
             *(site.marker, _yes(work.may_take_over)),
             *(str(round(within.total_seconds()) if within else 0), site.timer),
             script(Step.REVERT),
+            *(self.myself.invocation, self.myself.deployment),
+            str(round(self.myself.patience.total_seconds())),
+            *(site.self_update(work.deployment), script(Step.SELF_UPDATE)),
             timeout=_SWITCH_TIMEOUT,
         )
         work.log(f"{site.unit} on {work.target.host}: {said.strip()}")
+        if said.startswith("handed over"):
+            raise HandedOver(f"{site.unit} is this daemon: {said.strip()}")
 
     def confirm(self, work: Work, prepared: PreparedTarget) -> None:
         """Stop the host's timer over a new connection; see ``Strategy``."""
-        if work.target.confirm_within is None:
+        if work.target.confirm_within is None and not self._is_us(work.target):
             return
         site, wanted = Site.of(work.target), deployment_of(prepared)
         claim = (site.folder, str(work.deployment), str(work.fence))
@@ -88,7 +100,12 @@ class UnitStrategy:
         self._steps(work).run(Step.CONFIRM, *claim, wanted, site.timer, fresh=True)
         work.log(f"confirmed on {work.target.host}: it stays")
 
-    def forget(self, target: Target, prepared: PreparedTarget) -> None:
+    def forget(
+        self,
+        target: Target,
+        prepared: PreparedTarget,
+        kept: Collection[PreparedTarget],  # noqa: ARG002  the host itself knows what is
+    ) -> None:
         """Drop a deployment, those before it, and their releases; see ``Strategy``."""
         site = Site.of(target)
         steps = Steps(self.machines.get(target.host))
@@ -129,6 +146,11 @@ class UnitStrategy:
         log(f"{target.unit} on {target.host}: its last lines:")
         for line in said.splitlines() or ["(it wrote nothing)"]:
             log(f"  {line}")
+
+    def _is_us(self, target: Target) -> bool:
+        if not self.myself.invocation:
+            return False
+        return self._look(target)[0].invocation == self.myself.invocation
 
     def _look(self, target: Target) -> tuple[Look, Digest | None]:
         site, name = Site.of(target), (target.host, target.project)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.host import HostPath
+from reconciler.domain.references import CommitSha
 from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target
 from reconciler.strategies.units.site import Site
@@ -53,11 +54,12 @@ def unit_text(site: Site, target: Target) -> str:
 
 
 def environment_text(
-    target: Target, variables: Mapping[str, Secret], deployment: DeploymentId
+    target: Target, variables: Mapping[str, Secret], deployment: DeploymentId, commit: CommitSha
 ) -> Secret:
     """Return the environment file: what is declared, ``PORT``, and the project's secrets.
 
-    ``RECONCILER_DEPLOYMENT`` is the number by which a process that runs is known again.
+    ``RECONCILER_DEPLOYMENT`` is the number by which a process that runs is known again, and
+    ``RECONCILER_BUILD_COMMIT`` what it was built of, for it to tell.
 
     Raises:
         InvalidInput: systemd takes no variable like that.
@@ -67,6 +69,7 @@ def environment_text(
         values["PORT"] = str(target.port)
     values.update((name, secret.reveal()) for name, secret in variables.items())
     values["RECONCILER_DEPLOYMENT"] = str(deployment)
+    values["RECONCILER_BUILD_COMMIT"] = commit.text
     return Secret.of("".join(f"{_assignment(*pair)}\n" for pair in sorted(values.items())))
 
 

@@ -46,6 +46,7 @@ from reconciler.strategies.compose.on_host.shell import (
     length_of,
     script_command,
 )
+from reconciler.strategies.compose.place import LAID_OUT
 from reconciler.strategies.compose.private import Private
 
 _SWITCH_TIMEOUT = timedelta(minutes=10)
@@ -81,7 +82,7 @@ class PlaceOnHost:
     @property
     def own_paths(self) -> tuple[Path, ...]:
         """Where secrets lie for a while, and what git obeys; see ``Place``."""
-        return (self._private, self._repository)
+        return (self._private, self._repository, self.folder / LAID_OUT)
 
     @property
     def engine(self) -> Engine:
@@ -167,6 +168,16 @@ class PlaceOnHost:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         text = f"files of the work tree {self.root} on {self.name} {what}: {named}{more}"
         return WorkTreeDirty(text, host=self.name, files=named)
+
+    def lay_out(self, commit: CommitSha, name: str) -> Path:
+        """Write the files of ``commit`` into a folder of its own; see ``Place``."""
+        into = str(self.folder / LAID_OUT / name)
+        self._shell.run("lay_out", str(self.root), commit.text, into)
+        return Path(into)
+
+    def drop(self, name: str) -> None:
+        """Delete what was laid out; see ``Place``."""
+        self.machine.run(Command(("rm", "-rf", "--", str(self.folder / LAID_OUT / name))))
 
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return those of ``paths`` that are files; see ``Place``."""

@@ -3,6 +3,8 @@ main() {
     folder=$1 unit=$2 deployment=$3 fence=$4 wanted_deployment=$5
     marker=$6 may_take_over=$7 seconds=$8 timer=$9
     shift 9
+    revert=$1
+    shift
     lock
     claim "$deployment" "$fence"
     own "$unit" "$marker" "$may_take_over"
@@ -11,7 +13,11 @@ main() {
     # Whoever forgets old ones sees that this one is needed as long as the one that brought it back.
     [ "$wanted_deployment" = "$deployment" ] ||
         put "$folder/deployments/$wanted_deployment/restored" "$deployment"
-    arm "$1"
+    if is_us "$1"; then
+        replace_us "$@"
+        return 0
+    fi
+    arm
     if is_up; then
         echo "it runs already"
         return 0
@@ -21,13 +27,7 @@ main() {
     echo "switched"
 }
 
-is_up() {
-    [ "$(readlink "$folder/current")" = "releases/$name" ] &&
-        [ "$(readlink "$folder/deployed")" = "deployments/$wanted_deployment" ] &&
-        [ "$(cat "$folder/started" 2>/dev/null)" = "$(fingerprint "$wanted_deployment")" ] &&
-        cmp -s "$folder/deployments/$wanted_deployment/unit" "$units/$unit" &&
-        systemctl --quiet is-active -- "$unit"
-}
+is_up() { is_switched "$wanted_deployment" && systemctl --quiet is-active -- "$unit"; }
 
 # Start the timer that goes back, or stop it where this is the way back.
 arm() {
@@ -39,17 +39,75 @@ arm() {
         rm -f "$folder/pending"
         return 0
     fi
-    put "$folder/revert.sh" "$1"
-    put "$folder/pending" "$wanted_deployment $previous"
-    as_root systemctl reset-failed -- "$timer.service" 2>/dev/null
-    as_root systemd-run --quiet --collect --unit="$timer" --on-active="${seconds}s" \
-        --timer-property=AccuracySec=100ms -- \
-        /bin/sh "$folder/revert.sh" "$folder" "$unit" "$wanted_deployment" || {
+    put "$folder/pending" "$wanted_deployment $deployment $previous"
+    start_timer "$wanted_deployment" || {
         rm -f "$folder/pending"
         failed "the timer that would go back can't be started; nothing was changed"
     }
 }
 
-last_words() {
-    as_root journalctl --unit="$unit" --lines=1 --output=cat --no-pager 2>/dev/null
+start_timer() {
+    put "$folder/revert.sh" "$revert"
+    as_root systemctl reset-failed -- "$timer.service" 2>/dev/null
+    # One that is killed halfway goes on.
+    as_root systemd-run --quiet --collect --unit="$timer" --on-active="${seconds}s" \
+        --timer-property=AccuracySec=100ms --property=Restart=on-failure --property=RestartSec=5 \
+        -- /bin/sh "$folder/revert.sh" "$folder" "$unit" "$1"
+}
+
+# ── Where the unit is the daemon itself ───────────────────────────────────────────────────────────
+
+# Whether whoever sent us runs in the unit: is_us INVOCATION
+is_us() {
+    [ -n "$1" ] && [ "$(systemctl show --property=InvocationID --value -- "$unit")" = "$1" ]
+}
+
+# What restarts us would be ended in its middle, so that something else has to do it:
+# replace_us INVOCATION RUNNING PATIENCE HELPER SCRIPT
+replace_us() {
+    invocation=$1 running=$2 helper=$4 switch=$5
+    [ "$seconds" -ne 0 ] || seconds=$3
+    [ "$(cat "$folder/went_back" 2>/dev/null)" != "$deployment $wanted_deployment" ] ||
+        late "the new version did not hold, and the host went back: $(cat "$folder/trouble")"
+    pending=$(cat "$folder/pending" 2>/dev/null) || pending=
+    if [ "$running" = "$wanted_deployment" ] &&
+        [ "$(readlink "$folder/deployed")" = "deployments/$wanted_deployment" ]; then
+        echo "it runs already"
+    elif [ -n "$pending" ] && [ "${pending##* }" = "$wanted_deployment" ]; then
+        put "$folder/trouble" "it was not well once it ran"
+        # The timer's own service; after a restart of the machine there is none.
+        as_root systemctl start --no-block -- "$timer.service" 2>/dev/null ||
+            { seconds=0 && start_timer "${pending%% *}"; } || failed "nothing can go back for us"
+        echo "handed over to $timer"
+    else
+        [ "${pending%% *}" = "$wanted_deployment" ] || prepare_switch
+        hand_over
+    fi
+}
+
+prepare_switch() {
+    put "$folder/trouble" "it was not ready in time"
+    rm -f "$folder/reverted"
+    [ -e "$folder/deployed" ] || keep_former
+    arm
+}
+
+# What ran before the first deployment: there is no other way back to it.
+keep_former() {
+    if [ -e "$units/$unit" ]; then
+        cp -- "$units/$unit" "$folder/former.new" && mv -f "$folder/former.new" "$folder/former" ||
+            failed "$folder/former can't be written: no space?"
+    else
+        : >"$folder/former" # it is elsewhere, and ours goes before it
+    fi
+}
+
+hand_over() {
+    put "$folder/self_update.sh" "$switch"
+    as_root systemctl --quiet is-active -- "$helper" ||
+        as_root systemd-run --quiet --collect --unit="$helper" \
+            --property=Restart=on-failure --property=RestartSec=1 -- /bin/sh \
+            "$folder/self_update.sh" "$folder" "$unit" "$wanted_deployment" "$timer" "$invocation" ||
+        failed "$helper can't be started; nothing was changed"
+    echo "handed over to $helper"
 }

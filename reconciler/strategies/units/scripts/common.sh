@@ -9,8 +9,11 @@
 #   folder/deployed         → deployments/N
 #   folder/switched         boot and instant of the last switch; missing in its middle
 #   folder/started          fingerprint of the deployment that was started last
-#   folder/pending          deployment that nobody confirmed yet, and the one before it
+#   folder/pending          what nobody confirmed yet, the deployment that brought it, what was before
 #   folder/reverted         deployment that was not confirmed in time
+#   folder/former           the unit file before our first one, where the daemon itself is the unit
+#   folder/went_back        deployment whose switch of the daemon was taken back, and to what it was
+#   folder/trouble          what went wrong with the last of those
 
 set -u
 umask 022
@@ -18,6 +21,7 @@ LC_ALL=C
 export LC_ALL
 
 units=/etc/systemd/system
+waiting= # `--no-block`: the restart of a unit is not waited for
 
 # The end of a step: a status that says what kind of thing is wrong, and why in one line.
 refuse() {
@@ -99,6 +103,21 @@ fingerprint() {
     (cd "$folder/deployments/$1" && sha256sum release unit environment | sha256sum | cut -c 1-64)
 }
 
+# Whether a deployment, whose release was read, is what the unit was started as.
+is_switched() {
+    [ "$(readlink "$folder/current")" = "releases/$name" ] &&
+        [ "$(readlink "$folder/deployed")" = "deployments/$1" ] &&
+        [ "$(cat "$folder/started" 2>/dev/null)" = "$(fingerprint "$1")" ] &&
+        cmp -s "$folder/deployments/$1/unit" "$units/$unit"
+}
+
+# What the unit's own processes said last; systemd's word, where they said nothing.
+last_words() {
+    said=$(as_root journalctl "_SYSTEMD_UNIT=$unit" --lines=1 --output=cat --no-pager 2>/dev/null)
+    [ -z "$said" ] || { printf '%s\n' "$said" && return 0; }
+    as_root journalctl --unit="$unit" --lines=1 --output=cat --no-pager 2>/dev/null
+}
+
 # Point the link $1 at $2 in one step.
 link() {
     rm -f "$1.new"
@@ -133,7 +152,7 @@ activate() {
     put "$folder/switched" "$(boot) $(ticks_now)"
     sleep 0.02 # longer than a tick: what starts from here on started after the switch
     as_root systemctl reset-failed -- "$unit" 2>/dev/null
-    as_root systemctl restart -- "$unit" || return 1
+    as_root systemctl restart $waiting -- "$unit" || return 1
     put "$folder/started" "$wanted"
 }
 

@@ -10,6 +10,6 @@ main() {
         late "the host runs another deployment: $(readlink "$folder/deployed")"
     [ -e "$folder/pending" ] || return 0
     # What fires from here on waits for the lock, and then finds nothing to go back from.
-    rm -f "$folder/pending"
+    rm -f "$folder/pending" "$folder/former"
     as_root systemctl stop -- "$timer.timer" || true
 }

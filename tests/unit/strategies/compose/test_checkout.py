@@ -212,6 +212,29 @@ def test_extra_files_count_after_the_first_and_are_followed_too(tmp_path: Path) 
     assert found.opened == ("a/compose.yaml", "a/x.env", "b/more.yaml")
 
 
+def test_what_is_built_counts_whichever_file_says_it(tmp_path: Path) -> None:
+    """Compose puts together what several files say of a service."""
+    more = "services: {web: {pull_policy: build}, db: {image: d}}"
+    write(
+        tmp_path,
+        {"compose.yaml": "services: {web: {image: a, build: .}, db: {build: .}}", "b.yaml": more},
+    )
+    found = Checkout(tmp_path, "compose.yaml", RuamelComposeReader(), ("b.yaml",)).examine({})
+    assert [(one.image, one.is_built) for one in found.file.services] == [
+        ("a", True),
+        ("d", False),
+    ]
+
+
+def test_what_was_borrowed_is_given_back(tmp_path: Path) -> None:
+    """Only that: what is built is built from the commit."""
+    write(tmp_path, {"compose.yaml": "services: {web: {build: .}}"})
+    checkout = Checkout(tmp_path, "compose.yaml", RuamelComposeReader()).borrow({"a/.env": b"A=b"})
+    assert (tmp_path / "a/.env").read_bytes() == b"A=b"
+    checkout.give_back()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["compose.yaml"]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

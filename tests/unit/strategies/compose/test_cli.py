@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.domain.errors import (
+    BuildFailed,
     CommandFailed,
     PreconditionFailed,
     ReconcilerError,
@@ -24,12 +25,8 @@ from reconciler.domain.errors import (
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import Command, CommandResult, LineSink, RegistryCredentials
-from reconciler.strategies.compose.cli import (
-    ComposeCall,
-    ComposeCli,
-    ComposeOptions,
-    masked,
-)
+from reconciler.strategies.compose.cli import ComposeCall, ComposeCli, ComposeOptions
+from reconciler.strategies.compose.failures import masked
 from reconciler.strategies.compose.private import (
     private_folder,
     write_docker_config,
@@ -207,16 +204,56 @@ def test_what_is_private_is_ours_alone_and_gone_afterwards(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "tries"),
+    ("said", "name", "tries"),
     [
-        pytest.param("2e509e0e81d5_app-web-1", 2, id="left-half-replaced"),
-        pytest.param("app-web-1", 1, id="somebody-else's"),
+        pytest.param("", "2e509e0e81d5_app-web-1", 2, id="new-one-left"),
+        pytest.param("Error when allocating new name: ", "app-web-1", 2, id="old-one-left"),
+        pytest.param("", "app-web-1", 1, id="somebody-else's"),
     ],
 )
-def test_a_container_that_a_killed_compose_left_is_tried_once_more(name: str, tries: int) -> None:
+def test_a_container_that_a_killed_compose_left_is_tried_once_more(
+    said: str, name: str, tries: int
+) -> None:
     """It is gone by then; one that is in the way for good is told of at once."""
     conflict = f'Conflict. The container name "/{name}" is already in use by container "be5"'
-    runner = Answering(1, f"Error response from daemon: {conflict}")
+    runner = Answering(1, f"Error response from daemon: {said}{conflict}")
     with pytest.raises(CommandFailed, match="already in use"):
         ComposeCli(runner, ComposeOptions(Path("/data"))).up(CALL, quiet, threading.Event())
     assert len(runner.commands) == tries
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("failed to solve: executor failed running [/bin/false]: exit code: 1", BuildFailed),
+        ("failed to solve: connection refused by what a step called", BuildFailed),
+        ("failed to solve: write /x: no space left on device", PreconditionFailed),
+        ("Cannot connect to the Docker daemon at x", TargetUnreachable),
+        ("rpc error: code = Unavailable desc = error reading from server: EOF", TargetUnreachable),
+    ],
+)
+def test_a_build_fails_for_its_own_reasons(said: str, kind: type[ReconcilerError]) -> None:
+    """What a step prints decides nothing; an engine that is gone comes back."""
+    with pytest.raises(kind):
+        cli(Answering(17, said)).build(CALL, ["web"], quiet, threading.Event())
+
+
+def test_a_build_has_a_time_limit_and_the_builder_that_knows_secrets() -> None:
+    """Services after a separator, as everywhere."""
+    runner = Answering()
+    cli(runner).build(CALL, ["web"], quiet, threading.Event())
+    (command,) = runner.commands
+    assert command.argv[-3:] == ("build", "--", "web")
+    assert command.timeout == timedelta(minutes=30)
+    assert command.env["DOCKER_BUILDKIT"] == "1"
+
+
+def test_what_moves_while_an_image_is_built_is_not_told_in_full() -> None:
+    """Steps are; a line a second for each layer is not."""
+    said = (
+        "#1 [web 1/2] FROM x\n#1 sha256:ab 1MB / 2MB\n\n#1 transferring context: 2B\n#1 DONE 0.1s"
+    )
+    told: list[str] = []
+    with pytest.raises(CommandFailed):
+        cli(Answering(1, said)).build(CALL, ["web"], told.append, threading.Event())
+    assert told == ["#1 [web 1/2] FROM x", "#1 DONE 0.1s"]

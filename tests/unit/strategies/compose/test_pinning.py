@@ -37,3 +37,15 @@ def test_what_is_pulled_by_says_nothing_but_what_to_pull() -> None:
             "db": {"image": "docker.io/library/db:latest", "pull_policy": "never"},
         }
     }
+
+
+def test_what_was_built_and_pushed_elsewhere_is_pulled_all_the_same() -> None:
+    """Compose would skip it for its policy."""
+    body = {"image": "acme/web:1", "build": {"context": "/x"}, "pull_policy": "build"}
+    file = RuamelComposeReader().read(b"services: {web: {image: 'acme/web:1', build: .}}")
+    document = {"services": {"web": body}}
+    found = parse_rendering(json.dumps(document), Examined(file, {}, ("web",), ()))
+    image = replace(ImageReference.parse("acme/web:1"), digest=DIGEST)
+    assert json.loads(pull_text(found, {"web": image})) == {
+        "services": {"web": {"image": f"docker.io/acme/web:1@{DIGEST}"}}
+    }

@@ -91,7 +91,7 @@ def test_a_service_may_finish_where_the_engine_leaves_it_so(
         pytest.param("not json", "not a project", id="no-json"),
         pytest.param("[]", "not a project", id="no-mapping"),
         pytest.param('{"services": {}}', "no service would be started", id="no-services"),
-        pytest.param('{"services": {"web": {"build": {}}}}', "only built", id="only-built"),
+        pytest.param('{"services": {"web": {"labels": {}}}}', "web.image: ''", id="no-image"),
         pytest.param('{"services": {"web": {"image": "a:"}}}', "web.image: 'a:'", id="bad-image"),
         pytest.param('{"services": {"web": {"image": "b:1"}}}', "one reading", id="disagreement"),
     ],

@@ -54,3 +54,10 @@ def test_states_digests_and_the_oldest_start_are_told() -> None:
     assert report.since == WEB.started_at
     assert ("web", f"running (healthy), {DIGEST.short}") in report.detail
     assert report_of([], {}).state == "no containers"
+
+
+def test_of_all_names_of_an_image_the_one_it_was_pinned_by_is_told() -> None:
+    """An engine knows an image by its own id as well."""
+    web = replace(WEB, digests=frozenset({DIGEST, OTHER}))
+    assert report_of([web], FACTS).release == DIGEST.short
+    assert report_of([web], {}).release == f"{DIGEST.short} {OTHER.short}"

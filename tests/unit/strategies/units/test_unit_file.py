@@ -5,13 +5,14 @@ import pytest
 from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.host import HostPath
-from reconciler.domain.references import ProjectName, RepositoryPath
+from reconciler.domain.references import CommitSha, ProjectName, RepositoryPath
 from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target
 from reconciler.strategies.units.site import Site
 from reconciler.strategies.units.unit_file import environment_text, unit_text
 
 TWELFTH = DeploymentId(12)
+COMMIT = CommitSha("a" * 40)
 WEB = Target(ProjectName("web"), binary=RepositoryPath("bin/web"))
 
 
@@ -67,23 +68,24 @@ def test_a_program_below_tmp_can_still_be_read() -> None:
 
 def test_the_environment_has_port_declaration_and_secrets_and_secrets_win() -> None:
     declared = target(port=80, environment={"A": "1", "TOKEN": "public"})
-    text = environment_text(declared, {"TOKEN": Secret.of("hidden")}, TWELFTH)
-    assert text.reveal() == ('A="1"\nPORT="80"\nRECONCILER_DEPLOYMENT="12"\nTOKEN="hidden"\n')
+    text = environment_text(declared, {"TOKEN": Secret.of("hidden")}, TWELFTH, COMMIT)
+    ours = f'RECONCILER_BUILD_COMMIT="{COMMIT.text}"\nRECONCILER_DEPLOYMENT="12"\n'
+    assert text.reveal() == f'A="1"\nPORT="80"\n{ours}TOKEN="hidden"\n'
 
 
 def test_what_systemd_reads_in_quotes_is_escaped() -> None:
-    text = environment_text(target(environment={"A": 'a"b\\c$d`e\nf'}), {}, TWELFTH)
+    text = environment_text(target(environment={"A": 'a"b\\c$d`e\nf'}), {}, TWELFTH, COMMIT)
     assert text.reveal().startswith('A="a\\"b\\\\c\\$d\\`e\nf"\n')
 
 
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "A\nB", "Ä"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput):
-        environment_text(target(environment={name: "x"}), {}, TWELFTH)
+        environment_text(target(environment={name: "x"}), {}, TWELFTH, COMMIT)
 
 
 @pytest.mark.parametrize("value", ["a\0b", "a\x1bb", "a\rb"])
 def test_a_control_character_in_a_value_is_refused_without_showing_it(value: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        environment_text(WEB, {"TOKEN": Secret.of(f"hidden{value}")}, TWELFTH)
+        environment_text(WEB, {"TOKEN": Secret.of(f"hidden{value}")}, TWELFTH, COMMIT)
     assert "hidden" not in str(caught.value)
