@@ -1,15 +1,42 @@
-"""A target's own health check, asked while the target is watched."""
+"""What a target is asked while it is watched: its health check, and each container's version."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from reconciler.domain.deployment import PreparedTarget
+from reconciler.domain.errors import InvalidComposeFile
 from reconciler.domain.probing import ProbeAnswer, ProbeHistory, with_health
 from reconciler.domain.project import Project
-from reconciler.domain.references import CommitSha
+from reconciler.domain.references import ServiceName
 from reconciler.domain.target import Target
-from reconciler.domain.verification import Sample, Window
+from reconciler.domain.verification import Life, RunState, Sample, Window
+from reconciler.domain.version_check import VersionHistory
 from reconciler.ports import Prober
+
+#: Containers of one service that are asked at once.
+_MOST_AT_ONCE = 8
+
+
+def require_version_service(project: Project, prepared: PreparedTarget) -> None:
+    """See that there will be somebody to ask for the version, if one is to be asked for.
+
+    Raises:
+        InvalidComposeFile: the service is not there, or not one that keeps running.
+    """
+    wanted = _version_service(project)
+    services = [one.name for one in prepared.services if one.replicas and not one.may_finish]
+    if wanted is not None and wanted not in services:
+        raise InvalidComposeFile(
+            f"version.service: {wanted!r} is none of the services that keep running: "
+            f"{', '.join(services)}"
+        )
+
+
+def _version_service(project: Project) -> ServiceName | None:
+    check = project.version
+    return (check.service or project.expose_service) if check else None
 
 
 @dataclass(slots=True)
@@ -19,13 +46,20 @@ class Checkup:
     prober: Prober
     project: Project
     target: Target
-    commit: CommitSha | None
+    prepared: PreparedTarget
+    brief: bool = False  #: whether one good answer of the health check is enough
     _history: ProbeHistory | None = field(default=None, init=False)
+    _versions: dict[Life, VersionHistory] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        """Begin without an answer."""
-        if self.target.health is not None:
-            self._history = ProbeHistory(self.target.health)
+        """Begin without an answer.
+
+        Raises:
+            InvalidComposeFile: nobody is there that would tell the version.
+        """
+        if check := self.target.health:
+            self._history = ProbeHistory(replace(check, successes=1) if self.brief else check)
+        require_version_service(self.project, self.prepared)
 
     def window(self, usual: Window) -> Window:
         """Return how long to watch: the start period comes on top."""
@@ -35,21 +69,50 @@ class Checkup:
         timeout = usual.timeout + check.start_period
         return Window(usual.healthy, usual.unchecked, timeout, usual.restarts)
 
-    def ask(self, now: Callable[[], timedelta]) -> None:
-        """Ask if it is time to, within the check's own limit.
+    def ask(self, now: Callable[[], timedelta], samples: Sequence[Sample]) -> None:
+        """Ask if it is time to, within the checks' own limits.
 
         Args:
             now: the offset from the first look.
+            samples: what runs.
 
         Raises:
             TargetUnreachable: the host that should have asked could not be reached.
         """
         asked_at = now()
-        if self._history is None or asked_at < self._history.due_at:
-            return
-        problem = self.prober.probe(self.target, self.commit)
-        self._history = self._history.after(ProbeAnswer(asked_at, now(), problem))
+        if self._history is not None and asked_at >= self._history.due_at:
+            problem = self.prober.probe(self.target, self.prepared.revision.commit)
+            self._history = self._history.after(ProbeAnswer(asked_at, now(), problem))
+        self._ask_versions([one for one in samples if self._tells_version(one)])
 
     def judge(self, samples: Sequence[Sample]) -> tuple[Sample, ...]:
-        """Return ``samples`` with what the check says of them."""
-        return with_health(samples, self.project, self._history)
+        """Return ``samples`` with what the checks say of them."""
+        return tuple(
+            replace(one, version_doubt=self._versions[one.life].doubt)
+            if self._tells_version(one)
+            else one
+            for one in with_health(samples, self.project, self._history)
+        )
+
+    # ── The version ───────────────────────────────────────────────────────────────────────────
+
+    def _ask_versions(self, samples: Sequence[Sample]) -> None:
+        """Ask each container; one that was restarted has to prove itself anew."""
+        with ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="version") as pool:
+            problems = list(pool.map(self._ask_version, samples))
+        self._versions = {
+            one.life: self._versions.get(one.life, VersionHistory()).after(problem)
+            for one, problem in zip(samples, problems, strict=True)
+        }
+
+    def _ask_version(self, sample: Sample) -> str:
+        check, commit = self.project.version, self.prepared.revision.commit
+        if check is None or commit is None:
+            return "there is no commit that it could tell"
+        if not sample.address:
+            return "it has no address of its own on which it could be asked"
+        return self.prober.probe_version(self.target.host, sample.address, check, commit)
+
+    def _tells_version(self, sample: Sample) -> bool:
+        asked = _version_service(self.project)
+        return sample.service == asked and sample.state is RunState.RUNNING

@@ -18,6 +18,7 @@ from reconciler.domain.errors import ClaimLost, Interrupted, ReconcilerError, Re
 from reconciler.domain.failure import Failure
 from reconciler.domain.gate import Reason
 from reconciler.domain.host import HostName
+from reconciler.domain.migration import MigrationState
 from reconciler.pipeline.rollout.journal import Journal
 from reconciler.ports import Claim, Clock, DeploymentStore
 
@@ -55,6 +56,8 @@ class Record:
         self._claim = claim
         self._journal = journal
         self._cancel = cancel
+        self._lock = threading.Lock()
+        self._under_way: Stage | None = None
 
     def read(self) -> Deployment:
         """Return the deployment as it is recorded now."""
@@ -66,10 +69,8 @@ class Record:
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Record that ``stage`` begins, and how it ends."""
-        self._journal.flush()
-        self._journal.stage = stage
-        self._insist(lambda: self._store.begin_stage(self._claim, stage, self._clock.now()))
+        """Record that ``stage`` begins, and how it ends, or the one that it gave way to."""
+        self._begin_stage(stage)
         outcome = "internal-error"
         try:
             yield
@@ -81,8 +82,17 @@ class Record:
             outcome = error.code
             raise
         finally:
-            _log.info("%s: %s", stage, outcome)
-            self._end_stage(stage, outcome)
+            self._end_stage(outcome)
+
+    def enter(self, stage: Stage) -> None:
+        """Record that the stage under way gave way to ``stage``; no effect where it did before.
+
+        Several hosts may say so at once: the first one's word counts for all.
+        """
+        with self._lock:
+            if self._under_way is not stage:
+                self._end_stage("ok")
+                self._begin_stage(stage)
 
     def target(self, host: HostName, status: TargetStatus, failure: Failure | None = None) -> None:
         """Record how far it got on one host."""
@@ -90,6 +100,11 @@ class Record:
         self._insist(
             lambda: self._store.record_target(self._claim, host, status, now, error=failure)
         )
+
+    def migration(self, host: HostName, state: MigrationState) -> None:
+        """Record how far the migration got on one host."""
+        now = self._clock.now()
+        self._insist(lambda: self._store.record_migration(self._claim, host, state, now))
 
     def prepared(self, prepared: PreparedRevision) -> None:
         """Keep what applying needs."""
@@ -122,7 +137,17 @@ class Record:
         level = logging.INFO if status in _CALM else logging.WARNING
         _log.log(level, "%s%s", status, f": {failure.message}" if failure else "")
 
-    def _end_stage(self, stage: Stage, outcome: str) -> None:
+    def _begin_stage(self, stage: Stage) -> None:
+        self._journal.flush()
+        self._journal.stage = stage
+        self._insist(lambda: self._store.begin_stage(self._claim, stage, self._clock.now()))
+        self._under_way = stage
+
+    def _end_stage(self, outcome: str) -> None:
+        stage = self._under_way
+        if stage is None:
+            return
+        _log.info("%s: %s", stage, outcome)
         self._insist(lambda: self._store.end_stage(self._claim, stage, outcome, self._clock.now()))
 
     def _insist(self, write: Callable[[], None]) -> None:

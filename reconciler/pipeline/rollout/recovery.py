@@ -1,7 +1,7 @@
 """What a worker finds of an earlier one that died with the deployment in its hands."""
 
 from reconciler.domain.deployment import Deployment, Stage
-from reconciler.domain.errors import Recovery, VerificationFailed
+from reconciler.domain.errors import Recovery, TargetUnreachable, VerificationFailed
 from reconciler.domain.failure import Failure
 from reconciler.ports import Claim
 
@@ -27,4 +27,5 @@ def recorded_failure(deployment: Deployment) -> Failure:
         if record.stage is not Stage.ROLL_BACK and record.outcome not in _NO_FAILURE
     ]
     code = codes[-1] if codes else VerificationFailed.code
-    return Failure(code, f"failed ({code}); see the log", Recovery.STALL)
+    recovery = Recovery.RETRY if code == TargetUnreachable.code else Recovery.STALL
+    return Failure(code, f"failed ({code}); see the log", recovery)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from reconciler.domain.deployment import (
+    AS_BEFORE,
     UNTOUCHED,
     Deployment,
     PreparedRevision,
@@ -27,10 +28,11 @@ from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.revision import Revision
 from reconciler.domain.target import Target, TargetStrategy
-from reconciler.domain.verification import Window
-from reconciler.pipeline.rollout.checkup import Checkup
+from reconciler.domain.verification import Life, Window
+from reconciler.pipeline.rollout.checkup import Checkup, require_version_service
 from reconciler.pipeline.rollout.record import Record
-from reconciler.pipeline.rollout.watch import Watch
+from reconciler.pipeline.rollout.watch import Watch, find_untroubled
+from reconciler.pipeline.rollout.work import WorkOrders
 from reconciler.ports import Clock, LineSink, Prober, Strategy, Work
 
 #: An engine that is restarted, for an upgrade say, is back within a minute or so.
@@ -53,12 +55,15 @@ class RolloutTargets:
     project: Project
     deployment: Deployment
     every: tuple[Target, ...]
-    order: Callable[[Target, Revision, LineSink], Work]
+    live: PreparedRevision | None  #: what was verified last
+    order: Callable[[Target, Revision, LineSink, PreparedTarget | None], Work]
     log: LineSink
     cancel: threading.Event
     _status: dict[HostName, TargetStatus] = field(default_factory=dict, init=False)
     #: What went wrong there last: it stays told while the host waits again, or went back.
     _failures: dict[HostName, Failure] = field(default_factory=dict, init=False)
+    #: Where applying changed nothing: what was verified before, and runs on.
+    _untouched: dict[HostName, frozenset[Life]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Take up what an earlier worker, or an earlier attempt, recorded."""
@@ -75,13 +80,19 @@ class RolloutTargets:
         return tuple(one for one in self.every if self.status(one) not in UNTOUCHED)
 
     @property
-    def unreachable(self) -> tuple[Target, ...]:
-        """Those that there was no way to."""
-        return tuple(one for one in self.every if self.status(one) is TargetStatus.UNREACHABLE)
+    def any_changed(self) -> bool:
+        """Whether anywhere something else may run than before."""
+        return any(self.status(one) not in AS_BEFORE for one in self.every)
 
     def status(self, target: Target) -> TargetStatus:
         """Return how far it got there."""
         return self._status.get(target.host, TargetStatus.WAITING)
+
+    def go_by(self, project: Project, orders: WorkOrders) -> None:
+        """Take each further step by another declaration of ``project``, on the same hosts."""
+        hosts = {target.host for target in self.every}
+        self.project, self.order = project, orders.order
+        self.every = tuple(one for one in project.where if one.host in hosts)
 
     # ── The steps ─────────────────────────────────────────────────────────────────────────────
 
@@ -103,8 +114,9 @@ class RolloutTargets:
             self._sort_out(errors, gone, all_or_none=all_or_none or not (waiting or gone))
             ready.update(done)
         if ready:
-            revision = next(iter(ready.values())).revision
-            done, errors = self._each(waiting, lambda one: self._prepare(one, revision))
+            first = next(iter(ready.values()))
+            revision = first.revision
+            done, errors = self._each(waiting, lambda one: self._prepare(one, revision, first))
             self._sort_out(errors, gone, all_or_none=all_or_none)
             ready.update(done)
         if not ready:
@@ -122,7 +134,10 @@ class RolloutTargets:
 
         def step(target: Target, ready: PreparedTarget) -> None:
             self._mark(target, TargetStatus.APPLIED)
+            before = self._lives_of_verified(target, ready)
             self._apply_patiently(target, ready)
+            if before and before == self._lives_of_verified(target, ready):
+                self._untouched[target.host] = before
 
         self._on_each(prepared, targets, step)
 
@@ -132,7 +147,8 @@ class RolloutTargets:
 
         def step(target: Target, ready: PreparedTarget) -> None:
             try:
-                self._prove(target, ready, failed.is_set)
+                untouched = self._untouched.get(target.host, frozenset())
+                self._prove(target, ready, failed.is_set, untouched)
             except ReconcilerError:
                 failed.set()
                 raise
@@ -150,16 +166,34 @@ class RolloutTargets:
 
         self._on_each(earlier, targets, step)
 
+    def _lives_of_verified(self, target: Target, ready: PreparedTarget) -> frozenset[Life]:
+        live = self.live.find(target.host) if self.live else None
+        if live is None or live.services != ready.services:
+            return frozenset()
+        return find_untroubled(self.strategies[target.strategy], target)
+
     # ── On one host ───────────────────────────────────────────────────────────────────────────
 
-    def _prepare(self, target: Target, revision: Revision) -> PreparedTarget:
-        if target.host not in self._status or self.status(target) is TargetStatus.UNREACHABLE:
+    def _prepare(
+        self, target: Target, revision: Revision, elsewhere: PreparedTarget | None = None
+    ) -> PreparedTarget:
+        if self.status(target) in AS_BEFORE:
             self._mark(target, TargetStatus.WAITING)
-        return self.strategies[target.strategy].prepare(self._work(target, revision))
+        work = self.work(target, revision, elsewhere)
+        ready = self.strategies[target.strategy].prepare(work)
+        require_version_service(self.project, ready)
+        if self.status(target) is TargetStatus.VERIFIED and not self._was_prepared(ready):
+            self._mark(target, TargetStatus.APPLIED)  # what was verified there is something else
+        return ready
+
+    def _was_prepared(self, ready: PreparedTarget) -> bool:
+        """Tell whether an earlier attempt prepared the very same for that host."""
+        before = self.deployment.prepared.find(ready.host) if self.deployment.prepared else None
+        return before is not None and before.services == ready.services
 
     def _apply_patiently(self, target: Target, ready: PreparedTarget) -> None:
         """Apply, and again where the engine went away meanwhile: going back would need it too."""
-        strategy, work = self.strategies[target.strategy], self._work(target, ready.revision)
+        strategy, work = self.strategies[target.strategy], self.work(target, ready.revision)
         for wait in _WAITS_FOR_ENGINE:
             try:
                 strategy.apply(work, ready)
@@ -172,17 +206,24 @@ class RolloutTargets:
         strategy.apply(work, ready)
 
     def _prove(
-        self, target: Target, ready: PreparedTarget, moot: Callable[[], bool] = lambda: False
+        self,
+        target: Target,
+        ready: PreparedTarget,
+        moot: Callable[[], bool] = lambda: False,
+        untouched: frozenset[Life] = frozenset(),
     ) -> None:
         """See that ``target`` runs ``ready``, and well; then make it permanent there."""
         strategy, say = self.strategies[target.strategy], self._say(target)
-        checkup = Checkup(self.prober, self.project, target, ready.revision.commit)
-        watch = Watch(strategy, self.clock, checkup, self.window, say, moot)
+        checkup = Checkup(self.prober, self.project, target, ready, brief=bool(untouched))
+        watch = Watch(strategy, self.clock, checkup, self.window, say, moot, untouched)
         watch.until_proved(ready, self.cancel)
-        strategy.confirm(self._work(target, ready.revision), ready)
+        strategy.confirm(self.work(target, ready.revision), ready)
 
-    def _work(self, target: Target, revision: Revision) -> Work:
-        return self.order(target, revision, self._say(target))
+    def work(
+        self, target: Target, revision: Revision, elsewhere: PreparedTarget | None = None
+    ) -> Work:
+        """Return what is to be done on ``target``, as of now; its log names the host."""
+        return self.order(target, revision, self._say(target), elsewhere)
 
     def _say(self, target: Target) -> LineSink:
         if len(self.every) == 1:
@@ -269,7 +310,9 @@ class RolloutTargets:
         for target in self.every:
             error = errors.get(target.host)
             if isinstance(error, TargetUnreachable):
-                self._mark(target, TargetStatus.UNREACHABLE, error)
+                # What an earlier attempt changed there is still to be gone back on.
+                known = self.status(target)
+                self._mark(target, TargetStatus.UNREACHABLE if known in AS_BEFORE else known, error)
                 gone[target.host] = error
             elif error:
                 self._mark(target, self.status(target), error)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.vault import open_vault
 from reconciler.domain.admission import Request
 from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Trigger
 from reconciler.domain.gate import MasterSwitch
@@ -26,10 +25,17 @@ from reconciler.log import Redactor
 from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.rollout import Limits, Rollout
 from reconciler.pipeline.trigger import TriggerResult, trigger_deployment
-from reconciler.ports import Claim
-from reconciler.store.opening import open_store
+from reconciler.ports import Claim, Store
 from reconciler.store.sql_store import SqlStore
-from reconciler.testing import ManualClock, RehearsedProber, RehearsedStrategy, digest_of
+from reconciler.testing import (
+    ManualClock,
+    RehearsedCommits,
+    RehearsedMigrator,
+    RehearsedProber,
+    RehearsedStrategy,
+    digest_of,
+)
+from tests.parts.stores import open_copy
 
 WEB = ProjectName("web")
 IMAGE = "registry.example/team/app:main"
@@ -44,7 +50,9 @@ class World:
     clock: ManualClock
     strategy: RehearsedStrategy
     stop_files: list[str] = field(default_factory=list)
+    migrator: RehearsedMigrator = field(default_factory=RehearsedMigrator)
     prober: RehearsedProber = field(default_factory=RehearsedProber)
+    commits: RehearsedCommits = field(default_factory=RehearsedCommits)
     limits: Limits = field(default_factory=Limits)
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -67,17 +75,19 @@ class World:
         assert claim is not None
         return claim
 
-    def roll_out(self, claim: Claim | None = None) -> Deployment:
+    def roll_out(self, claim: Claim | None = None, store: Store | None = None) -> Deployment:
         claim = claim or self.claim()
         rollout = Rollout(
-            self.store,
+            store or self.store,
             self.clock,
             {TargetStrategy.COMPOSE: self.strategy},
             self.prober,
+            self.commits,
             self.brakes,
             Redactor(),
             self.limits,
             lambda: 0.5,
+            self.migrator,
         )
         rollout.run(claim, rollout.journal(claim), self.cancel)
         return self.store.get_deployment(claim.deployment.id)
@@ -98,13 +108,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(sqlite_template: Path, tmp_path: Path) -> Iterator[World]:
     clock = ManualClock()
-    store = open_store(
-        tmp_path / "state.db",
-        lambda may_create: open_vault(tmp_path / "key", may_create=may_create),
-        clock,
-    )
+    store = open_copy(sqlite_template, tmp_path, clock)
     strategy = RehearsedStrategy(digests={IMAGE: digest_of("first")})
     now = clock.now()
     source = ExternalSource(GitUrl.parse("https://git.example/web.git"), BranchName("main"))

@@ -17,7 +17,9 @@ from reconciler.domain.errors import (
     TargetUnreachable,
 )
 from reconciler.domain.host import LOCAL
+from reconciler.domain.migration import Migration
 from reconciler.domain.verification import Health, RunState, Sample
+from reconciler.pipeline.explain import Explainer
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
 
@@ -195,6 +197,7 @@ def test_the_switch_does_not_hold_a_person(world: World) -> None:
     ("died_in", "applied"),
     [
         pytest.param("prepare", 1, id="prepare"),
+        pytest.param("build", 1, id="build"),
         pytest.param("apply", 1, id="before-apply"),
         pytest.param("observe", 1, id="verify"),
     ],
@@ -203,6 +206,7 @@ def test_a_dead_worker_is_succeeded(
     world: World, failing: Fail, died_in: str, applied: int
 ) -> None:
     """Whoever claims it next goes on from the recorded stage, and applies no more than needed."""
+    world.strategy.builds = True
     failing(died_in, Interrupted("killed"))
     world.trigger(A)
     with pytest.raises(Interrupted):
@@ -269,12 +273,107 @@ def test_an_engine_that_is_silent_for_a_moment_decides_nothing(world: World, fai
     assert world.deploy(A).status is Status.DEPLOYED
 
 
-def test_an_engine_that_stays_silent_is_no_success(world: World, failing: Fail) -> None:
-    """What can't be seen is not verified."""
+def silent_while_verified(world: World) -> None:
+    """Have the engine go away after each apply, for longer than it is waited for."""
+    world.strategy.digests[IMAGE] = digest_of("second")
+    away = [TargetUnreachable("the engine does not answer")] * 32
+
+    def go_away(call: str) -> None:
+        running = world.strategy.running.get((WEB, LOCAL), [])
+        if call == "apply":
+            world.strategy.failures["observe"] = []
+        elif call == "observe" and digest_of("second") in running[0].digests and away:
+            world.strategy.failures["observe"] = [away[0]]
+
+    world.strategy.on_call = go_away
+
+
+def test_an_engine_that_stays_silent_is_no_success_and_no_fault(world: World) -> None:
+    """What can't be seen is not verified: it goes back, and is tried again when it may be seen."""
+    good = world.deploy(A)
+    silent_while_verified(world)
+    waiting = world.deploy(B)
+    assert (waiting.status, waiting.attempt) == (Status.QUEUED, 2)
+    assert world.strategy.running[WEB, LOCAL][0].digests == {digest_of("first")}
+    state = world.store.get_state(WEB)
+    assert (state.live, state.quarantined) == (good, ())
+    world.strategy.on_call = lambda _: None
+    world.clock.advance(timedelta(minutes=1))
+    assert world.roll_out().status is Status.DEPLOYED
+
+
+def test_an_engine_that_is_always_silent_ends_without_a_quarantine(world: World) -> None:
+    """As often as a person would wait for, and then it says how to try again."""
+    good = world.deploy(A)
+    silent_while_verified(world)
+    world.trigger(B)
+    for _ in range(4):
+        assert world.roll_out().status is Status.QUEUED
+        world.clock.advance(timedelta(minutes=20))
+    done = world.roll_out()
+    assert (done.status, done.rolled_back_to) == (Status.ROLLED_BACK, good.id)
+    assert done.error is not None
+    assert "`reconciler deploy web` tries it again" in done.error.remedy
+    assert world.store.get_state(WEB).quarantined == ()
+    assert Explainer(world.store, world.brakes).summary(WEB).standing == "failed"
+    assert world.trigger(B, Trigger.PERSON).admitted
+
+
+def test_a_way_back_that_is_cut_off_blames_no_revision(world: World, failing: Fail) -> None:
+    """A person has to look at the host; the revision may be fine."""
     world.deploy(A)
-    for _ in range(32):
-        failing("observe", TargetUnreachable("the engine does not answer"))
-    assert world.deploy(B).status is Status.ROLLED_BACK
+    for _ in range(8):
+        failing("apply", TargetUnreachable("the engine does not answer"))
+    done = world.deploy(B)
+    assert done.status is Status.NEEDS_OPERATOR
+    assert done.error is not None
+    assert "tries it again" in done.error.remedy
+    assert world.store.get_state(WEB).quarantined == ()
+
+
+def test_a_first_version_on_an_engine_that_goes_away_is_tried_again(
+    world: World, failing: Fail
+) -> None:
+    """There is nothing to go back to, and nothing against it."""
+    for _ in range(4):
+        failing("apply", TargetUnreachable("the engine does not answer"))
+    assert world.deploy(A).status is Status.QUEUED
+    world.clock.advance(timedelta(minutes=1))
+    assert world.roll_out().status is Status.DEPLOYED
+
+
+@pytest.mark.parametrize("reads", ["compose file", "manifest"])
+def test_what_went_back_and_fails_later_before_it_changes_anything_goes_back_once(
+    world: World, failing: Fail, reads: str
+) -> None:
+    """A later attempt that gets nowhere finds the earlier version running, and leaves it."""
+    world.deploy(A)
+    silent_while_verified(world)
+    world.deploy(B)
+    world.clock.advance(timedelta(minutes=1))
+    if reads == "manifest":  # before any host is looked at
+        world.store.update_project(replace(world.store.get_project(WEB), allow_manifest=True))
+        world.commits.failures.append(InvalidComposeFile(".reconciler.toml is a symlink"))
+    failing("prepare", InvalidComposeFile("no services"))
+    world.strategy.calls.clear()
+    assert world.roll_out().status is Status.FAILED
+    assert "apply" not in world.strategy.calls
+
+
+def test_a_successor_of_a_worker_that_died_going_back_blames_no_revision(
+    world: World, failing: Fail
+) -> None:
+    """It knows from the record that it was the engine."""
+    world.deploy(A)
+    for _ in range(4):
+        failing("apply", TargetUnreachable("the engine does not answer"))
+    failing("apply", Interrupted("killed"))
+    world.trigger(B)
+    with pytest.raises(Interrupted):
+        world.roll_out()
+    world.clock.advance(timedelta(minutes=2))
+    assert world.roll_out(world.claim("another")).status is Status.QUEUED
+    assert world.store.get_state(WEB).quarantined == ()
 
 
 def test_an_engine_that_restarts_while_containers_change_costs_time_only(
@@ -338,6 +437,25 @@ def test_only_the_newest_revisions_are_kept(world: World) -> None:
         "forget .deploy/override-1.yaml",
         "forget .deploy/override-2.yaml",
     ]
+    # What the newest one runs is among them: nothing of it may go.
+    assert {one.override_file for one in world.strategy.kept} == {
+        f".deploy/override-{number}.yaml" for number in kept
+    }
+
+
+def test_nothing_else_is_prepared_while_old_ones_are_forgotten(world: World) -> None:
+    """It could need what goes: the deployment that is verified still holds the project."""
+    seen: list[Status] = []
+
+    def look(call: str) -> None:
+        if call.startswith("forget"):
+            seen.append(world.store.get_deployment(DeploymentId(6)).status)
+
+    world.strategy.on_call = look
+    for number in range(6):
+        world.strategy.digests[IMAGE] = digest_of(f"build {number}")
+        world.deploy(A if number % 2 else B)
+    assert seen == [Status.RUNNING]
 
 
 def test_output_is_kept_by_stage_and_without_secrets(world: World) -> None:
@@ -402,11 +520,15 @@ class Flaky:
         return call
 
 
-@pytest.mark.parametrize("stage", list(Stage)[:4])
+@pytest.mark.parametrize(
+    "stage", [Stage.PREPARE, Stage.GATE, Stage.MIGRATE, Stage.APPLY, Stage.VERIFY]
+)
 @pytest.mark.parametrize("write", ["begin_stage", "end_stage"])
 def test_a_stage_waits_for_the_store_to_be_back(world: World, write: str, stage: Stage) -> None:
     """A store that is out of reach for a moment is no fault of the revision."""
     world.deploy(A)
+    project = world.store.get_project(WEB)
+    world.store.update_project(replace(project, migration=Migration(("app", "migrate"))))
     flaky = Flaky(world, lambda name, args: len(flaky.refused) < 2 and [name, *args[1:2]] == seen)
     seen = [write, stage]
     world.trigger(B)

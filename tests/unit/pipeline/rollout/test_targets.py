@@ -15,8 +15,10 @@ from reconciler.domain.errors import (
     TargetUnreachable,
 )
 from reconciler.domain.host import HostName
+from reconciler.domain.references import ImageReference
 from reconciler.domain.target import Target, TargetStrategy
-from reconciler.domain.verification import Health, Sample
+from reconciler.domain.verification import Health, Sample, Window
+from reconciler.pipeline.rollout import Limits
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
 
@@ -128,6 +130,23 @@ def test_one_after_another_stops_at_the_first_failure(second: World, failing: Fa
     assert runs(second, WEST) == FIRST.text
 
 
+def test_a_host_that_goes_away_while_it_is_verified_blames_no_revision(second: World) -> None:
+    """The other host was not watched to its end for that: nothing is known against it either."""
+
+    def go_away(call: str) -> None:
+        if call == "observe west" and runs(second, WEST) == SECOND.text:
+            away = TargetUnreachable("no route to west")
+            second.strategy.failures["observe west"] = [away]
+
+    second.strategy.on_call = go_away
+    # Long after west is given up: time is shared, and passes for both of them.
+    second.limits = Limits(Window(unchecked=timedelta(minutes=10), timeout=timedelta(hours=1)))
+    failed = second.deploy(B)
+    assert (failed.status, failed.attempt) == (Status.QUEUED, 2)
+    assert {runs(second, host) for host in BOTH} == {FIRST.text}
+    assert second.store.get_state(WEB).quarantined == ()
+
+
 def test_a_host_that_is_away_delays_only_itself(second: World, failing: Fail) -> None:
     """The others run the new version at once; it is not called deployed before all of them do."""
     failing("prepare west", TargetUnreachable("no route to west"))
@@ -159,6 +178,51 @@ def test_a_host_that_stays_away_is_said_in_the_end(second: World, failing: Fail)
     assert done.status is Status.FAILED
     assert done.error is not None
     assert done.error.message == "west can't be reached; verified on east"
+
+
+def test_a_host_that_is_away_in_a_later_attempt_is_gone_back_on_all_the_same(
+    second: World, failing: Fail
+) -> None:
+    """What an earlier attempt changed there is not forgotten."""
+    failing("prepare west", TargetUnreachable("no route to west"))
+    assert second.deploy(B).status is Status.QUEUED
+    second.clock.advance(timedelta(minutes=1))
+    failing("prepare east", TargetUnreachable("no route to east"))
+    failing("apply west", CommandFailed("the port is taken"))
+    assert second.roll_out().status is Status.ROLLED_BACK
+    assert {runs(second, host) for host in BOTH} == {FIRST.text}
+
+
+def test_hosts_that_are_away_by_turns_are_all_reached_in_the_end(
+    second: World, failing: Fail
+) -> None:
+    """It is not called deployed before one attempt had each of them."""
+    for host, there in ((WEST, "east"), (EAST, "west")):
+        failing(f"prepare {host}", TargetUnreachable(f"no route to {host}"))
+        waiting = second.roll_out() if host == EAST else second.deploy(B)
+        assert waiting.status is Status.QUEUED
+        assert waiting.error is not None
+        assert waiting.error.message == f"{host} can't be reached; verified on {there}"
+        second.clock.advance(timedelta(minutes=20))
+    done = second.roll_out()
+    assert (done.status, whys(done)) == (Status.DEPLOYED, {"east": "", "west": ""})
+    assert done.prepared is not None
+    assert {one.host for one in done.prepared.targets} == set(BOTH)
+
+
+def test_what_a_later_attempt_makes_otherwise_is_not_verified_yet(
+    second: World, failing: Fail
+) -> None:
+    """A build that a person insists on gives another image each time: every host gets the last."""
+    failing("prepare west", TargetUnreachable("no route to west"))
+    assert second.deploy(B).status is Status.QUEUED
+    assert runs(second, EAST) == SECOND.text
+    second.clock.advance(timedelta(minutes=1))
+    second.strategy.image = ImageReference.parse("registry.example/team/app:anew")
+    second.strategy.digests[str(second.strategy.image)] = digest_of("third")
+    done = second.roll_out()
+    assert (done.status, whys(done)) == (Status.DEPLOYED, {"east": "", "west": ""})
+    assert {runs(second, host) for host in BOTH} == {digest_of("third").text}
 
 
 @pytest.mark.parametrize(
