@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from reconciler.domain.compose import followed_images
+from reconciler.domain.manifest import (
+    MANIFEST_PATH,
+    decode_manifest,
+    overlaid,
+    parse_manifest,
+)
 from reconciler.domain.project import ExternalSource, HostedSource, Project, ProjectKind
 from reconciler.domain.references import CommitSha, RepositoryPath, parse_repository_path
 from reconciler.domain.state import WatchedImage
@@ -29,6 +35,7 @@ class ComposeImages:
         Raises:
             SourceError: the file could not be had; what was read before stays.
             InvalidComposeFile: the file can't be used; what was read before stays.
+            InvalidManifest, ManifestRefused: its manifest can't; likewise.
         """
         key = _reading(project, commit)
         if self.store.images_read_at(project.name) == key:
@@ -46,6 +53,7 @@ class ComposeImages:
                 _log.info("%s: %s is not watched: %s", project.name, image.image, why)
 
     def _read(self, project: Project, commit: CommitSha) -> list[WatchedImage]:
+        project = self._with_manifest(project, commit)
         beside = project.compose_path.rpartition("/")[0]
         dotenv = parse_repository_path(f"{beside}/.env" if beside else ".env")
         files = self._files(project, commit, (project.compose_path, dotenv))
@@ -60,6 +68,15 @@ class ComposeImages:
             WatchedImage(image.text, tuple(image.services), image.unwatched_because)
             for image in followed_images(compose, environment, project.stateful_services)
         ]
+
+    def _with_manifest(self, project: Project, commit: CommitSha) -> Project:
+        """Return ``project`` as it would be deployed: its manifest may name another file."""
+        if not project.allow_manifest:
+            return project
+        content = self._files(project, commit, (MANIFEST_PATH,)).get(MANIFEST_PATH)
+        if content is None:
+            return project
+        return overlaid(project, parse_manifest(decode_manifest(content), project.kind)).project
 
     def _files(
         self, project: Project, commit: CommitSha, paths: tuple[RepositoryPath, ...]

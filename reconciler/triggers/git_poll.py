@@ -10,11 +10,13 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.polling import time_until_next_look
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
+from reconciler.domain.wish import Wish
 from reconciler.ports import Clock, GitRemote, PollResult, PollTask, Store
 from reconciler.triggers.lanes import Lanes
 
-#: Told of each tip that was seen: the project, the tip, and what was acted on before.
-OnTip = Callable[[ProjectName, CommitSha, CommitSha | None], object]
+#: Told of each tip that was seen: the project, the tip, what was acted on before, and who wanted
+#: the look if anybody did; returns in plain words what came of it.
+OnTip = Callable[[ProjectName, CommitSha, CommitSha | None, Wish | None], str]
 #: Told of a bug that a look ran into; the loop goes on.
 OnBug = Callable[[str, Exception], None]
 
@@ -87,10 +89,13 @@ class GitPoll:
             if task.has_credentials:
                 credentials = self.store.git_credentials(task.project, task.source)
             tip = self.remote.tip(task.source.url, task.source.branch, credentials)
+            said = f"branch {task.source.branch} is gone; what runs stays as it is"
             if tip is not None:
-                self.on_tip(task.project, tip, task.tracked)
+                said = self.on_tip(task.project, tip, task.tracked, task.wish)
         except ReconcilerError as error:
+            self._report(task, error.message)
             return self._failed(task.health, error, interval)
+        self._report(task, said)
         now = self.clock.now()
         return SourceHealth(
             looked_at=now,
@@ -99,6 +104,15 @@ class GitPoll:
             observed_at=now if tip else task.health.observed_at,
             branch_gone=tip is None,
         )
+
+    def _report(self, task: PollTask, said: str) -> None:
+        """Tell the delivery that the look goes back to what it gave; only its record needs that."""
+        if task.wish is None or task.wish.delivery is None:
+            return
+        try:
+            self.store.record_outcomes({task.wish.delivery: {task.project: said}})
+        except ReconcilerError as error:
+            self.on_bug(f"recording what a delivery led to for {task.project}", error)
 
     def _failed(
         self, before: SourceHealth, error: ReconcilerError, interval: timedelta

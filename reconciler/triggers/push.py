@@ -15,10 +15,14 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
+from reconciler.domain.wish import Wish
 from reconciler.ports import Clock, PollResult, Repositories, Store
 
-#: Acts on a tip (project, tip, what was acted on before); returns in plain words what came of it.
-ActOnTip = Callable[[ProjectName, CommitSha, CommitSha | None], str]
+#: Acts on a tip (project, tip, what was acted on before, who wanted the look if anybody did);
+#: returns in plain words what came of it.
+ActOnTip = Callable[[ProjectName, CommitSha, CommitSha | None, Wish | None], str]
+#: Looks at an external source in the background, in somebody's name if there is one.
+LookElsewhere = Callable[[ProjectName, Wish | None], object]
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ class Pushes:
     repositories: Repositories
     clock: Clock
     act: ActOnTip
-    look_elsewhere: Callable[[ProjectName], object]  #: at an external source, in the background
+    look_elsewhere: LookElsewhere
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
     _locks: dict[ProjectName, threading.Lock] = field(init=False)
 
@@ -57,13 +61,13 @@ class Pushes:
             return [f"no project follows {moved} of {repository}"]
         return [f"{project.name}: {self.look_at(project)}" for project in followers]
 
-    def look_at(self, project: Project) -> str:
+    def look_at(self, project: Project, wish: Wish | None = None) -> str:
         """Look at one project's branch now, and act on it; elsewhere it takes a moment."""
         match project.source:
             case HostedSource() as source:
-                return self._look(project, source)
+                return self._look(project, source, wish)
             case ExternalSource(url):
-                self.look_elsewhere(project.name)
+                self.look_elsewhere(project.name, wish)
                 return f"{url} is looked at now"
             case None:
                 return "it follows no repository"
@@ -104,13 +108,13 @@ class Pushes:
             )
         return self._seen(project, tip, tracked, interval)
 
-    def _look(self, project: Project, source: HostedSource) -> str:
+    def _look(self, project: Project, source: HostedSource, wish: Wish | None = None) -> str:
         with self._alone(project.name):
             tip = self.repositories.tip(source.repository, source.branch)
             tracked = self.store.get_state(project.name).tracked_commit
             # Acted on first: somebody waits for that, and nobody for the record of the look.
             said = (
-                self.act(project.name, tip, tracked)
+                self.act(project.name, tip, tracked, wish)
                 if tip is not None
                 else f"branch {source.branch} is gone; what runs stays as it is"
             )

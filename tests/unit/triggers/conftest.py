@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import pytest
 
-from reconciler.adapters.vault import open_vault
 from reconciler.domain.project import ExternalSource, HostedSource, Project, ProjectKind, Source
 from reconciler.domain.references import (
     BranchName,
@@ -20,9 +19,9 @@ from reconciler.domain.references import (
     ServiceName,
 )
 from reconciler.ports import GitCredentials
-from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
+from tests.parts.stores import open_copy
 
 T = TypeVar("T")
 A, B = (CommitSha(letter * 40) for letter in "ab")
@@ -71,10 +70,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: ManualClock) -> Iterator[SqlStore]:
-    opened = open_store(
-        tmp_path / "state.db", lambda new: open_vault(tmp_path, may_create=new), clock
-    )
+def store(sqlite_template: Path, tmp_path: Path, clock: ManualClock) -> Iterator[SqlStore]:
+    opened = open_copy(sqlite_template, tmp_path, clock)
     yield opened
     opened.close()
 

@@ -4,8 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import SourceThrottled, SourceUnreachable
 from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.secret import Secret
+from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.domain.webhook_signature import Verdict
+from reconciler.domain.wish import Wish
+from reconciler.ports import Delivery
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
 from reconciler.triggers.git_poll import GitPoll
@@ -20,6 +26,7 @@ class Poller:
 
     def __init__(self, store: SqlStore, clock: ManualClock, sources: Sources) -> None:
         self.tips: list[tuple[str, CommitSha, CommitSha | None]] = []
+        self.wishes: list[Wish | None] = []
         self.bugs: list[str] = []
         self.lanes = Lanes("test", at_once=4, per_host=2, suspects_at_once=2)
         self.store = store
@@ -28,10 +35,17 @@ class Poller:
             sources,  # type: ignore[arg-type]
             clock,
             self.lanes,
-            lambda name, tip, tracked: self.tips.append((name, tip, tracked)),
+            self.act,
             lambda what, _: self.bugs.append(what),
             lambda: 0.5,
         )
+
+    def act(
+        self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None, wish: Wish | None
+    ) -> str:
+        self.tips.append((name, tip, tracked))
+        self.wishes.append(wish)
+        return f"saw {tip.short}"
 
     def tick(self) -> int:
         started = self.poll.tick(MINUTE)
@@ -148,3 +162,32 @@ def test_a_project_that_is_off_is_not_asked_about(poller: Poller, clock: ManualC
 
     poller.store.update_project(replace(project, auto_deploy=False))
     assert poller.tick() == 0
+
+
+def test_a_look_tells_the_delivery_that_asked_for_it_what_it_gave(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """In the webhook's name, also where it failed; other looks tell nobody."""
+    add_project(poller.store, clock, "web", external("git.example"))
+    name, web = WebhookName("forgejo"), ProjectName("web")
+    poller.store.create_webhook(Webhook(name, Provider.FORGEJO, clock.now()), Secret.of("s" * 16))
+    given = Delivery(name, clock.now(), "10.0.0.7", Verdict.VERIFIED)
+    numbers = poller.store.record_deliveries([given] * 3, {})
+    answers = (A, SourceUnreachable("git.example: 503"), None)
+    for number, answer in zip(numbers, answers, strict=True):
+        sources.tips["git.example"] = answer
+        wish = Wish(Trigger.WEBHOOK, name, number)
+        poller.store.poll_now(web, wish)
+        assert poller.tick() == 1
+    assert poller.wishes == [Wish(Trigger.WEBHOOK, name, numbers[0])]
+    said = [one.led_to[web] for one in poller.store.list_deliveries(name, limit=9)[::-1]]
+    assert said == [
+        "saw aaaaaaaa",
+        "git.example: 503",
+        "branch main is gone; what runs stays as it is",
+    ]
+    sources.tips["git.example"] = A
+    poller.store.poll_now(web)
+    poller.tick()
+    assert poller.wishes[-1] is None
+    assert poller.bugs == []

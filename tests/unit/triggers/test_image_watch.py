@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from reconciler.adapters.compose_file import RuamelComposeReader
-from reconciler.domain.errors import InvalidComposeFile, SourceUnreachable
+from reconciler.domain.errors import InvalidComposeFile, ManifestRefused, SourceUnreachable
 from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
@@ -171,3 +171,38 @@ def test_an_image_project_has_no_file_to_read(watcher: Watcher, sources: Sources
     watcher.store.create_project(image)
     watcher.watch.tick()
     assert watcher.seen["web"] == {SHARED: digest_of("one")}
+
+
+MANIFEST = b'compose_path = "deploy/compose.yaml"'
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_manifest_may_name_the_file_where_it_is_allowed(
+    watcher: Watcher, sources: Sources, clock: ManualClock, *, allowed: bool
+) -> None:
+    """What would be deployed is what is watched."""
+    add_project(watcher.store, clock, "a", external("one.example"), allow_manifest=allowed)
+    other = FILE.replace(b"shared", b"other")
+    sources.files[A] = {
+        ".reconciler.toml": MANIFEST, "compose.yaml": FILE, "deploy/compose.yaml": other
+    }  # fmt: skip
+    other_image = SHARED.replace("shared", "other")
+    sources.digests = {SHARED: digest_of("1"), other_image: digest_of("2")}
+    watcher.track("a", A)
+    watcher.watch.tick()
+    assert list(watcher.seen["a"]) == [other_image if allowed else SHARED]
+
+
+def test_a_manifest_that_is_refused_keeps_what_was_read(
+    watcher: Watcher, sources: Sources, clock: ManualClock
+) -> None:
+    """It is this project's trouble, and is told."""
+    add_project(watcher.store, clock, "a", external("one.example"), allow_manifest=True)
+    sources.files = {A: {"compose.yaml": FILE}, B: {".reconciler.toml": b"hosts = []"}}
+    sources.digests = {SHARED: digest_of("1")}
+    for commit in (A, B):
+        watcher.track("a", commit)
+        watcher.watch.tick()
+    assert [image.image for image in watcher.store.get_images(ProjectName("a"))] == [SHARED]
+    ((_, error),) = watcher.troubles
+    assert isinstance(error, ManifestRefused)

@@ -8,6 +8,7 @@ import pytest
 from reconciler.domain.errors import NotFound
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
 from reconciler.domain.revision import Revision
+from reconciler.domain.wish import Wish
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
 from reconciler.triggers.push import Pushes
@@ -30,7 +31,9 @@ class Tips:
             raise NotFound(f"there is no repository {name}")
         return self.at
 
-    def act(self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None) -> str:
+    def act(
+        self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None, wish: Wish | None
+    ) -> str:
         self.acted.append((name, tip))
         return f"admitted: {tip.short}"
 
@@ -42,7 +45,7 @@ def tips() -> Tips:
 
 @pytest.fixture
 def pushes(store: SqlStore, clock: ManualClock, tips: Tips) -> Pushes:
-    return Pushes(store, tips, clock, tips.act, tips.looked.append)  # type: ignore[arg-type]
+    return Pushes(store, tips, clock, tips.act, lambda name, _: tips.looked.append(name))  # type: ignore[arg-type]
 
 
 def test_every_follower_of_the_branch_is_told(

@@ -1,0 +1,277 @@
+"""What is received is a hint: who is woken by it, and what is kept of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from reconciler.domain.deployment import Trigger
+from reconciler.domain.errors import Conflict, InvalidInput, SourceUnreachable, TooBusy
+from reconciler.domain.project import ExternalSource, Project
+from reconciler.domain.references import BranchName, GitUrl, ProjectName
+from reconciler.domain.secret import Secret
+from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.domain.webhook_payload import make_push
+from reconciler.domain.webhook_signature import Verdict, sign
+from reconciler.domain.wish import Wish
+from reconciler.ports import Delivery
+from reconciler.store.sql_store import SqlStore
+from reconciler.testing import ManualClock
+from reconciler.triggers.webhook import Door, Inbox, Knock, Receiver
+from reconciler.triggers.webhook_trial import try_webhook
+from tests.unit.triggers.conftest import add_project, hosted
+
+NAME = WebhookName("forgejo")
+SECRET = Secret.of("a-secret-of-the-forge")
+
+
+@dataclass
+class Looks:
+    """What was asked to be looked at."""
+
+    wishes: list[tuple[str, Wish]] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def look_at(self, project: Project, wish: Wish) -> str:
+        self.wishes.append((project.name, wish))
+        if project.name in self.broken:
+            raise SourceUnreachable(f"{project.name}: no answer")
+        return "admitted: deployment 1 is queued"
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.wishes]
+
+
+@pytest.fixture
+def looks() -> Looks:
+    return Looks()
+
+
+@pytest.fixture
+def receiver(store: SqlStore, clock: ManualClock, looks: Looks) -> Receiver:
+    return Receiver(store, clock, looks.look_at)
+
+
+def open_door(receiver: Receiver, **changes: object) -> Door:
+    webhook = Webhook(NAME, Provider.FORGEJO, receiver.clock.now(), **changes)  # type: ignore[arg-type]
+    receiver.store.create_webhook(webhook, SECRET)
+    return door_of(receiver)
+
+
+def door_of(receiver: Receiver) -> Door:
+    door = receiver.find_door(NAME)
+    assert door is not None
+    return door
+
+
+def knock(
+    receiver: Receiver,
+    payload: Mapping[str, object] | bytes | None = None,
+    *,
+    event: str = "push",
+    delivery: str = "",
+    secret: Secret = SECRET,
+) -> Knock:
+    given = make_push(Provider.FORGEJO, "team/app", "main") if payload is None else payload
+    body = given if isinstance(given, bytes) else json.dumps(given).encode()
+    signed = sign(Provider.FORGEJO, body, secret, "", receiver.clock.now())
+    headers = {"x-forgejo-event": event, "x-forgejo-delivery": delivery, **signed}
+    return Knock({name: [value] for name, value in headers.items()}, "10.0.0.7", body)
+
+
+def kept(receiver: Receiver) -> list[Delivery]:
+    receiver.tick()
+    return list(receiver.store.list_deliveries(NAME, limit=500))
+
+
+def elsewhere(path: str = "team/app", branch: str = "main") -> ExternalSource:
+    return ExternalSource(GitUrl.parse(f"https://git.example/{path}.git"), BranchName(branch))
+
+
+def test_the_followers_of_the_branch_are_woken(
+    receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks
+) -> None:
+    """In the webhook's name. Other repositories' and branches' are not, nor who is switched off."""
+    add_project(store, clock, "here", hosted("app"))
+    add_project(store, clock, "there", elsewhere())
+    add_project(store, clock, "other", elsewhere("other/app"))
+    add_project(store, clock, "next", elsewhere(branch="next"))
+    off = add_project(store, clock, "off", elsewhere())
+    store.update_project(
+        Project(off.name, off.kind, off.created_at, off.updated_at, source=off.source)
+    )
+    arrival = receiver.receive(open_door(receiver), knock(receiver, delivery="d-1"))
+    assert arrival is not None
+    assert looks.wishes == [], "nothing is looked up while the forge waits"
+    (one,) = kept(receiver)
+    wish = Wish(Trigger.WEBHOOK, "forgejo", one.number)
+    assert looks.wishes == [("here", wish), ("there", wish)]
+    assert (one.verdict, one.event, one.delivery, one.remote) == (
+        *(Verdict.VERIFIED, "push", "d-1"),
+        "10.0.0.7",
+    )
+    assert one.led_to == {
+        ProjectName("here"): "admitted: deployment 1 is queued",
+        ProjectName("off"): "its auto-deploy is off",
+        ProjectName("there"): "is looked at now",
+    }
+
+
+def test_a_webhook_of_one_project_wakes_no_other(
+    receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks
+) -> None:
+    """Whatever the forge calls the repository; its branch counts still."""
+    add_project(store, clock, "here", hosted("app"))
+    add_project(store, clock, "there", elsewhere("mirror/of-it"))
+    door = open_door(receiver, project=ProjectName("there"))
+    receiver.receive(door, knock(receiver))
+    receiver.receive(door, knock(receiver, make_push(Provider.FORGEJO, "team/app", "next")))
+    receiver.tick()
+    assert looks.names == ["there"]
+    store.remove_project(ProjectName("there"))
+    receiver.receive(door, knock(receiver))
+    assert kept(receiver)[0].note == "no project follows main of team/app"
+
+
+def test_many_deliveries_are_one_look(
+    receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks
+) -> None:
+    """Each delivery is kept, those that come again are marked, and the project is asked once."""
+    add_project(store, clock, "there", elsewhere())
+    door = open_door(receiver)
+    for name in ("a", "b", "b", "b"):
+        receiver.receive(door, knock(receiver, delivery=name))
+    assert [one.duplicate for one in kept(receiver)] == [True, True, False, False]
+    assert looks.names == ["there"]
+
+
+def test_what_is_forged_wakes_nobody_and_is_kept(
+    receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks
+) -> None:
+    """With why it was refused; not even its JSON is read."""
+    add_project(store, clock, "there", elsewhere())
+    door = open_door(receiver)
+    wrong = Secret.of("another-secret-altogether")
+    for body in (None, b"\xff{"):
+        assert receiver.receive(door, knock(receiver, body, secret=wrong)) is None
+    unsigned = Knock({"x-forgejo-event": ["push"]}, "10.0.0.8", b"{}")
+    assert receiver.receive(door, unsigned) is None
+    verdicts = {one.verdict for one in kept(receiver)}
+    assert verdicts == {Verdict.WRONG, Verdict.MISSING}
+    assert looks.wishes == []
+
+
+def test_a_flood_of_forged_ones_is_bounded_and_counted(receiver: Receiver) -> None:
+    """Before anything is written, too; what is genuine still comes through."""
+    door = open_door(receiver)
+    wrong = Secret.of("another-secret-altogether")
+    receiver.receive(door, knock(receiver, delivery="genuine"))
+    forged = knock(receiver, secret=wrong)
+    for _ in range(500):
+        receiver.receive(door, forged)
+    assert [one.delivery for one in kept(receiver) if one.verdict.verified] == ["genuine"]
+    record = receiver.store.get_webhook(NAME)
+    assert (record.verified, record.refused) == (1, 500)
+
+
+def test_pings_and_other_events_wake_nobody(receiver: Receiver, looks: Looks) -> None:
+    """They are verified like the rest, and the record says what they were."""
+    door = open_door(receiver)
+    ping = receiver.receive(door, knock(receiver, {"zen": "x"}, event="ping"))
+    other = receiver.receive(door, knock(receiver, {"action": "opened"}, event="issues"))
+    assert ping is not None
+    assert ping.is_ping
+    assert other is not None
+    assert (other.is_ping, other.hint) == (False, None)
+    assert {one.note for one in kept(receiver)} == {
+        "a ping: the way is open",
+        "issues announces no push",
+    }
+    assert looks.wishes == []
+
+
+def test_what_its_provider_does_not_send_is_refused_and_kept(receiver: Receiver) -> None:
+    """Verified, so that the sender may be told what is wrong."""
+    door = open_door(receiver)
+    for body, field_ in ((b"{", "body"), (b"{}", "repository.full_name")):
+        with pytest.raises(InvalidInput, match=field_):
+            receiver.receive(door, knock(receiver, body))
+    assert [one.note for one in kept(receiver)] == [
+        "repository.full_name: is missing, or no name that can be one",
+        "body: is not JSON",
+    ]
+
+
+def test_a_source_in_trouble_is_its_project_s_alone(
+    receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks
+) -> None:
+    """The others are looked at, and the record says what went wrong."""
+    for name in ("a", "b"):
+        add_project(store, clock, name, hosted("app"))
+    looks.broken = {"a"}
+    receiver.receive(open_door(receiver), knock(receiver))
+    assert kept(receiver)[0].led_to == {
+        ProjectName("a"): "a: no answer",
+        ProjectName("b"): "admitted: deployment 1 is queued",
+    }
+
+
+def test_a_delivery_by_the_previous_secret_says_so(receiver: Receiver, clock: ManualClock) -> None:
+    """So that the operator sees whether the forge has the new one; ended, it is refused."""
+    open_door(receiver)
+    receiver.store.rotate_webhook_secret(NAME, Secret.of("a-newer-secret-of-it"), clock.now())
+    receiver.receive(door_of(receiver), knock(receiver))
+    receiver.store.drop_previous_webhook_secret(NAME)
+    clock.advance(timedelta(seconds=1))
+    receiver.receive(door_of(receiver), knock(receiver))
+    assert {one.verdict for one in kept(receiver)} == {
+        Verdict.VERIFIED_BY_PREVIOUS,
+        Verdict.WRONG,
+    }
+
+
+def test_more_than_may_wait_is_put_off(receiver: Receiver) -> None:
+    """The forge is told to come again; what waits already is kept, in its order."""
+    arrival = receiver.receive(open_door(receiver), knock(receiver))
+    assert arrival is not None
+    inbox = Inbox()
+    for _ in range(20_000):  # what a thousand a second leave in twenty seconds without a database
+        inbox.add(arrival)
+    with pytest.raises(TooBusy):
+        inbox.add(arrival)
+    first, _, _ = inbox.take()
+    inbox.put_back(first)
+    taken = 0
+    while found := inbox.take()[0]:
+        taken += len(found)
+    assert taken == 20_000
+
+
+@pytest.mark.parametrize("provider", list(Provider))
+def test_a_trial_goes_the_way_of_a_delivery(
+    receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks, provider: Provider
+) -> None:
+    """Signed, verified, recorded, and looked into."""
+    add_project(store, clock, "there", elsewhere())
+    secret = Secret.of("whsec_" + "QUFB" * 11) if provider is Provider.GITLAB_SIGNED else SECRET
+    store.create_webhook(Webhook(NAME, provider, clock.now()), secret)
+    trial = try_webhook(store, clock, receiver, door_of(receiver), None)
+    assert (trial.repository, trial.branch, trial.wakes) == ("team/app", "main", ("there",))
+    (one,) = kept(receiver)
+    assert (one.delivery, one.verdict, one.remote) == (trial.delivery, Verdict.VERIFIED, "a test")
+    assert looks.names == ["there"]
+
+
+def test_a_trial_needs_a_repository(
+    receiver: Receiver, store: SqlStore, clock: ManualClock
+) -> None:
+    """Without one there is nothing to pretend a push to."""
+    door = open_door(receiver)
+    with pytest.raises(Conflict, match="no project follows"):
+        try_webhook(store, clock, receiver, door, None)
+    add_project(store, clock, "bare", None)
+    with pytest.raises(Conflict, match="bare follows no repository"):
+        try_webhook(store, clock, receiver, door, ProjectName("bare"))
