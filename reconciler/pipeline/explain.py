@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.domain.deployment import Status
+from reconciler.domain.deployment import Deployment, Status
+from reconciler.domain.errors import Recovery
 from reconciler.domain.gate import MasterSwitch, Reason, reasons_to_hold, reasons_to_refuse
 from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.project import HostedSource, Project
@@ -13,6 +14,8 @@ from reconciler.domain.state import ProjectState, SourceHealth
 from reconciler.pipeline.reasons import ExplainedReason, reasons_of, reasons_of_hosts
 from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Store
+
+_FAILED = frozenset({Status.FAILED, Status.NEEDS_OPERATOR})
 
 
 class StandingCode(StrEnum):
@@ -138,15 +141,22 @@ def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _S
         text = f"branch {project.followed_branch} {since}; push it, or follow another: "
         text += f"`reconciler project set {project.name} --branch …`"
         return StandingCode.BRANCH_GONE, text
-    if (latest := state.latest) and latest.status in {Status.FAILED, Status.NEEDS_OPERATOR}:
+    if (latest := state.latest) and (latest.status in _FAILED or _may_be_repeated(latest)):
         said = latest.error.message if latest.error else latest.status
-        return StandingCode.FAILED, f"deployment {latest.id} failed: {said}"
+        how = "failed" if latest.status is Status.FAILED else "needs a person"
+        return StandingCode.FAILED, f"deployment {latest.id} {how}: {said}"
     if state.quarantined and _wants(state, health, state.quarantined[-1].revision.commit):
         last = state.quarantined[-1]
         runs = f"deployment {state.live.id} runs" if state.live else "nothing runs"
         text = f"deployment {last.deployment} was rolled back ({last.reason}); {runs}"
         return StandingCode.QUARANTINED, text
     return None
+
+
+def _may_be_repeated(latest: Deployment) -> bool:
+    """Tell whether it went back for a passing reason: what should run does not, and nobody asks."""
+    passing = latest.error is not None and latest.error.recovery is Recovery.RETRY
+    return latest.status is Status.ROLLED_BACK and passing
 
 
 def _held(

@@ -7,6 +7,7 @@ from datetime import datetime
 from reconciler.domain.deployment import Deployment, Status
 from reconciler.domain.gate import MasterSwitch, ReasonCode, reasons_to_hold, reasons_to_refuse
 from reconciler.domain.host import HostHealth, HostName
+from reconciler.domain.manifest import MANIFEST_PATH
 from reconciler.domain.project import Project
 from reconciler.domain.state import ProjectState, SourceHealth, WatchedImage
 from reconciler.ports import TriggerRecord
@@ -49,6 +50,7 @@ def reasons_of(
         *_under_way(state),
         *_quarantines(state),
         *_latest(state, told),
+        *_manifest(project, state),
         *_source(health),
         *_images(images),
         *_unserved(triggers, state, told),
@@ -97,7 +99,7 @@ def _quarantines(state: ProjectState) -> list[ExplainedReason]:
     return [
         ExplainedReason(
             "quarantined",
-            f"{one.revision} was {one.story}; "
+            f"{one.revision} is {one.story}; "
             f"a newer commit or digest lifts that, or `reconciler quarantine lift {state.name}`",
             one.since,
         )
@@ -118,10 +120,35 @@ def _latest(state: ProjectState, told: Mapping[str, str]) -> list[ExplainedReaso
         evidence = dict(latest.error.evidence) if latest.error else {}
         text += f"; {_asked_for(latest)}"
         found.append(ExplainedReason("latest", text, _end_of(latest), evidence))
+    if latest:
+        found += _migrations(latest)
     if live:
         text = f"deployment {live.id} runs: {live.target_revision}; {_asked_for(live)}"
         found.append(ExplainedReason("live", text, _end_of(live)))
     return found
+
+
+def _migrations(deployment: Deployment) -> list[ExplainedReason]:
+    return [
+        ExplainedReason(
+            "migration",
+            f"the migration of deployment {deployment.id} on {one.host}: {one.migration}",
+            one.migration_changed_at,
+        )
+        for one in deployment.targets
+        if one.migration
+    ]
+
+
+def _manifest(project: Project, state: ProjectState) -> list[ExplainedReason]:
+    """Return that the repository's own manifest did not count, where that is so."""
+    newest = state.latest
+    if newest is None or not (newest.prepared and newest.prepared.manifest_ignored):
+        return []
+    text = f"deployment {newest.id} ignored the repository's {MANIFEST_PATH}: it is not allowed"
+    if not project.allow_manifest:
+        text += f"; `reconciler project set {project.name} --allow-manifest` lets it count"
+    return [ExplainedReason("manifest-ignored", text, newest.created_at)]
 
 
 def _asked_for(deployment: Deployment) -> str:

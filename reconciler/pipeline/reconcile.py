@@ -12,6 +12,7 @@ from reconciler.domain.deployment import Cause, Trigger
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.revision import ImageChange, Revision, changes_between
 from reconciler.domain.state import ProjectState
+from reconciler.domain.wish import Wish
 from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
 from reconciler.ports import Clock, Store
 
@@ -37,15 +38,13 @@ class Reconciler:
     brakes: Brakes
 
     def reconcile_commit(
-        self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None, trigger: Trigger
+        self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None, wish: Wish
     ) -> TriggerResult | InSync:
-        """Ask for ``tip`` if it is not the commit that was last acted on."""
+        """Ask for ``tip``, in the name of ``wish``, if it is not what was last acted on."""
         if tip == tracked:
             return InSync()
         moved = f"{tracked.short} → {tip.short}" if tracked else f"first seen at {tip.short}"
-        return self._ask(
-            name, Revision(commit=tip), Cause(trigger, actor=str(trigger), detail=moved)
-        )
+        return self._ask(name, Revision(commit=tip), Cause(wish.trigger, wish.actor, moved))
 
     def reconcile_images(
         self,

@@ -1,26 +1,30 @@
-"""What people ask for: deploy, roll back, lift a quarantine."""
+"""What people ask for: deploy, approve a migration, roll back."""
 
 from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reconciler.domain.admission import Request
-from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Trigger
+from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Status, Trigger
 from reconciler.domain.errors import (
     Conflict,
     InvalidInput,
+    MigrationNeedsApproval,
     NotFound,
+    NothingToApprove,
     ReconcilerError,
     Refused,
     RevisionNotFound,
+    Withdrawn,
 )
+from reconciler.domain.failure import Failure
 from reconciler.domain.gate import ReasonCode
 from reconciler.domain.host import HostName
 from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
-from reconciler.ports import Clock, GitRemote, ImageRegistry, Repositories, Store
+from reconciler.ports import Approval, Clock, GitRemote, ImageRegistry, Repositories, Store
 
 _LOOKS_AT_ONCE = 8
 
@@ -32,6 +36,14 @@ class Wanted:
     commit: CommitSha | None = None  #: None: the branch's tip
     hosts: tuple[HostName, ...] = ()  #: empty: all of the project's
     force: bool = False  #: even what is live or quarantined
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What a person approves."""
+
+    deployment: DeploymentId | None = None  #: None: the one that waits
     reason: str = ""
 
 
@@ -117,6 +129,57 @@ class Requests:
         target = kept[0]
         cause = Cause(Trigger.ROLLBACK, actor, f"back to deployment {target.id}")
         return self._ask(Request(name, target.target_revision, cause, restores=target.id))
+
+    def approve(self, name: ProjectName, approved: Approved, *, actor: str) -> TriggerResult:
+        """Approve what a migration found pending, and deploy that very revision.
+
+        What is declared otherwise since then is another revision: it asks again.
+
+        Raises:
+            NotFound: no such project, or no such deployment of it.
+            NothingToApprove: no migration waits for that, or a newer deployment overtook it.
+        """
+        stopped = self._stopped(name, approved.deployment)
+        revision, now = stopped.target_revision, self.clock.now()
+        self.store.approve(
+            Approval(name, revision.fingerprint, stopped.id, actor, now, approved.reason)
+        )
+        detail = f"approved the migration of deployment {stopped.id}"
+        detail += f": {approved.reason}" if approved.reason else ""
+        cause = Cause(Trigger.PERSON, actor, detail)
+        return self._ask(Request(name, revision, cause, hosts=stopped.hosts))
+
+    def _stopped(self, name: ProjectName, wanted: DeploymentId | None) -> Deployment:
+        """Return the newest deployment, if its migration needs approval and it is the wanted one.
+
+        An older one is approved no more: what came after it may have changed the data.
+        """
+        self.store.get_project(name)
+        newest = next(iter(self.store.list_deployments(name, limit=1)), None)
+        if wanted is not None and self.store.get_deployment(wanted).project != name:
+            raise NotFound(f"{name} has no deployment {wanted}")
+        waits = (
+            newest is not None
+            and newest.status is Status.NEEDS_OPERATOR
+            and newest.error is not None
+            and newest.error.code == MigrationNeedsApproval.code
+        )
+        if newest is None or not waits:
+            raise NothingToApprove(f"no migration of {name} waits for approval")
+        if wanted not in {None, newest.id}:
+            text = f"deployment {newest.id} waits for approval, and not deployment {wanted}"
+            raise NothingToApprove(text)
+        return newest
+
+    def withdraw(self, deployment: DeploymentId, *, actor: str) -> Deployment:
+        """Take a deployment back before it changes anything.
+
+        Raises:
+            NotFound: there is no such deployment.
+            Conflict: it has begun to change something, or has ended.
+        """
+        reason = Failure(Withdrawn.code, f"{actor} took it back", Withdrawn.recovery)
+        return self.store.ask_to_withdraw(deployment, reason, self.clock.now())
 
     def _tip(self, project: Project) -> CommitSha | None:
         source = project.source

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from reconciler.domain.errors import InvalidInput
-from reconciler.domain.numbers import parse_port
+from reconciler.domain.migration import Migration, parse_migration
+from reconciler.domain.migration import declaration_of as declaration_of_migration
+from reconciler.domain.numbers import parse_port, shown
 from reconciler.domain.problems import Problems
 from reconciler.domain.project import (
+    USUAL_COMPOSE_PATH,
     Container,
     ExternalSource,
     HostedSource,
@@ -20,26 +23,31 @@ from reconciler.domain.references import (
     BranchName,
     GitUrl,
     ImageReference,
-    RepositoryPath,
     ServiceName,
     parse_project_name,
     parse_repository_path,
     parse_service_name,
 )
+from reconciler.domain.version_check import declaration_of as declaration_of_version
+from reconciler.domain.version_check import parse_version_check
 
 DEFAULT_BRANCH = "main"
-DEFAULT_COMPOSE_PATH = "compose.yaml"
 _MOST_ENTRIES = 100
 
 #: Field → kinds that it belongs to; the fields that are not here belong to all.
 _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
     **dict.fromkeys(
-        ("repository", "url", "branch"), frozenset({ProjectKind.COMPOSE, ProjectKind.UNIT})
+        ("repository", "url", "branch", "allow_manifest"),
+        frozenset({ProjectKind.COMPOSE, ProjectKind.UNIT}),
     ),
     **dict.fromkeys(
-        ("compose_path", "expose_service", "expose_port", "stateful_services"),
+        (
+            *("compose_path", "expose_service", "expose_port", "stateful_services"),
+            *("version", "push_images"),
+        ),
         frozenset({ProjectKind.COMPOSE}),
     ),
+    "migration": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE}),
     **dict.fromkeys(("image", "ports", "volumes"), frozenset({ProjectKind.IMAGE})),
 }
 
@@ -71,6 +79,10 @@ class ProjectDraft:
     stateful_services: tuple[str, ...] = ()
     auto_deploy: bool = False
     one_by_one: bool = False
+    migration: Mapping[str, object] | None = None  #: as ``parse_migration`` takes it
+    version: Mapping[str, object] | None = None  #: as ``parse_version_check`` takes it
+    push_images: bool = False
+    allow_manifest: bool = False
 
 
 def draft_of(project: Project) -> ProjectDraft:
@@ -91,6 +103,10 @@ def draft_of(project: Project) -> ProjectDraft:
         stateful_services=tuple(project.stateful_services),
         auto_deploy=project.auto_deploy,
         one_by_one=project.one_by_one,
+        migration=declaration_of_migration(project.migration) if project.migration else None,
+        version=declaration_of_version(project.version) if project.version else None,
+        push_images=project.push_images,
+        allow_manifest=project.allow_manifest,
     )
 
 
@@ -110,7 +126,14 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
     empty = Project(
         name=name or parse_project_name("unnamed"), kind=kind, created_at=now, updated_at=now
     )
-    project = replace(empty, auto_deploy=draft.auto_deploy, one_by_one=draft.one_by_one)
+    project = replace(
+        empty,
+        auto_deploy=draft.auto_deploy,
+        one_by_one=draft.one_by_one,
+        migration=_parse_migration(draft, problems),
+        push_images=draft.push_images,
+        allow_manifest=draft.allow_manifest,
+    )
     if kind in {ProjectKind.COMPOSE, ProjectKind.UNIT}:
         project = replace(project, source=_parse_source(draft, problems))
     if kind is ProjectKind.COMPOSE:
@@ -129,23 +152,32 @@ def _parse_kind(text: str) -> ProjectKind:
 
 
 def _misplaced(draft: ProjectDraft, kind: ProjectKind) -> list[InvalidInput]:
+    usual = {field.name: field.default for field in fields(ProjectDraft)}
     return [
-        InvalidInput(field, value, f"does not belong in a project of kind {kind}; leave it out")
+        InvalidInput(
+            field, shown(value), f"does not belong in a project of kind {kind}; leave it out"
+        )
         for field, kinds in _BELONGS_TO.items()
-        if kind not in kinds and (value := getattr(draft, field)) not in (None, ())
+        if kind not in kinds and (value := getattr(draft, field)) not in (None, usual[field])
     ]
+
+
+def _parse_migration(draft: ProjectDraft, problems: Problems) -> Migration | None:
+    declared = draft.migration
+    return problems.collect(lambda: parse_migration(declared)) if declared is not None else None
 
 
 def _with_compose(project: Project, draft: ProjectDraft, problems: Problems) -> Project:
     path, service, port = draft.compose_path, draft.expose_service, draft.expose_port
+    version = draft.version
     return replace(
         project,
         compose_path=problems.collect(
             lambda: parse_repository_path(
-                DEFAULT_COMPOSE_PATH if path is None else path, "compose_path"
+                USUAL_COMPOSE_PATH if path is None else path, "compose_path"
             )
         )
-        or RepositoryPath(DEFAULT_COMPOSE_PATH),
+        or USUAL_COMPOSE_PATH,
         expose_service=problems.collect(lambda: parse_service_name(service, "expose_service"))
         if service is not None
         else None,
@@ -153,6 +185,9 @@ def _with_compose(project: Project, draft: ProjectDraft, problems: Problems) -> 
         if port is not None
         else None,
         stateful_services=problems.collect(lambda: _parse_services(draft.stateful_services)) or (),
+        version=problems.collect(lambda: parse_version_check(version))
+        if version is not None
+        else None,
     )
 
 

@@ -22,7 +22,7 @@ from reconciler.ports import (
 )
 
 #: Field of a draft → its new value; None clears it.
-ProjectChange = Mapping[str, str | int | bool | tuple[str, ...] | None]
+ProjectChange = Mapping[str, object]
 
 _FIXED = {"name": "", "kind": ""}
 
@@ -58,7 +58,7 @@ def declare_project(
         AlreadyExists: the name is taken.
     """
     project = parse_draft(draft, now)
-    _refuse_needless_toggle(project)
+    refuse_needless_toggle(project)
     if _exists(store, project.name):
         raise AlreadyExists(f"there is a project {project.name} already")
     if isinstance(project.source, HostedSource):
@@ -91,22 +91,31 @@ def change_project(
     """
     before = store.get_project(name)
     wanted = parse_draft(_changed_draft(before, change), now)
-    after = replace(
-        wanted,
-        created_at=before.created_at,
-        generation=before.generation,
-        targets=before.targets,
-    )
-    _refuse_needless_toggle(after)
+    after = following(before, replace(wanted, targets=before.targets))
+    refuse_needless_toggle(after)
     if isinstance(after.source, HostedSource) and after.source != before.source:
         _need_repository(repositories, after.source, create=False)
+    return keep_change(store, before, after)
+
+
+def following(before: Project, wanted: Project) -> Project:
+    """Return ``wanted`` as the declaration that comes after ``before``; that one if all is equal.
+
+    The generation grows when what would run differs.
+    """
+    after = replace(wanted, created_at=before.created_at, generation=before.generation)
     if _what_would_run(after) != _what_would_run(before):
         after = replace(after, generation=before.generation + 1)
-    if replace(after, updated_at=before.updated_at) == before:
+    return before if replace(after, updated_at=before.updated_at) == before else after
+
+
+def keep_change(store: Store, before: Project, after: Project) -> Declared:
+    """Record ``after``, which follows ``before``, and tell which credentials it cost."""
+    if after == before:
         return Declared(before, notes_on(before))
-    bound = {(record.name, record.bound_to) for record in store.list_secrets(name)}
+    bound = {(record.name, record.bound_to) for record in store.list_secrets(after.name)}
     store.update_project(after)
-    kept = {(record.name, record.bound_to) for record in store.list_secrets(name)}
+    kept = {(record.name, record.bound_to) for record in store.list_secrets(after.name)}
     dropped = (
         f"the credential bound to {origin} was dropped ({what})"
         for what, origin in sorted(bound - kept)
@@ -150,8 +159,8 @@ def _what_would_run(project: Project) -> Project:
     )
 
 
-def _refuse_needless_toggle(project: Project) -> None:
-    """Refuse auto-deploy where there is nothing to deploy."""
+def refuse_needless_toggle(project: Project) -> None:
+    """Refuse auto-deploy where there is nothing to deploy. Raises ``Refused``."""
     if project.auto_deploy and not project.kind.deployable:
         reason = reasons_to_refuse(project)[0]
         raise Refused(reason.code, reason.text, field="auto_deploy")

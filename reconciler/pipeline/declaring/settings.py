@@ -18,6 +18,19 @@ def change_settings(
     Raises:
         InvalidInput: one key or value is wrong. ``SeveralInvalid``: more are.
     """
+    parsed = parse_settings(values)
+    remark = parse_remark(reason, "reason")
+    store.put_settings(
+        SettingRecord(key, setting, actor, now, remark) for key, setting in parsed.items()
+    )
+
+
+def parse_settings(values: Mapping[str, object]) -> Mapping[str, bool | int]:
+    """Return ``values`` if each is one of a live setting.
+
+    Raises:
+        InvalidInput: one key or value is wrong. ``SeveralInvalid``: more are.
+    """
     problems = Problems()
     parsed: dict[str, bool | int] = {}
     for key, value in values.items():
@@ -26,10 +39,7 @@ def change_settings(
             parsed[key] = setting
     if problems.found:
         raise problems.error()
-    remark = parse_remark(reason, "reason")
-    store.put_settings(
-        SettingRecord(key, setting, actor, now, remark) for key, setting in parsed.items()
-    )
+    return parsed
 
 
 def _parse(key: str, value: object) -> bool | int:

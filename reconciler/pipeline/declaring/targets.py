@@ -13,10 +13,10 @@ from reconciler.domain.errors import (
     NotFound,
     RefusingToMigrate,
 )
-from reconciler.domain.host import LOCAL, HostName, HostPath
+from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
-from reconciler.domain.target import Target, default_folder
+from reconciler.domain.target import Target, default_folder, find_clashes
 from reconciler.pipeline.declaring.changes import changed_draft
 from reconciler.pipeline.declaring.projects import Declared, notes_on
 from reconciler.pipeline.declaring.target_draft import TargetDraft, draft_of, parse_target
@@ -112,26 +112,17 @@ class Targets:
         now, generation = self.clock.now(), before.generation + 1
         after = replace(before, targets=targets, generation=generation, updated_at=now)
         if not on_purpose:
-            self._refuse_to_migrate(before, after)
+            refuse_to_migrate(self.store, before, after)
         self.store.update_project(after)
         return Declared(after, notes_on(after))
 
     def _require_own_folder(self, target: Target) -> None:
         """Refuse another project's: each drops what it does not know of its own folder."""
         others = (one for one in self.store.list_projects() if one.name != target.project)
-        for other in (one for project in others for one in project.targets):
-            if other.host == target.host and _overlap(other.folder, target.folder):
-                problem = f"is {other.folder} of {other.project}, or below it, or around it"
-                raise InvalidInput("folder", target.folder, problem)
-
-    def _refuse_to_migrate(self, before: Project, after: Project) -> None:
-        if not before.kind.runs_containers:
-            return
-        stays = {one.host for one in after.where}
-        touched = self.store.list_touched_hosts(before.name)
-        left = [one.host for one in before.where if one.host in touched - stays]
-        if left:
-            raise _refusal(before, left[0], [one.host for one in after.where])
+        theirs = (one for project in others for one in project.targets if one.host == target.host)
+        for clash in find_clashes((*theirs, target)):
+            if target in clash:
+                raise clash_of(target, clash)
 
     def _require_host(self, host: HostName, field: str = "host") -> None:
         if host == LOCAL:
@@ -145,10 +136,23 @@ class Targets:
             raise error from None
 
 
-def _overlap(one: HostPath, other: HostPath) -> bool:
-    """Tell whether one folder is in the other; where none is named, the daemon has its own."""
-    first, second = sorted((f"{one}/", f"{other}/"), key=len)
-    return bool(one and other) and second.startswith(first)
+def refuse_to_migrate(store: Store, before: Project, after: Project) -> None:
+    """Refuse that a project leaves a host with its volumes. Raises ``RefusingToMigrate``."""
+    stays = {one.host for one in after.where}
+    left = [one.host for one in before.where if one.host not in stays]
+    if not left or not before.kind.runs_containers:
+        return
+    touched = store.list_touched_hosts(before.name)
+    left = [host for host in left if host in touched]
+    if left:
+        raise _refusal(before, left[0], [one.host for one in after.where])
+
+
+def clash_of(target: Target, clash: Sequence[Target]) -> InvalidInput:
+    """Return what is wrong with the folder of ``target``, which is one of the two in ``clash``."""
+    (other,) = (one for one in clash if one is not target)
+    problem = f"is {other.folder} of {other.project}, or below it, or around it"
+    return InvalidInput("folder", target.folder, problem)
 
 
 def get_target(project: Project, host: HostName) -> Target:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from reconciler.domain.deployment import Status, Trigger
 from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.migration import Migration
 from reconciler.domain.state import SourceHealth
 from reconciler.domain.verification import Health, Sample
 from reconciler.pipeline.explain import Explainer, Explanation, summarize
@@ -110,3 +111,16 @@ def test_a_branch_that_never_was_is_not_said_to_be_gone(world: World) -> None:
     state = world.store.get_state(WEB)
     assert "any more" in summarize(project, state, nobody, MasterSwitch()).text
     assert "any more" not in explainer.summary(WEB).text
+
+
+def test_how_the_migration_stands_is_told_by_host(world: World) -> None:
+    """Also where it is what a person has to look at."""
+    migration = Migration(("app", "migrate"), approval_status=3)
+    world.store.update_project(replace(world.store.get_project(WEB), migration=migration))
+    world.migrator.statuses = [3]
+    world.deploy(A)
+    told = why(world)
+    assert told.verdict.startswith("deployment 1 needs a person: the migration on local has")
+    (found,) = (reason for reason in told.reasons if reason.code == "migration")
+    assert found.text == "the migration of deployment 1 on local: needs-approval"
+    assert found.at is not None

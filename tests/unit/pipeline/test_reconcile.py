@@ -8,12 +8,14 @@ import pytest
 from reconciler.domain.deployment import Status, Trigger
 from reconciler.domain.gate import ReasonCode
 from reconciler.domain.references import CommitSha
+from reconciler.domain.wish import Wish
 from reconciler.pipeline.reconcile import InSync, Seeded
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
 
 SIDECAR = "registry.example/team/sidecar:1"
+POLL = Wish(Trigger.GIT_POLL, "git-poll")
 
 
 def see(world: World, **digests: str) -> TriggerResult | InSync | Seeded:
@@ -25,11 +27,11 @@ def see(world: World, **digests: str) -> TriggerResult | InSync | Seeded:
 
 def test_the_first_look_deploys_once_to_align(world: World) -> None:
     """Nothing is tracked yet, so the first tip is a move; the second look finds nothing."""
-    first = world.reconciler.reconcile_commit(WEB, A, None, Trigger.GIT_POLL)
+    first = world.reconciler.reconcile_commit(WEB, A, None, POLL)
     assert isinstance(first, TriggerResult)
     assert first.admitted
     tracked = world.store.get_state(WEB).tracked_commit
-    assert world.reconciler.reconcile_commit(WEB, A, tracked, Trigger.GIT_POLL) == InSync()
+    assert world.reconciler.reconcile_commit(WEB, A, tracked, POLL) == InSync()
 
 
 def test_the_first_look_at_images_only_records(world: World) -> None:
@@ -121,12 +123,12 @@ def test_moves_while_the_switch_is_off_deploy_once_when_it_is_on(world: World) -
     world.switch(False)
     for commit in (B, C):
         tracked = world.store.get_state(WEB).tracked_commit
-        held = world.reconciler.reconcile_commit(WEB, commit, tracked, Trigger.GIT_POLL)
+        held = world.reconciler.reconcile_commit(WEB, commit, tracked, POLL)
         assert isinstance(held, TriggerResult)
         assert held.reasons[0].code is ReasonCode.MASTER_SWITCH_OFF
     world.switch(True)
     tracked = world.store.get_state(WEB).tracked_commit
-    released = world.reconciler.reconcile_commit(WEB, C, tracked, Trigger.GIT_POLL)
+    released = world.reconciler.reconcile_commit(WEB, C, tracked, POLL)
     assert isinstance(released, TriggerResult)
     assert released.admitted
     assert len(world.store.list_deployments(WEB)) == 2

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from reconciler.domain.errors import Refused, SourceUnreachable
+from reconciler.domain.deployment import Deployment, DeploymentId, Status, Trigger
+from reconciler.domain.errors import NotFound, NothingToApprove, Refused, SourceUnreachable
 from reconciler.domain.gate import ReasonCode
 from reconciler.domain.host import HostName
+from reconciler.domain.migration import Migration
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.target import Target, TargetStrategy
-from reconciler.pipeline.requests import Requests, Wanted
+from reconciler.pipeline.requests import Approved, Requests, Wanted
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
 
@@ -77,3 +79,79 @@ def test_nobody_goes_back_to_what_ran_on_another_host(world: World, requests: Re
             requests.roll_back(WEB, to=named, actor="ada")
     world.store.update_project(project)
     assert requests.roll_back(WEB, to=None, actor="ada").outcome == "admitted"
+
+
+# ── Approving a migration ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def stopped(world: World) -> Deployment:
+    """A deployment whose migration found something that a person has to look at."""
+    declare_migration(world, "migrate")
+    world.migrator.statuses = [3, 3]
+    done = world.deploy(A)
+    assert done.status is Status.NEEDS_OPERATOR
+    assert done.error is not None
+    assert done.error.remedy.endswith(f"`reconciler approve web --deployment {done.id}`")
+    assert str(done.target_revision) in done.error.message
+    return done
+
+
+def declare_migration(world: World, command: str) -> None:
+    migration = Migration(("app", command), approval_status=3)
+    world.store.update_project(replace(world.store.get_project(WEB), migration=migration))
+
+
+def test_c3_what_a_person_approves_is_what_is_deployed(
+    world: World, requests: Requests, stopped: Deployment
+) -> None:
+    """C3: the very revision, in that person's name, though the tag has moved since."""
+    world.strategy.digests[IMAGE] = digest_of("second")
+    result = requests.approve(WEB, Approved(stopped.id, "read the plan"), actor="ann")
+    assert result.admitted
+    done = world.roll_out()
+    assert done.status is Status.DEPLOYED
+    assert done.target_revision == stopped.target_revision
+    (cause,) = done.causes
+    assert (cause.trigger, cause.actor) == (Trigger.PERSON, "ann")
+    assert cause.detail == f"approved the migration of deployment {stopped.id}: read the plan"
+    assert [run.approved_by for run in world.migrator.runs] == ["", "ann"]
+
+
+def test_c3_what_is_declared_otherwise_since_then_asks_again(
+    world: World, requests: Requests, stopped: Deployment
+) -> None:
+    """C3: nobody approved what the new command would do."""
+    declare_migration(world, "migrate-more")
+    world.store.update_project(
+        replace(world.store.get_project(WEB), generation=stopped.revision.generation + 1)
+    )
+    requests.approve(WEB, Approved(), actor="ann")
+    again = world.roll_out()
+    assert again.status is Status.NEEDS_OPERATOR
+    assert again.error is not None
+    assert again.error.code == "migration-needs-approval"
+    assert [run.approved_by for run in world.migrator.runs] == ["", ""]
+
+
+def test_c3_another_revision_is_not_approved_with_it(
+    world: World, requests: Requests, stopped: Deployment
+) -> None:
+    """C3: the next commit's migration asks by itself, and the older one can't be approved then."""
+    requests.approve(WEB, Approved(), actor="ann")
+    world.roll_out()
+    world.migrator.statuses = [3]
+    newer = world.deploy(B)
+    assert newer.status is Status.NEEDS_OPERATOR
+    with pytest.raises(NothingToApprove, match=f"deployment {newer.id} waits for approval, and"):
+        requests.approve(WEB, Approved(stopped.id), actor="ann")
+
+
+def test_there_is_nothing_to_approve_where_none_waits(world: World, requests: Requests) -> None:
+    """Neither before a deployment nor after a good one."""
+    for _ in range(2):
+        with pytest.raises(NothingToApprove, match="no migration of web waits"):
+            requests.approve(WEB, Approved(), actor="ann")
+        world.deploy(A if world.store.get_state(WEB).live is None else B)
+    with pytest.raises(NotFound):
+        requests.approve(WEB, Approved(DeploymentId(99)), actor="ann")
