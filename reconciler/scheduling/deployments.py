@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from reconciler.domain.deployment import DeploymentId
-from reconciler.domain.errors import ClaimLost, Interrupted
+from reconciler.domain.errors import ClaimLost, HandedOver, Interrupted
 from reconciler.pipeline.rollout import Rollout
 from reconciler.pipeline.rollout.journal import Journal
 from reconciler.ports import Claim, Store
@@ -53,6 +53,9 @@ class Deployments:
         self._active: dict[DeploymentId, _Active] = {}
         #: Called when a place is free again.
         self.on_free: Callable[[], None] = lambda: None
+        #: Called when something that outlives us goes on with a deployment, and when one has ended.
+        self.on_handed_over: Callable[[DeploymentId], None] = lambda _: None
+        self.on_ended: Callable[[DeploymentId], None] = lambda _: None
 
     def claim(self) -> None:
         """Claim and start whatever there is room for."""
@@ -82,6 +85,17 @@ class Deployments:
                     active.cancel.set()
         for active in every:
             active.journal.flush()
+        self._stop_withdrawn()
+
+    def _stop_withdrawn(self) -> None:
+        """Stop the workers of what a person withdrew: none has changed anything, or will."""
+        if not (held := self._held()):
+            return
+        withdrawn = self._store.find_withdrawn(held)
+        with self._lock:
+            for number in withdrawn:
+                if active := self._active.get(number):
+                    active.cancel.set()
 
     def let_go(self) -> None:
         """Stop each worker whose lease could not be extended in time: another may have it soon.
@@ -124,6 +138,10 @@ class Deployments:
         name = f"deployment {deployment.id} of {deployment.project}"
         try:
             self._rollout.run(active.claim, active.journal, active.cancel)
+            self.on_ended(deployment.id)
+        except HandedOver as handed_over:
+            self.on_handed_over(deployment.id)
+            log.info("%s: %s", name, handed_over.message)
         except Interrupted as interrupted:
             log.warning("%s was interrupted: %s", name, interrupted.message)
         except ClaimLost:

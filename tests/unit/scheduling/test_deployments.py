@@ -56,10 +56,12 @@ def workers(world: World, store: Store) -> Deployments:
         world.clock,
         strategies,
         world.prober,
+        world.commits,
         world.brakes,
         Redactor(),
         world.limits,
         lambda: 0.5,
+        world.migrator,
     )
     return Deployments(store, rollout, owner="me", at_once=2, lease=LEASE)
 
