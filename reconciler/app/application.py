@@ -7,8 +7,9 @@ from datetime import datetime
 
 from reconciler.adapters.engine import DockerEngine
 from reconciler.adapters.registry.oras_registry import OrasRegistry
+from reconciler.app.fleet import FleetFiles
 from reconciler.config import Config
-from reconciler.domain.deployment import DeploymentId
+from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.log import Redactor
@@ -16,7 +17,7 @@ from reconciler.pipeline.declaring.hosts import Hosts
 from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
 from reconciler.pipeline.host_checks import HostChecks
-from reconciler.pipeline.requests import Requests, Wanted
+from reconciler.pipeline.requests import Approved, Requests, Wanted
 from reconciler.pipeline.set_ups import SetUps
 from reconciler.pipeline.target_reports import TargetReports
 from reconciler.pipeline.trigger import Brakes, TriggerResult
@@ -24,6 +25,7 @@ from reconciler.ports import Checkouts, Clock, RegistryStatus, Repositories, Sto
 from reconciler.scheduling import Daemon
 from reconciler.triggers.push import Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
+from reconciler.triggers.webhook import Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Application:
     targets: Targets
     target_reports: TargetReports
     set_ups: SetUps
+    fleet: FleetFiles
     pushes: Pushes
+    receiver: Receiver
     registry: OrasRegistry
     probe: RegistryProbe
     brakes: Brakes
@@ -65,13 +69,24 @@ class Application:
         """Ask for a deployment in a person's name; see ``Requests.deploy``."""
         return self._started(self.requests.deploy(name, wanted, actor=actor))
 
+    def approve(self, name: ProjectName, approved: Approved, *, actor: str) -> TriggerResult:
+        """Approve what a migration found pending; see ``Requests.approve``."""
+        return self._started(self.requests.approve(name, approved, actor=actor))
+
     def roll_back(self, name: ProjectName, *, to: DeploymentId | None, actor: str) -> TriggerResult:
         """Ask for an earlier revision in a person's name; see ``Requests.roll_back``."""
         return self._started(self.requests.roll_back(name, to=to, actor=actor))
 
+    def withdraw(self, deployment: DeploymentId, *, actor: str) -> Deployment:
+        """Take a deployment back in a person's name; see ``Requests.withdraw``."""
+        withdrawn = self.requests.withdraw(deployment, actor=actor)
+        self.daemon.wake("leases")
+        return withdrawn
+
     def received(self, repository: ProjectName, updates: Sequence[RefUpdate]) -> Sequence[str]:
         """Act on an accepted push; return lines for the pusher's terminal."""
-        return self.pushes.receive(repository, {update.ref for update in updates})
+        told = self.pushes.receive(repository, {update.ref for update in updates})
+        return (*told, "the fleet file is looked at now") if self.fleet.pushed(repository) else told
 
     def why(self, name: ProjectName) -> Explanation:
         """Return why the project stands where it does."""

@@ -16,7 +16,8 @@ _SERVICES = ("/run/docker.sock", "/run/postgresql", "/run/screen")
 def own_paths(config: Config) -> tuple[Path, ...]:
     """Return what no container may see, wherever the operator put it: who has it is operator."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    places = (config.socket, config.file, Path(credentials) if credentials else None)
+    fleet = (config.fleet_file, config.fleet_key_file)
+    places = (config.socket, config.file, *fleet, Path(credentials) if credentials else None)
     return tuple(place for place in places if place is not None)
 
 

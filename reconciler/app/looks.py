@@ -11,6 +11,7 @@ from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import ReconcilerError
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.settings import IMAGE_WATCH_INTERVAL, POLL_INTERVAL
+from reconciler.domain.wish import Wish
 from reconciler.log import fields
 from reconciler.pipeline.reconcile import InSync, Reconciler, Seeded
 from reconciler.pipeline.trigger import TriggerResult
@@ -20,8 +21,9 @@ from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.git_poll import GitPoll
 from reconciler.triggers.image_watch import ImageWatch
 from reconciler.triggers.lanes import Lanes
-from reconciler.triggers.push import Pushes
+from reconciler.triggers.push import ActOnTip, Pushes
 from reconciler.triggers.registry_probe import RegistryProbe
+from reconciler.triggers.webhook import Receiver
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +35,14 @@ class Reports:
         self._reconciler = reconciler
         self.on_admitted: Callable[[], object] = lambda: None
 
-    def acting(self, trigger: Trigger) -> Callable[[ProjectName, CommitSha, CommitSha | None], str]:
+    def acting(self, trigger: Trigger) -> ActOnTip:
         """Return what acts on a tip that ``trigger`` saw, and tells what came of it."""
+        own = Wish(trigger, str(trigger))
 
-        def act(name: ProjectName, tip: CommitSha, tracked: CommitSha | None) -> str:
-            return self._told(self._reconciler.reconcile_commit(name, tip, tracked, trigger))
+        def act(
+            name: ProjectName, tip: CommitSha, tracked: CommitSha | None, wish: Wish | None
+        ) -> str:
+            return self._told(self._reconciler.reconcile_commit(name, tip, tracked, wish or own))
 
         return act
 
@@ -76,10 +81,11 @@ class Parts:
 class Looks:
     """The loops that look at the world, each with threads of its own."""
 
-    def __init__(self, parts: Parts, reports: Reports, pushes: Pushes) -> None:
+    def __init__(self, parts: Parts, reports: Reports, pushes: Pushes, receiver: Receiver) -> None:
         config, store, clock = parts.config, parts.store, parts.clock
         self._store = store
         self._pushes = pushes
+        self._receiver = receiver
         self._probe = parts.probe
         self._poll_lanes = Lanes(
             "poll",
@@ -116,6 +122,7 @@ class Looks:
         """Return the loops to schedule."""
         return (
             LoopSpec("polls", self._poll, timedelta(seconds=1)),
+            LoopSpec("webhooks", self._receiver.tick, timedelta(seconds=1)),
             LoopSpec("hosted", self._look_at_hosted, follows=POLL_INTERVAL),
             LoopSpec("images", self._look_at_images, follows=IMAGE_WATCH_INTERVAL),
         )
@@ -134,9 +141,12 @@ class Looks:
 
     def close(self) -> None:
         """Start no further look, and record what the last ones gave."""
-        self._poll_lanes.close()
-        self._watch_lanes.close()
-        self._polls.record()
+        try:
+            self._receiver.tick()  # what was received last is due at the next start
+        finally:
+            self._poll_lanes.close()
+            self._watch_lanes.close()
+            self._polls.record()
 
     def _poll(self) -> None:
         self._polls.tick(self._interval())

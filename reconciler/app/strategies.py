@@ -1,7 +1,10 @@
 """How targets change: one strategy of each kind, made once."""
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from reconciler.app.installation import make_private, own_paths
 from reconciler.config import Config
@@ -13,11 +16,20 @@ from reconciler.ports import (
     ComposeReader,
     ImageRegistry,
     Machines,
+    Migrator,
     RegistryCredentials,
     Strategy,
 )
-from reconciler.strategies.compose import ComposeOptions, ComposeStrategy
-from reconciler.strategies.units import UnitOptions, unit_strategies
+from reconciler.strategies.compose import (
+    ComposeMigrator,
+    ComposeOptions,
+    ComposeStrategy,
+    SelfUpdates,
+)
+from reconciler.strategies.units import Myself, UnitOptions, unit_strategies
+
+#: What a start of the daemon may take, a migration of its database included.
+_START = timedelta(minutes=1)
 
 FindCredentials = Callable[[str, ProjectName | None], RegistryCredentials | None]
 
@@ -40,12 +52,18 @@ class Strategies:
 
     def __init__(self, parts: StrategyParts) -> None:
         self._compose = _compose(parts)
+        #: What runs the migrations of those that run containers.
+        self.migrator: Migrator = ComposeMigrator(self._compose)
         config = parts.config
         units = unit_strategies(
             parts.machines,
             parts.checkouts,
             parts.runner,
-            UnitOptions(make_private(config.data_folder / "builds"), config.deployment_timeout),
+            UnitOptions(
+                make_private(config.data_folder / "builds"),
+                config.deployment_timeout,
+                Myself.of(os.environ, _patience(config)),
+            ),
         )
         #: What changes targets of each kind.
         self.by_name: Mapping[TargetStrategy, Strategy] = {
@@ -64,6 +82,7 @@ def _compose(parts: StrategyParts) -> ComposeStrategy:
         data_folder=config.data_folder,
         docker_host=f"unix://{config.docker_socket}",
         pull_timeout=config.deployment_timeout,
+        build_timeout=config.deployment_timeout,
         up_timeout=config.deployment_timeout,
         own_paths=own_paths(config),
     )
@@ -74,4 +93,16 @@ def _compose(parts: StrategyParts) -> ComposeStrategy:
         parts.reader,
         options,
         parts.find_credentials,
+        SelfUpdates(
+            make_private(config.data_folder / "self-update"),
+            parts.runner,
+            options.docker_host,
+            sys.executable,
+            _patience(config),
+        ),
     )
+
+
+def _patience(config: Config) -> timedelta:
+    """Return how long a new version of the daemon may take: to let go, to start, to be verified."""
+    return config.shutdown_grace + _START + config.verify_timeout

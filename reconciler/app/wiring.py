@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from reconciler.adapters.compose_file import RuamelComposeReader
+from reconciler.adapters.documents import BoundedDocuments
 from reconciler.adapters.engine import DockerEngine
 from reconciler.adapters.git.checkouts import GitCheckouts
 from reconciler.adapters.git.remote import DulwichRemote
@@ -17,6 +18,8 @@ from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import open_vault
 from reconciler.app.application import Application
+from reconciler.app.fleet import FleetFiles
+from reconciler.app.hand_over import HandOver
 from reconciler.app.hosting import Hosting, HostingParts
 from reconciler.app.installation import (
     brakes_of,
@@ -31,7 +34,9 @@ from reconciler.config import Config
 from reconciler.domain.deployment import Trigger
 from reconciler.domain.references import ProjectName
 from reconciler.domain.verification import Window
+from reconciler.domain.wish import Wish
 from reconciler.log import Redactor
+from reconciler.pipeline.declaring.fleet import FleetParts, Fleets
 from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer
 from reconciler.pipeline.reconcile import Reconciler
@@ -52,6 +57,7 @@ from reconciler.store.data_lock import lock_data
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
 from reconciler.triggers.push import Pushes
+from reconciler.triggers.webhook import Receiver
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +82,11 @@ class _Wiring:
         self.config = config
         self.clock = clock
         self.redactor = Redactor()
-        self.redactor.register(config.registry_password, config.database_url)
+        self.redactor.register(config.registry_password, config.database_url, config.fleet_token)
         data = config.data_folder
         resources.enter_context(lock_data(data))
         self.life = life_of(data / "life")
+        self.hand_over = HandOver(data / "handed-over")
         self.runner = LocalRunner(
             self.life,
             hidden_from_builds(config),
@@ -141,14 +148,17 @@ class _Wiring:
             owner=f"{self.life}/{secrets.token_hex(4)}",
             at_once=self.config.deployments_at_once,
         )
+        deployments.on_handed_over = self.hand_over.begin
+        deployments.on_ended = self.hand_over.end
         reports = Reports(reconciler)
 
-        def look_elsewhere(name: ProjectName) -> None:
-            self.store.poll_now(name)
+        def look_elsewhere(name: ProjectName, wish: Wish | None) -> None:
+            self.store.poll_now(name, wish)
             daemon.wake("polls")
 
         acting = reports.acting(Trigger.PUSH)
         pushes = Pushes(self.store, self.repositories, self.clock, acting, look_elsewhere)
+        receiver = Receiver(self.store, self.clock, pushes.look_at)
         parts = Parts(
             config=self.config,
             store=self.store,
@@ -159,10 +169,13 @@ class _Wiring:
             reader=self.reader,
             probe=self.registries.probe,
         )
-        looks = Looks(parts, reports, pushes)
-        loops = (*looks.loops(), self.hosting.loop())
+        looks = Looks(parts, reports, pushes, receiver)
+        fleet = self._fleet()
+        loops = (*looks.loops(), self.hosting.loop(), *fleet.loops())
         daemon = Daemon(self.store, deployments, loops, grace=self.config.shutdown_grace)
         reports.on_admitted = lambda: daemon.wake("deployments")
+        receiver.on_arrival = lambda: daemon.wake("webhooks")
+        fleet.wake = daemon.wake
         daemon.look = looks.look_at
         daemon.on_start = self._mend
         daemon.on_end = looks.close
@@ -190,7 +203,9 @@ class _Wiring:
             targets=Targets(self.store, self.clock),
             target_reports=self.target_reports,
             set_ups=SetUps(self.store, self.strategies.by_name, self.redactor),
+            fleet=fleet,
             pushes=pushes,
+            receiver=receiver,
             registry=self.registries.client,
             probe=self.registries.probe,
             brakes=self.brakes,
@@ -209,9 +224,21 @@ class _Wiring:
                 credentials_directory=Path(credentials) if credentials else None,
             ),
             self.clock,
+            came_back=self.hand_over.came_back(),
         )
         store.seed_settings(self.config.settings)
         return store
+
+    def _fleet(self) -> FleetFiles:
+        parts = FleetParts(
+            self.store,
+            self.repositories,
+            self.checkouts,
+            self.hosting.hosts,
+            BoundedDocuments(),
+            self.clock,
+        )
+        return FleetFiles(self.config, Fleets(parts), self.remote, self.repositories, self.clock)
 
     def _rollout(self) -> Rollout:
         config = self.config
@@ -222,10 +249,12 @@ class _Wiring:
             self.clock,
             self.strategies.by_name,
             self.hosting.prober,
+            self.checkouts,
             self.brakes,
             self.redactor,
             limits,
             random.random,
+            self.strategies.migrator,
         )
 
     def _mend(self) -> None:
@@ -233,5 +262,6 @@ class _Wiring:
         if groups := self.runner.end_orphans():
             _log.warning("ended %d commands that an earlier life left at work", groups)
         self.strategies.sweep()
+        self.hand_over.forget_if_over(self.store)
         if claims := self.store.release_all(self.life):
             _log.warning("taking up %d deployments that an earlier life left unfinished", claims)

@@ -1,18 +1,21 @@
 """``Config``: every setting of the daemon, declared once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from reconciler.config.values import (
+    BRANCH,
     HOSTS,
     LISTEN,
     PATH,
     REALMS,
     REGISTRIES,
     REGISTRY,
+    REPOSITORY,
+    REPOSITORY_PATH,
     SECONDS,
     SECRET,
     TEXT,
@@ -20,13 +23,10 @@ from reconciler.config.values import (
     Key,
     Kind,
     Listen,
-    live_setting,
     one_of,
 )
+from reconciler.domain.references import BranchName, GitUrl, ProjectName, RepositoryPath
 from reconciler.domain.secret import Secret
-from reconciler.domain.settings import SETTINGS, Setting
-
-_PREFIX = "RECONCILER_"
 
 
 def _key(
@@ -221,6 +221,47 @@ class Config:
         )
     )
 
+    # ── the fleet file that is followed ──
+    fleet_file: Path | None = field(
+        metadata=_key(
+            PATH,
+            "",
+            "A fleet file (.toml, .yaml or .json) that is applied at the start and whenever it "
+            "changes. What it does not name is left alone.",
+        )
+    )
+    fleet_repository: GitUrl | ProjectName | None = field(
+        metadata=_key(
+            REPOSITORY,
+            "",
+            "Instead of fleet_file: the repository that it is in, as the name of one that is "
+            "kept here or an https:// or ssh:// URL.",
+        )
+    )
+    fleet_branch: BranchName = field(
+        metadata=_key(BRANCH, "main", "The branch of fleet_repository that is followed.")
+    )
+    fleet_path: RepositoryPath = field(
+        metadata=_key(REPOSITORY_PATH, "fleet.toml", "The fleet file in fleet_repository.")
+    )
+    fleet_user: str = field(
+        metadata=_key(TEXT, "", "User name for fleet_repository, where its server asks for one.")
+    )
+    fleet_token: Secret = field(
+        metadata=_key(
+            SECRET,
+            "",
+            "Password or token for fleet_repository over https://.",
+        )
+    )
+    fleet_key_file: Path | None = field(
+        metadata=_key(
+            PATH,
+            "",
+            "OpenSSH private key without a passphrase for fleet_repository over ssh://.",
+        )
+    )
+
     # ── the registry that is watched with credentials of its own ──
     registry_address: str = field(
         metadata=_key(
@@ -258,29 +299,3 @@ class Config:
     def token_file(self) -> Path:
         """Where the first start leaves the administrator's token."""
         return self.data_folder / "admin-token"
-
-
-def keys() -> Iterator[tuple[str, Key]]:
-    """Yield (field of ``Config``, its key); live settings have ``settings`` as their field."""
-    for declared in fields(Config):
-        if "key" in declared.metadata:
-            yield declared.name, _complete(declared)
-    for setting in SETTINGS.values():
-        yield "settings", _key_of_setting(setting)
-
-
-def _key_of_setting(setting: Setting) -> Key:
-    return Key(
-        f"settings.{setting.key}",
-        _PREFIX + setting.key.upper(),
-        live_setting(setting),
-        setting.default,
-        f"{setting.meaning[0].upper()}{setting.meaning[1:]}.",
-        setting.minimum,
-    )
-
-
-def _complete(declared: "Field[Any]") -> Key:
-    key: Key = declared.metadata["key"]
-    name = key.name or declared.name + (f"_{key.kind.unit}" if key.kind.unit else "")
-    return replace(key, name=name, variable=key.variable or _PREFIX + name.upper())

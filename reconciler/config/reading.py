@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.config.declaration import Config, keys
+from reconciler.config.declaration import Config
+from reconciler.config.keys import keys
 from reconciler.config.values import Key
-from reconciler.domain.errors import ConfigError
+from reconciler.domain.document import form_of
+from reconciler.domain.errors import ConfigError, InvalidInput
 from reconciler.domain.secret import Secret
 
 #: Longest path of a unix socket, without its closing NUL. Source: unix(7), sun_path.
@@ -57,6 +60,7 @@ def load_config(file: Path | None = None, environment: Mapping[str, str] | None 
         else:
             values[field] = value
     problems += _place(values, environment)
+    problems += _check_fleet(values)
     if problems:
         raise ConfigError(tuple(problems))
     return Config(**values, file=file, warnings=tuple(_warnings(values, file, environment)))
@@ -166,7 +170,20 @@ def _value(key: Key, given: Mapping[str, object], environment: Mapping[str, str]
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
+    text = re.sub(r"://[^/\s]*@", "://…@", text)  # who is named there, and maybe how
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _check_fleet(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the fleet file's place."""
+    if values.get("fleet_file") and values.get("fleet_repository"):
+        yield "fleet_file and fleet_repository exclude each other; set one of them"
+    for name in ("fleet_file", "fleet_path"):
+        if path := values.get(name):
+            try:
+                form_of(str(path), name)
+            except InvalidInput as error:
+                yield error.message
 
 
 # ── paths ─────────────────────────────────────────────────────────────────────────────────────

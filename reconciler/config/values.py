@@ -5,8 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.references import (
+    BranchName,
+    GitUrl,
+    ProjectName,
+    RepositoryPath,
+    parse_project_name,
+    parse_repository_path,
+)
 from reconciler.domain.secret import Secret
 from reconciler.domain.settings import Setting
 
@@ -16,6 +25,9 @@ _SWITCH_WORDS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
+
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +133,26 @@ def _realms(value: object) -> tuple[tuple[str, str], ...]:
     return tuple((registry, realm) for registry, _, realm in pairs)
 
 
+def _read_repository(value: object) -> GitUrl | ProjectName | None:
+    text = _read_text(value)
+    if not text:
+        return None
+    if ":" in text or "/" in text:
+        return _checked(GitUrl.parse, text)
+    return _checked(parse_project_name, text)
+
+
+def _parse_path(text: str) -> RepositoryPath:
+    return parse_repository_path(text, "path")
+
+
+def _checked(parse: Callable[[str], Parsed], text: str) -> Parsed:
+    try:
+        return parse(text)
+    except InvalidInput as error:
+        raise ValueError(error.problem) from error
+
+
 TEXT = Kind(_read_text)
 SECRET = Kind(lambda value: Secret.of(_read_text(value)), secret=True)
 PATH = Kind(_read_path)  #: None for an empty text
@@ -128,6 +160,9 @@ WHOLE = Kind(_read_whole, _whole_of_text)
 SECONDS = Kind(lambda value: timedelta(seconds=_read_whole(value)), _whole_of_text, unit="seconds")
 LISTEN = Kind(_read_listen)  #: None for an empty text
 REGISTRY = Kind(_read_registry)
+REPOSITORY = Kind(_read_repository)  #: None for an empty text
+BRANCH = Kind(lambda value: _checked(BranchName.parse, _read_text(value)))
+REPOSITORY_PATH = Kind(lambda value: _checked(_parse_path, _read_text(value)))
 HOSTS = Kind(lambda value: _read_list(value, _read_host), _list_of_text)
 REGISTRIES = Kind(lambda value: _read_list(value, _read_registry), _list_of_text)
 REALMS = Kind(_realms, _list_of_text)  #: (registry, host of its token server), as given

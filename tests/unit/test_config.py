@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from reconciler.config import Config, Listen, find_api, load_config
-from reconciler.config.declaration import keys
+from reconciler.config.keys import keys
 from reconciler.config.values import Key
 from reconciler.domain.errors import ConfigError
 from reconciler.domain.settings import MASTER_SWITCH, POLL_INTERVAL, SETTINGS
@@ -399,3 +399,35 @@ def test_url_and_token_come_from_the_environment() -> None:
     assert api.token
     assert api.token.reveal() == "t0ken"
     assert "t0ken" not in repr(api)
+
+
+# ── the fleet file ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_fleet_file_is_here_or_in_a_repository(tmp_path: Path) -> None:
+    """Kept here by its name, or elsewhere by its URL."""
+    here = load(tmp_path, 'fleet_repository = "ops"\nfleet_path = "prod.yaml"')
+    assert (here.fleet_repository, here.fleet_path) == ("ops", "prod.yaml")
+    elsewhere = load(tmp_path, 'fleet_repository = "git@git.example:ops.git"')
+    assert str(elsewhere.fleet_repository) == "ssh://git@git.example/ops.git"
+    assert load(tmp_path).fleet_file is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('fleet_file = "/f.toml"\nfleet_repository = "ops"', "exclude each other"),
+        ('fleet_file = "/f.ini"', "fleet_file: '/f.ini' does not end in .toml, .yaml"),
+        ('fleet_path = "f"', "fleet_path: 'f' does not end in .toml, .yaml"),
+        ('fleet_path = "../f.toml"', "fleet_path: "),
+        ('fleet_branch = "-x"', "fleet_branch: "),
+        ('fleet_repository = "Ops"', "fleet_repository: "),
+        ('fleet_repository = "https://me:hunter2@git.example/o.git"', "must hold no password"),
+        ('fleet_repository = "https://hunter2@git.example/o%20.git"', "is not a plain"),
+    ],
+)
+def test_a_fleet_file_that_can_not_be(tmp_path: Path, text: str, problem: str) -> None:
+    """Named before the start, and no password in a URL is shown."""
+    (found,) = problems(tmp_path, text)
+    assert problem in found
+    assert "hunter2" not in found

@@ -1,9 +1,15 @@
 """What the wired daemon does before it starts: nothing of it talks to anybody."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from reconciler.app.wiring import build
 from reconciler.config import load_config
+from reconciler.domain.secret import Secret
+from reconciler.domain.target import TargetStrategy
+from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.strategies.compose import ComposeStrategy
+from reconciler.triggers.webhook import Knock
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -40,3 +46,31 @@ def test_an_installation_without_a_name_is_given_one(tmp_path: Path) -> None:
         with build(load_config(environment=environment(tmp_path))).resources:
             assert len(life.read_text()) == 16
         life.write_text("")
+
+
+def test_what_was_received_last_is_taken_up_before_the_end(tmp_path: Path) -> None:
+    """The forge was told that it was accepted, and may not send it again."""
+    application = build(load_config(environment=environment(tmp_path)))
+    with application.resources:
+        store, receiver = application.store, application.receiver
+        name, secret = WebhookName("forge"), Secret.of("a-secret-of-the-forge")
+        store.create_webhook(Webhook(name, Provider.GITLAB, application.clock.now()), secret)
+        headers = {"x-gitlab-token": [secret.reveal()], "x-gitlab-event": ["Issue Hook"]}
+        door = receiver.find_door(name)
+        assert door
+        receiver.receive(door, Knock(headers, "10.0.0.7", b"{}"))
+        assert store.list_deliveries(name, limit=1) == []
+        application.daemon.on_end()
+        assert len(store.list_deliveries(name, limit=2)) == 1
+
+
+def test_one_limit_holds_for_each_stage_that_waits_for_commands(tmp_path: Path) -> None:
+    """Pulling, building and bringing up alike: it is what `deployment_timeout_seconds` says."""
+    given = {**environment(tmp_path), "RECONCILER_DEPLOYMENT_TIMEOUT_SECONDS": "120"}
+    application = build(load_config(environment=given))
+    with application.resources:
+        compose = application.set_ups.strategies[TargetStrategy.COMPOSE]
+        assert isinstance(compose, ComposeStrategy)
+        options = compose.options
+        limits = {options.pull_timeout, options.build_timeout, options.up_timeout}
+        assert limits == {timedelta(minutes=2)}
