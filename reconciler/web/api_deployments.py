@@ -11,12 +11,14 @@ from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.web.auth import Policy, actor_of
+from reconciler.web.bodies import body_of
 from reconciler.web.events import EventStream
 from reconciler.web.log_stream import MOST_FOLLOWERS, Followers, look, read_whole_log
 from reconciler.web.problems import make_problem, refusal, respond
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.body import DeploymentNumber
 from reconciler.web.schemas.deployments import (
+    Approve,
     DeploymentBody,
     DeploymentPage,
     LogBody,
@@ -67,7 +69,25 @@ def deploy(
     409 where it may not start; `reasons` has all of them.
     """
     wanted = (body or NewDeployment()).wanted()
-    return _outcome(application.deploy(name, wanted, actor=actor_of(request)))
+    return _outcome(application, application.deploy(name, wanted, actor=actor_of(request)))
+
+
+@changing.post(
+    "/projects/{name}/approve",
+    status_code=202,
+    response_model=DeploymentBody,
+    summary="Approve a pending migration",
+    responses={200: _COALESCED, **errors(404, 409, *WITH_BODY)},
+)
+def approve(
+    application: App, name: Name, request: Request, body: Approve | None = None
+) -> Response:
+    """Deploys the very revision whose migration stopped for a person, in that person's name.
+
+    409 with the code `nothing-to-approve` where none waits.
+    """
+    approved = (body or Approve()).approved()
+    return _outcome(application, application.approve(name, approved, actor=actor_of(request)))
 
 
 @changing.post(
@@ -82,7 +102,7 @@ def roll_back(
 ) -> Response:
     """Needs neither network nor build while its images are still there."""
     to = DeploymentId(body.to) if body and body.to is not None else None
-    return _outcome(application.roll_back(name, to=to, actor=actor_of(request)))
+    return _outcome(application, application.roll_back(name, to=to, actor=actor_of(request)))
 
 
 @reading.get(
@@ -118,7 +138,26 @@ def list_deployments(
 @reading.get("/deployments/{id}", summary="Show a deployment", responses=errors(404, 422))
 def show_deployment(application: App, id: Number) -> DeploymentBody:  # noqa: A002  the path's word
     """Its stages so far, what was pinned, and what went wrong."""
-    return DeploymentBody.of(application.store.get_deployment(DeploymentId(id)))
+    return body_of(application.store, application.store.get_deployment(DeploymentId(id)))
+
+
+_WITHDRAWING = {
+    "model": DeploymentBody,
+    "description": "It is under way, and ends before it changes anything.",
+}
+
+
+@changing.post(
+    "/deployments/{id}/withdraw",
+    response_model=DeploymentBody,
+    summary="Take a deployment back",
+    responses={202: _WITHDRAWING, **errors(404, 409, 422)},
+)
+def withdraw_deployment(application: App, id: Number, request: Request) -> Response:  # noqa: A002
+    """Only before it changes anything: 409 once it does, or has ended. Safe to repeat."""
+    deployment = application.withdraw(DeploymentId(id), actor=actor_of(request))
+    body = body_of(application.store, deployment).model_dump(mode="json")
+    return JSONResponse(body, 200 if deployment.status.final else 202)
 
 
 _LOG_FORMS = {
@@ -154,17 +193,18 @@ def read_log(
     """JSON has at most 1,000 lines; ask again with the last number until `finished`.
 
     With `Accept: text/event-stream` lines are sent as they come, as events `line` with their
-    number as id, and `end` with the status when there are no more.
+    number as id, and `end` with the status when there are no more. Events `deployment` have the
+    deployment as it stands, at first and whenever a stage begins or ends.
     """
     deployment = DeploymentId(id)
     accepted = request.headers.get("accept", "")
-    status, lines = look(application.store, deployment, after)
+    found, lines = look(application.store, deployment, after)
     if "text/event-stream" in accepted:
         start = max(after, _event_number(last_event_id))
         return _follow(application, request.app.state.followers, deployment, start)
     if "text/plain" in accepted:
         return PlainTextResponse(read_whole_log(application.store, deployment, after))
-    finished = status.final and not (
+    finished = found.status.final and not (
         lines and application.store.read_log(deployment, after=lines[-1].number, limit=1)
     )
     body = LogBody(items=[LogLineBody.of(line) for line in lines], finished=finished)
@@ -187,10 +227,10 @@ def _event_number(text: str | None) -> int:
     return int(text)
 
 
-def _outcome(result: TriggerResult) -> Response:
+def _outcome(application: Application, result: TriggerResult) -> Response:
     if result.deployment is None:
         return respond(refusal(result.reasons))
-    body = DeploymentBody.of(result.deployment).model_dump(mode="json")
+    body = body_of(application.store, result.deployment).model_dump(mode="json")
     status = 202 if result.outcome == "admitted" else 200
     headers = {
         "location": f"/api/v1/deployments/{result.deployment.id}",

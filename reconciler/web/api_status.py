@@ -28,6 +28,7 @@ from reconciler.web.schemas.daemon import (
     SwitchBody,
     VersionBody,
 )
+from reconciler.web.schemas.fleet import FleetStandingBody
 from reconciler.web.schemas.projects import SummaryBody
 
 open_to_all = router_for(Policy.OPEN, "daemon")
@@ -94,7 +95,14 @@ def healthz(application: App, request: Request) -> JSONResponse:
     problems = find_problems(application, request.app.state.store_check)
     draining = application.daemon.state == "draining"
     status = "draining" if draining else "failing" if problems else "ok"
-    body = HealthBody(status=status, loops=[_loop(loop) for loop in loops], problems=problems)
+    body = HealthBody(
+        status=status,
+        version=__version__,
+        commit=_built_of(),
+        loops=[_loop(loop) for loop in loops],
+        problems=problems,
+        warnings=_warnings(application),
+    )
     return JSONResponse(body.model_dump(mode="json"), 200 if status == "ok" else 503)
 
 
@@ -115,7 +123,7 @@ def version(application: App) -> VersionBody:
     """Its version, and the commit that it was built of."""
     return VersionBody(
         version=__version__,
-        commit=os.environ.get(_COMMIT) or None,
+        commit=_built_of(),
         started_at=application.started_at,
     )
 
@@ -126,6 +134,7 @@ def status(application: App) -> StatusBody:
     summaries = application.summaries()
     return StatusBody(
         version=__version__,
+        commit=_built_of(),
         started_at=application.started_at,
         state=application.daemon.state,
         master_switch=_switch(application),
@@ -133,9 +142,20 @@ def status(application: App) -> StatusBody:
         registries=_registries(application),
         loops=[_loop(loop) for loop in application.daemon.loops()],
         hosts=host_bodies(application),
+        fleet=FleetStandingBody.of(application.fleet.standing()),
         counts=_counts(summaries),
         projects=[SummaryBody.of(summary) for summary in summaries],
     )
+
+
+def _warnings(application: Application) -> list[str]:
+    """Return what wants a person though the daemon does its work; nothing that is not public."""
+    fleet = application.fleet.standing()
+    return ["the fleet file is not applied; status says why"] if fleet and fleet.problems else []
+
+
+def _built_of() -> str | None:
+    return os.environ.get(_COMMIT) or None
 
 
 def _counts(summaries: Sequence[ProjectSummary]) -> CountsBody:

@@ -12,6 +12,7 @@ from reconciler.config.values import Listen
 from reconciler.domain.errors import ReconcilerError
 from reconciler.web import (
     api_deployments,
+    api_fleet,
     api_hosts,
     api_projects,
     api_repositories,
@@ -19,8 +20,10 @@ from reconciler.web import (
     api_settings,
     api_status,
     api_targets,
+    api_webhooks,
     pages,
     problems,
+    webhook_arrivals,
 )
 from reconciler.web.auth import Authentication, Policy
 from reconciler.web.git_http import GitHttp, Receipts
@@ -32,12 +35,12 @@ from reconciler.web.set_up_stream import SetUpStreams
 _DESCRIPTION = """\
 Deploys what a git branch and its image tags say, verified, or keeps the last good version running.
 
-Over TCP every route but health, readiness, version and this description takes
+Over TCP every route but health, readiness, version, this description and webhooks takes
 `Authorization: Bearer <token>`; over the unix socket the operator needs none. Errors are
 `application/problem+json` (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Hosted
 repositories are at `/git/NAME.git` for git itself, with a token as the password."""
 
-_OPEN_ROUTERS = (api_status.open_to_all, pages.open_to_all)
+_OPEN_ROUTERS = (api_status.open_to_all, pages.open_to_all, webhook_arrivals.arriving)
 _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_projects.reading,
     api_projects.changing,
@@ -52,9 +55,13 @@ _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_repositories.reading,
     api_repositories.changing,
     api_repositories.pushing,
+    api_fleet.reading,
+    api_fleet.changing,
     api_settings.reading,
     api_settings.changing,
     api_settings.admitting,
+    api_webhooks.reading,
+    api_webhooks.changing,
     api_status.reading,
 )
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
@@ -80,6 +87,7 @@ def create_web(application: Application) -> FastAPI:
     app.state.followers = Followers()
     app.state.set_ups = SetUpStreams()
     app.state.receipts = Receipts()
+    app.state.arrivals = webhook_arrivals.Arrivals(application)
     app.state.store_check = api_status.StoreCheck(application)
     for router in _OPEN_ROUTERS:
         app.include_router(router)

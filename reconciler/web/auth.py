@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PEER = "reconciler.peer"
 PRINCIPAL = "reconciler.principal"
 GIT_PREFIX = "/git/"
+WEBHOOK_PREFIX = "/webhook/"
 
 _FIRST_NAME = "admin"
 _TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -196,7 +197,8 @@ class Authentication:
             return
         path = scope["path"]
         # git asks with basic authentication, and shows its user our answer: it does this itself.
-        if path in self._open_paths or path.startswith(GIT_PREFIX):
+        # Of a forge nothing but the signature over the body counts.
+        if path in self._open_paths or path.startswith((GIT_PREFIX, WEBHOOK_PREFIX)):
             await self._app(scope, receive, send)
             return
         try:

@@ -5,13 +5,17 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from reconciler.domain.deployment import DeploymentId, Status
+from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.ports import DeploymentStore, LogLine
+from reconciler.web.bodies import body_of
 from reconciler.web.events import STILL_HERE, event
 from reconciler.web.schemas.deployments import LogLineBody
+
+Seen = TypeVar("Seen")
 
 MOST_FOLLOWERS = 64
 _THREADS = 4
@@ -41,7 +45,11 @@ class Followers:
     async def follow(
         self, store: DeploymentStore, deployment: DeploymentId, after: int
     ) -> AsyncIterator[bytes]:
-        """Yield events: each ``line`` with its number as id, at last ``end``."""
+        """Yield events: each ``line`` with its number as id, at last ``end``.
+
+        Before the first line, and whenever a stage begins or ends, ``deployment`` says where it
+        stands; then behind the lines that are older than its newest stage.
+        """
         self._number += 1
         try:
             yield b"retry: 2000\n\n"
@@ -54,10 +62,19 @@ class Followers:
         self, store: DeploymentStore, deployment: DeploymentId, after: int
     ) -> AsyncIterator[bytes]:
         pause, beat_at = _SHORTEST_PAUSE_SECONDS, time.monotonic() + _BEAT_SECONDS
+        told: object = None
         while not self._stopping.is_set():
-            status, lines = await self._look(partial(look, store, deployment, after))
-            for line in lines:
-                yield event("line", LogLineBody.of(line).model_dump_json(), line.number)
+            found, lines = await self._look(partial(look, store, deployment, after))
+            status = found.status
+            shown, before = 0, told
+            if before != (told := (status, found.attempt, found.stages)):
+                shown = _lines_before_its_stage(found, lines) if before else 0
+                for line in lines[:shown]:
+                    yield _line_event(line)
+                body = await self._look(partial(body_of, store, found))
+                yield event("deployment", body.model_dump_json())
+            for line in lines[shown:]:
+                yield _line_event(line)
             if lines:
                 after, pause = lines[-1].number, _SHORTEST_PAUSE_SECONDS
             elif status.final:
@@ -70,9 +87,7 @@ class Followers:
                 await self._wait(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
-    async def _look(
-        self, function: Callable[[], tuple[Status, Sequence[LogLine]]]
-    ) -> tuple[Status, Sequence[LogLine]]:
+    async def _look(self, function: Callable[[], Seen]) -> Seen:
         if self._threads is None:
             self._threads = CapacityLimiter(_THREADS)
         return await to_thread.run_sync(function, limiter=self._threads)
@@ -87,13 +102,25 @@ class Followers:
 
 def look(
     store: DeploymentStore, deployment: DeploymentId, after: int
-) -> tuple[Status, Sequence[LogLine]]:
-    """Return the status, and lines that follow ``after``.
+) -> tuple[Deployment, Sequence[LogLine]]:
+    """Return the deployment, and lines that follow ``after``.
 
-    The status first: lines that are missing when it was final already will never come.
+    The deployment first: lines that are missing when it had ended already will never come.
     """
-    status = store.get_deployment(deployment).status
-    return status, store.read_log(deployment, after=after, limit=_PAGE)
+    found = store.get_deployment(deployment)
+    return found, store.read_log(deployment, after=after, limit=_PAGE)
+
+
+def _lines_before_its_stage(deployment: Deployment, lines: Sequence[LogLine]) -> int:
+    """Return how many of ``lines``, from the first on, are older than the newest stage."""
+    if not deployment.stages:
+        return 0
+    began = deployment.stages[-1].started_at
+    return next((at for at, line in enumerate(lines) if line.at >= began), len(lines))
+
+
+def _line_event(line: LogLine) -> bytes:
+    return event("line", LogLineBody.of(line).model_dump_json(), line.number)
 
 
 def read_whole_log(store: DeploymentStore, deployment: DeploymentId, after: int) -> str:

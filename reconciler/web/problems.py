@@ -31,6 +31,7 @@ _STATUS: tuple[tuple[type[errors.ReconcilerError], int], ...] = (
     (errors.PreconditionFailed, 503),
     (errors.TargetUnreachable, 503),
     (errors.Interrupted, 503),
+    (errors.TooBusy, 503),
     (errors.HostRefused, 502),
 )
 #: Status of an error that no handler raised → its code.
@@ -45,6 +46,7 @@ _CODES = {
     415: "unsupported-media-type",
     421: "unknown-host",
     422: "invalid-input",
+    429: "too-many-requests",
     500: "internal-error",
     503: "unavailable",
 }
@@ -88,7 +90,10 @@ def refusal(reasons: Sequence[Reason]) -> Problem:
     """Return the answer to a deployment that may not start."""
     first = reasons[0]
     status = 503 if first.code is ReasonCode.DRAINING else 409
-    bodies = [ReasonBody(code=reason.code, text=reason.text) for reason in reasons]
+    bodies = [
+        ReasonBody(code=reason.code, text=reason.text, deployment=reason.deployment)
+        for reason in reasons
+    ]
     text = "; ".join(reason.text for reason in reasons)
     return make_problem(status, text, code=first.code, reasons=bodies)
 

@@ -24,6 +24,7 @@ _EXPLAINED = {
     415: "The body must be application/json.",
     421: "Not a host that this daemon answers for.",
     422: "A value is not accepted; `field` and `detail` say which and why.",
+    429: "Too many requests from this address; try again after Retry-After.",
     500: "A bug; `request` finds it in the daemon's log.",
     502: "A git server, a registry or a host did not give what was asked.",
     503: "The database is busy, or the daemon is shutting down; try again after Retry-After.",

@@ -206,6 +206,7 @@ class TestProjects:
         ("GET", "projects/absent/why"),
         ("POST", "projects/absent/deployments"),
         ("POST", "projects/absent/rollback"),
+        ("POST", "projects/absent/approve"),
         ("GET", "projects/absent/deployments"),
         ("DELETE", "projects/absent/quarantine"),
         ("POST", "projects/absent/look"),
@@ -642,6 +643,14 @@ class TestDeployments:
         found = problem(answer, 409)
         assert found["code"] == "expose-missing"
         assert "--expose-service" in found["reasons"][0]["text"]
+
+    def test_nothing_to_approve(self, api: httpx2.Client) -> None:
+        """Where no migration waits for a person, there is nothing to say yes to."""
+        declare(api, compose("unasked"))
+        answer = api.post(f"{V1}/projects/unasked/approve", json={"reason": "sure"})
+        assert problem(answer, 409)["code"] == "nothing-to-approve"
+        answer = api.post(f"{V1}/projects/unasked/approve", json={"deployment": 7})
+        assert problem(answer, 404)["code"] == "not-found"
 
     def test_nothing_to_restore(self, api: httpx2.Client) -> None:
         """A project without a past can't go back."""

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from tests.parts.waiting import eventually
 from tests.parts.web_client import WebDaemon
 
 V1 = "/api/v1"
-Event = tuple[str, str, dict[str, object]]
+Event = tuple[str, str, dict[str, Any]]
 
 
 @pytest.fixture
@@ -67,6 +69,14 @@ def write(store: SqlStore, claim: Claim, *lines: str) -> None:
 def follow(
     daemon: WebDaemon, deployment: DeploymentId, after: int = 0, last_event_id: str = ""
 ) -> Iterator[Event]:
+    """Yield (id, event, data) as they come, without those that say where the deployment stands."""
+    every = follow_all(daemon, deployment, after, last_event_id)
+    return (event for event in every if event[1] != "deployment")
+
+
+def follow_all(
+    daemon: WebDaemon, deployment: DeploymentId, after: int = 0, last_event_id: str = ""
+) -> Iterator[Event]:
     """Yield (id, event, data) as they come."""
     path = f"{V1}/deployments/{deployment}/log?after={after}"
     wanted = {"accept": "text/event-stream", "last-event-id": last_event_id}
@@ -96,6 +106,54 @@ def test_lines_come_as_they_are_written(daemon: WebDaemon, store: SqlStore, clai
     assert next(events)[2]["text"] == "four"
     assert next(events)[1:] == ("end", {"status": "failed"})
     assert list(events) == []
+
+
+def test_each_stage_is_told(daemon: WebDaemon, store: SqlStore, claim: Claim) -> None:
+    """At first and at each change the deployment comes along, with its usual durations."""
+    for stage in (Stage.PREPARE, Stage.GATE):
+        store.begin_stage(claim, stage, datetime(2026, 1, 1, tzinfo=UTC))
+        store.end_stage(claim, stage, "ok", datetime(2026, 1, 1, 0, 0, 3, tzinfo=UTC))
+    store.finish(claim, Status.DEPLOYED, datetime.now(UTC))
+    daemon.local.post(f"{V1}/projects/shop/deployments", json={"commit": "b" * 40})
+    second = store.claim_next("test", datetime.now(UTC), lease=timedelta(minutes=5))
+    assert second is not None
+    events = follow_all(daemon, second.deployment.id)
+    _, kind, first = next(events)
+    assert (kind, first["stages"]) == ("deployment", [])
+    assert first["ahead"][:2] == [
+        {"stage": "prepare", "usual_seconds": 3.0},
+        {"stage": "gate", "usual_seconds": 3.0},
+    ]
+    store.begin_stage(second, Stage.PREPARE, datetime.now(UTC))
+    _, kind, begun = next(events)
+    (stage,) = begun["stages"]
+    assert (kind, stage["stage"], stage["usual_seconds"]) == ("deployment", "prepare", 3.0)
+    assert [one["stage"] for one in begun["ahead"]] == ["gate", "apply", "verify"]
+    write(store, second, "older than the next stage")
+    store.begin_stage(second, Stage.GATE, datetime.now(UTC))
+    assert [kind for _, kind, _ in islice(events, 2)] == ["line", "deployment"]
+    store.finish(second, Status.FAILED, datetime.now(UTC))
+    _, kind, last = next(events)
+    assert (kind, last["status"], last["ahead"]) == ("deployment", "failed", [])
+    assert [kind for _, kind, _ in events] == ["end"]
+
+
+def test_one_under_way_is_taken_back(daemon: WebDaemon, store: SqlStore, claim: Claim) -> None:
+    """202 until its worker let go, 200 from then on; too late, or never there, is told apart."""
+    path = f"{V1}/deployments/{claim.deployment.id}/withdraw"
+    store.begin_stage(claim, Stage.APPLY, datetime.now(UTC))
+    late = daemon.local.post(path)
+    assert (late.status_code, late.json()["code"]) == (409, "conflict")
+    assert "reconciler rollback shop" in late.json()["remedy"]
+    store.begin_stage(claim, Stage.GATE, datetime.now(UTC))
+    assert daemon.local.post(path).status_code == 202
+    found = store.get_deployment(claim.deployment.id)
+    assert found.withdrawal is not None
+    store.finish(claim, Status.WITHDRAWN, datetime.now(UTC), error=found.withdrawal)
+    again = daemon.local.post(path)
+    assert (again.status_code, again.json()["status"]) == (200, "withdrawn")
+    assert "took it back" in again.json()["error"]["message"]
+    assert daemon.local.post(f"{V1}/deployments/99/withdraw").status_code == 404
 
 
 def test_a_broken_stream_goes_on(daemon: WebDaemon, store: SqlStore, claim: Claim) -> None:

@@ -6,6 +6,8 @@
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,7 @@ from reconciler.domain.references import (
 from reconciler.pipeline.requests import Requests
 from reconciler.ports import GitCredentials, RegistryStatus
 from reconciler.scheduling import Daemon, LoopHealth
+from reconciler.triggers.webhook import Receiver
 from reconciler.web.server import Addresses, serve
 
 
@@ -64,10 +67,11 @@ class NoEngine:
 
 
 class Idle:
-    """A daemon whose loops do nothing."""
+    """A daemon whose loops do nothing, but for recording what webhooks received."""
 
-    def __init__(self) -> None:
+    def __init__(self, receiver: Receiver) -> None:
         self.state = "starting"
+        self._receiver = receiver
         self.looked_at: list[ProjectName] = []
 
     def loops(self) -> Sequence[LoopHealth]:
@@ -75,10 +79,16 @@ class Idle:
 
     def start(self) -> None:
         self.state = "ready"
+        threading.Thread(target=self._record_deliveries, daemon=True).start()
 
     def drain(self) -> bool:
         self.state = "draining"
         return True
+
+    def _record_deliveries(self) -> None:
+        while self.state == "ready":
+            self._receiver.tick()
+            time.sleep(0.02)
 
     def look_now(self, name: ProjectName) -> None:
         self.looked_at.append(name)
@@ -115,7 +125,7 @@ def open_application(folder: Path) -> Application:
     )
     return replace(
         made,
-        daemon=cast("Daemon", Idle()),
+        daemon=cast("Daemon", Idle(made.receiver)),
         engine=cast("DockerEngine", NoEngine()),
         registry=cast("OrasRegistry", NoRegistries()),
         requests=requests,

@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 from reconciler.domain.settings import LONGEST_SECONDS, SETTINGS, Setting
 from reconciler.ports import SecretRecord, SettingRecord
 from reconciler.web.schemas.body import AT, SHA, Answer, Asked, said
+from reconciler.web.schemas.fleet import FleetStandingBody
 from reconciler.web.schemas.hosts import HostBody
 from reconciler.web.schemas.projects import SummaryBody
 
@@ -219,8 +220,14 @@ class HealthBody(Answer):
     """Whether it does its work."""
 
     status: str = said("ok, failing or draining.", "ok")
+    version: str = said("The version that runs.", "0.1.0")
+    commit: str | None = said("The commit that it was built of, where that is known.", SHA)
     loops: list[LoopBody] = said("Its loops.", [])
     problems: list[str] = said("What is wrong.", ["git-poll has made no progress for 95 s"])
+    warnings: list[str] = said(
+        "What wants a person though the daemon does its work.",
+        ["the fleet file is not applied; status says why"],
+    )
 
 
 class SwitchBody(Answer):
@@ -268,6 +275,7 @@ class StatusBody(Answer):
     """The daemon at a glance."""
 
     version: str = said("The version.", "0.1.0")
+    commit: str | None = said("The commit that it was built of, where that is known.", SHA)
     started_at: datetime = said("When it was started.", AT)
     state: str = said("starting, ready or draining.", "ready")
     master_switch: SwitchBody = said("Whether anything deploys by itself.")
@@ -275,5 +283,8 @@ class StatusBody(Answer):
     registries: list[RegistryBody] = said("The registries in use.", [])
     loops: list[LoopBody] = said("The daemon's loops.", [])
     hosts: list[HostBody] = said("The machines that are deployed to, beside this one.", [])
+    fleet: FleetStandingBody | None = said(
+        "How the fleet file stands that is followed; null where none is.", None
+    )
     counts: CountsBody = said("How many projects stand where.")
     projects: list[SummaryBody] = said("All projects.", [])

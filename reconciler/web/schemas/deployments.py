@@ -1,13 +1,16 @@
 """Bodies of deployments, triggers, images and logs."""
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Literal, Self
 
 from reconciler.domain.deployment import (
+    Built,
     Cause,
     Deployment,
+    DeploymentId,
     Pin,
     PlannedService,
+    PreparedRevision,
     Release,
     Stage,
     StageRecord,
@@ -15,15 +18,19 @@ from reconciler.domain.deployment import (
     TargetRecord,
     TargetStatus,
 )
+from reconciler.domain.durations import UsualDurations, stages_ahead
 from reconciler.domain.host import parse_host_name
+from reconciler.domain.migration import MigrationState
 from reconciler.domain.references import CommitSha
 from reconciler.domain.remark import parse_remark
 from reconciler.domain.revision import Revision
-from reconciler.pipeline.requests import Wanted
+from reconciler.pipeline.requests import Approved, Wanted
 from reconciler.ports import LogLine
 from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, DeploymentNumber, said
 from reconciler.web.schemas.failure import FailureBody
 from reconciler.web.schemas.projects import IMAGE
+
+ManifestUse = Literal["none", "used", "ignored"]
 
 
 def milliseconds(duration: timedelta) -> int:
@@ -50,6 +57,20 @@ class NewDeployment(Asked):
             force=self.force,
             reason=parse_remark(self.reason, "reason"),
         )
+
+
+class Approve(Asked):
+    """Which pending migration is approved."""
+
+    deployment: DeploymentNumber | None = said(
+        "The deployment that stopped for it; null: whichever waits.", 42, default=None
+    )
+    reason: str = said("For the record.", "read the plan with the team", default="")
+
+    def approved(self) -> Approved:
+        """Return what was approved. Raises ``InvalidInput``."""
+        wanted = DeploymentId(self.deployment) if self.deployment is not None else None
+        return Approved(wanted, parse_remark(self.reason, "reason"))
 
 
 class Rollback(Asked):
@@ -97,7 +118,7 @@ class ServiceBody(Answer):
 
     host: str = said("Where.", "local")
     name: str = said("Its name in the compose file, or the project's.", "web")
-    image: str | None = said("The image that it follows; null where it is not pinned.", IMAGE)
+    image: str | None = said("The image followed, or built; null where none is pinned.", IMAGE)
     release: str | None = said("unit: the release that it runs.", None)
     digest: str | None = said("The digest that it is pinned to.", DIGEST)
     may_finish: bool = said("A one-shot: exit status 0 is success.", False)
@@ -109,11 +130,21 @@ class ServiceBody(Answer):
         return cls(
             host=host,
             name=service.name,
-            image=str(pin.image) if isinstance(pin, Pin) else None,
+            image=_image_of(pin),
             release=pin.name if isinstance(pin, Release) else None,
             digest=pin.digest.text if pin else None,
             may_finish=service.may_finish,
         )
+
+
+def _image_of(pin: Pin | Built | Release | None) -> str | None:
+    match pin:
+        case Pin(image):
+            return str(image)
+        case Built():
+            return str(pin)
+        case _:
+            return None
 
 
 class StageBody(Answer):
@@ -124,9 +155,12 @@ class StageBody(Answer):
     finished_at: datetime | None = said("When it ended; null while under way.", AT)
     outcome: str = said("Empty while under way; ok, failed, interrupted or a reason code.", "ok")
     seconds: float | None = said("How long it took; null while under way.", 2.7)
+    usual_seconds: float | None = said(
+        "How long it took lately, where all went well; null where nobody knows.", 2.5
+    )
 
     @classmethod
-    def of(cls, record: StageRecord) -> Self:
+    def of(cls, record: StageRecord, usual: UsualDurations) -> Self:
         """Return the body of ``record``."""
         return cls(
             stage=record.stage,
@@ -134,7 +168,22 @@ class StageBody(Answer):
             finished_at=record.finished_at,
             outcome=record.outcome,
             seconds=record.duration.total_seconds() if record.duration is not None else None,
+            usual_seconds=_usual_seconds(record.stage, usual),
         )
+
+
+class StageAheadBody(Answer):
+    """One stage that is still to come."""
+
+    stage: Stage = said("Which.", "verify")
+    usual_seconds: float | None = said(
+        "How long it took lately, where all went well; null where nobody knows.", 5.2
+    )
+
+
+def _usual_seconds(stage: Stage, usual: UsualDurations) -> float | None:
+    duration = usual.get(stage)
+    return duration.total_seconds() if duration is not None else None
 
 
 class OutcomeBody(Answer):
@@ -146,6 +195,10 @@ class OutcomeBody(Answer):
     started_at: datetime = said("When it began there.", AT)
     changed_at: datetime = said("When it came to stand so.", AT)
     duration_ms: int = said("From its beginning there until it stood so.", 2700)
+    migration: MigrationState | None = said(
+        "How far the migration got there; null: it did not begin.", "done"
+    )
+    migration_changed_at: datetime | None = said("When it came to stand so.", AT)
 
     @classmethod
     def of(cls, record: TargetRecord) -> Self:
@@ -157,6 +210,8 @@ class OutcomeBody(Answer):
             started_at=record.started_at,
             changed_at=record.changed_at,
             duration_ms=milliseconds(record.duration),
+            migration=record.migration,
+            migration_changed_at=record.migration_changed_at,
         )
 
 
@@ -175,6 +230,8 @@ class DeploymentBody(Answer):
     )
     services: list[ServiceBody] = said("What was pinned; empty before it was prepared.", [])
     stages: list[StageBody] = said("The stages so far.", [])
+    ahead: list[StageAheadBody] = said("Those still to come if all goes well.", [])
+    manifest: ManifestUse = said("Whether the repository's own manifest counted.", "none")
     hosts: list[str] = said("The hosts that it was asked for; empty: all of the project's.", [])
     targets: list[OutcomeBody] = said("What became of it on each host, as far as it got.", [])
     created_at: datetime = said("When it was asked for.", AT)
@@ -188,9 +245,9 @@ class DeploymentBody(Answer):
     error: FailureBody | None = said("What went wrong; null if nothing did.", None)
 
     @classmethod
-    def of(cls, deployment: Deployment) -> Self:
-        """Return the body of ``deployment``."""
-        prepared = deployment.prepared
+    def of(cls, deployment: Deployment, usual: UsualDurations | None = None) -> Self:
+        """Return the body of ``deployment``; without ``usual`` nobody knows how long it takes."""
+        prepared, usual = deployment.prepared, usual or {}
         return cls(
             id=deployment.id,
             project=deployment.project,
@@ -205,7 +262,12 @@ class DeploymentBody(Answer):
                 for target in (prepared.targets if prepared else ())
                 for service in target.services
             ],
-            stages=[StageBody.of(record) for record in deployment.stages],
+            stages=[StageBody.of(record, usual) for record in deployment.stages],
+            ahead=[
+                StageAheadBody(stage=stage, usual_seconds=_usual_seconds(stage, usual))
+                for stage in stages_ahead(deployment, usual)
+            ],
+            manifest=_manifest_use(prepared),
             hosts=list(deployment.hosts),
             targets=[OutcomeBody.of(record) for record in deployment.targets],
             created_at=deployment.created_at,
@@ -218,6 +280,12 @@ class DeploymentBody(Answer):
             superseded_by=deployment.superseded_by,
             error=FailureBody.of(deployment.error),
         )
+
+
+def _manifest_use(prepared: PreparedRevision | None) -> ManifestUse:
+    if prepared is None or not (prepared.manifest or prepared.manifest_ignored):
+        return "none"
+    return "ignored" if prepared.manifest_ignored else "used"
 
 
 class DeploymentPage(Answer):

@@ -18,6 +18,7 @@ class ReasonBody(Answer):
 
     code: str = said("Stable code.", "expose-missing")
     text: str = said("The same in a sentence.", "expose_service and expose_port are not both set")
+    deployment: int | None = said("The deployment that it speaks of.", 42, default=None)
 
 
 class Problem(Answer):

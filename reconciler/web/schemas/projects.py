@@ -4,12 +4,16 @@ from datetime import datetime
 from typing import Any, Self
 
 from reconciler.domain.deployment import Deployment, DeploymentId
+from reconciler.domain.migration import declaration_of as declaration_of_migration
 from reconciler.domain.project import ExternalSource, HostedSource, ProjectKind, Source
 from reconciler.domain.state import Quarantine
+from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.pipeline.declaring.project_draft import ProjectDraft
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, said
 
+MIGRATION: dict[str, Any] = {"command": ["bin/migrate", "up"], "approval_status": 3}
+VERSION: dict[str, Any] = {"port": 8080, "path": "/version", "json_path": "commit"}
 IMAGE = "registry.example/team/app:1.2"
 
 
@@ -56,6 +60,29 @@ class NewProject(Asked):
         default=False,
     )
 
+    migration: dict[str, Any] | None = said(
+        "compose, image: a command that runs in the new image before anything is switched: "
+        "`command`, `service`, `timeout_seconds`, `approval_status`.",
+        MIGRATION,
+        default=None,
+    )
+    version: dict[str, Any] | None = said(
+        "compose: where the app tells its commit over HTTP: `port`, `path`, `json_path`, "
+        "`service`, `timeout_seconds`.",
+        VERSION,
+        default=None,
+    )
+    push_images: bool = said(
+        "compose: whether images that are built go to the registry that `image:` names.",
+        True,
+        default=False,
+    )
+    allow_manifest: bool = said(
+        "compose, unit: whether `.reconciler.toml` in the repository may add to this declaration.",
+        True,
+        default=False,
+    )
+
     def draft(self) -> ProjectDraft:
         """Return what was asked for."""
         values: dict[str, Any] = self.model_dump(exclude={"create_repository"})
@@ -89,8 +116,16 @@ class ProjectPatch(Asked):
         "Whether triggers deploy it by themselves.", False, default=None
     )
     one_by_one: bool | None = said("Hosts one after another.", True, default=None)
+    migration: dict[str, Any] | None = said(
+        "compose, image: the migration, as a whole.", MIGRATION, default=None
+    )
+    version: dict[str, Any] | None = said(
+        "compose: where the app tells its commit, as a whole.", VERSION, default=None
+    )
+    push_images: bool | None = said("compose: push what is built.", True, default=None)
+    allow_manifest: bool | None = said("compose, unit: heed the manifest.", True, default=None)
 
-    def change(self) -> dict[str, str | int | bool | tuple[str, ...] | None]:
+    def change(self) -> dict[str, Any]:
         """Return the fields that were given."""
         given = {field: getattr(self, field) for field in self.model_fields_set}
         return {
@@ -228,6 +263,10 @@ class ProjectBody(SummaryBody):
     stateful_services: list[str] = said("compose: services that are never pinned.", ["db"])
     hosts: list[str] = said("Where it is deployed to.", ["local"])
     one_by_one: bool = said("Whether hosts are deployed to one after another.", False)
+    migration: dict[str, Any] | None = said("What runs before anything is switched.", MIGRATION)
+    version: dict[str, Any] | None = said("compose: where the app tells its commit.", VERSION)
+    push_images: bool = said("compose: whether what is built is pushed.", False)
+    allow_manifest: bool = said("Whether the repository may add to this declaration.", False)
     generation: int = said("Grows with each edit of what would run.", 3)
     created_at: datetime = said("When it was declared.", AT)
     updated_at: datetime = said("When its declaration changed last.", AT)
@@ -264,6 +303,10 @@ class ProjectBody(SummaryBody):
             stateful_services=list(project.stateful_services),
             hosts=[target.host for target in project.where],
             one_by_one=project.one_by_one,
+            migration=declaration_of_migration(project.migration) if project.migration else None,
+            version=declaration_of_version(project.version) if project.version else None,
+            push_images=project.push_images,
+            allow_manifest=project.allow_manifest,
             generation=project.generation,
             created_at=project.created_at,
             updated_at=project.updated_at,

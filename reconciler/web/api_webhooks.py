@@ -1,0 +1,132 @@
+"""Webhooks: declared, given new secrets, tried, and what came in through them."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Response
+
+from reconciler.domain.errors import NotFound
+from reconciler.domain.references import parse_project_name
+from reconciler.domain.secret import Secret
+from reconciler.domain.webhook import WebhookName, parse_webhook_name
+from reconciler.pipeline.declaring.webhooks import declare_webhook, rotate_webhook
+from reconciler.triggers.webhook_trial import try_webhook
+from reconciler.web.auth import Policy
+from reconciler.web.routing import WITH_BODY, App, errors, router_for
+from reconciler.web.schemas.webhooks import (
+    DeliveryBody,
+    DeliveryList,
+    NewTrial,
+    NewWebhook,
+    NewWebhookSecret,
+    TrialBody,
+    WebhookBody,
+    WebhookList,
+    WebhookMade,
+)
+
+reading = router_for(Policy.READ, "webhooks")
+changing = router_for(Policy.ADMIN, "webhooks")
+
+
+async def _webhook_name(
+    name: Annotated[
+        str,
+        Path(
+            description="Name of a webhook.",
+            examples=["forgejo"],
+            json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]{0,62}$"},
+        ),
+    ],
+) -> WebhookName:
+    return parse_webhook_name(name)
+
+
+Named = Annotated[WebhookName, Depends(_webhook_name)]
+
+
+@reading.get("/webhooks", summary="List the webhooks, by name")
+def list_webhooks(application: App) -> WebhookList:
+    """With what came in through each; never their secrets."""
+    records = application.store.list_webhooks()
+    return WebhookList(items=[WebhookBody.of(record) for record in records])
+
+
+@changing.post(
+    "/webhooks",
+    status_code=201,
+    summary="Declare a webhook",
+    responses=errors(404, 409, *WITH_BODY),
+)
+def create_webhook(application: App, body: NewWebhook) -> WebhookMade:
+    """A forge may send to it from now on. A secret that is made here is shown this once."""
+    return WebhookMade.of(declare_webhook(application.store, body.draft(), application.clock.now()))
+
+
+@reading.get("/webhooks/{name}", summary="Show a webhook", responses=errors(404, 422))
+def show_webhook(application: App, name: Named) -> WebhookBody:
+    """With what came in through it; never its secret."""
+    return WebhookBody.of(application.store.get_webhook(name))
+
+
+@changing.delete(
+    "/webhooks/{name}", status_code=204, summary="Remove a webhook", responses=errors(404, 422)
+)
+def delete_webhook(application: App, name: Named) -> Response:
+    """With its deliveries. What the forge still sends is answered with 404."""
+    application.store.remove_webhook(name)
+    return Response(status_code=204)
+
+
+@changing.post(
+    "/webhooks/{name}/rotate",
+    summary="Give a webhook a new secret",
+    responses=errors(404, *WITH_BODY),
+)
+def rotate_webhook_secret(application: App, name: Named, body: NewWebhookSecret) -> WebhookMade:
+    """The one before is taken until it is dropped, so that the forge can be told in between."""
+    given = Secret.of(body.secret) if body.secret is not None else None
+    now = application.clock.now()
+    return WebhookMade.of(
+        rotate_webhook(application.store, name, given, keep_previous=body.keep_previous, now=now)
+    )
+
+
+@changing.delete(
+    "/webhooks/{name}/previous-secret",
+    summary="Take a webhook's present secret alone",
+    responses=errors(404, 422),
+)
+def drop_previous_webhook_secret(application: App, name: Named) -> WebhookBody:
+    """Ends a rotation, once the forge has the new one. Safe to repeat."""
+    application.store.drop_previous_webhook_secret(name)
+    return WebhookBody.of(application.store.get_webhook(name))
+
+
+@changing.post(
+    "/webhooks/{name}/test",
+    summary="Send a webhook a push that is pretended",
+    responses=errors(404, 409, *WITH_BODY),
+)
+def send_test_webhook(application: App, name: Named, body: NewTrial) -> TrialBody:
+    """Signed, and taken as those that forges send. Whether they reach the daemon it can't tell."""
+    store = application.store
+    door = application.receiver.find_door(name)
+    if door is None:
+        raise NotFound(f"there is no webhook {name!r}; `reconciler webhook list` shows all")
+    project = parse_project_name(body.project, "project") if body.project is not None else None
+    return TrialBody.of(try_webhook(store, application.clock, application.receiver, door, project))
+
+
+@reading.get(
+    "/webhooks/{name}/deliveries",
+    summary="What came in through a webhook, newest first",
+    responses=errors(404, 422),
+)
+def list_deliveries(
+    application: App,
+    name: Named,
+    limit: Annotated[int, Query(ge=1, le=250, description="How many at most.", examples=[50])] = 50,
+) -> DeliveryList:
+    """The newest 200 that were verified and the newest 50 that were not; a moment behind."""
+    found = application.store.list_deliveries(name, limit=limit)
+    return DeliveryList(items=[DeliveryBody.of(one) for one in found])

@@ -1,0 +1,10 @@
+"""Bodies that are made of more than one fact of the store."""
+
+from reconciler.domain.deployment import Deployment
+from reconciler.ports import DeploymentStore
+from reconciler.web.schemas.deployments import DeploymentBody
+
+
+def body_of(store: DeploymentStore, deployment: Deployment) -> DeploymentBody:
+    """Return the body of ``deployment``, with how long its stages usually take."""
+    return DeploymentBody.of(deployment, store.usual_durations(deployment.project))
