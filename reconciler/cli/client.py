@@ -89,18 +89,28 @@ class Client:
         path: str,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | int | None] | None = None,
+        *,
+        seconds: float = 30,
     ) -> JsonObject:
-        """Send ``body`` as JSON, and return the object of the answer; empty for none."""
+        """Send ``body`` as JSON, and return the object of the answer; empty for none.
+
+        It is waited for as long as ``seconds``.
+        """
         import httpx2
 
+        limit = httpx2.Timeout(seconds, connect=5)
         try:
-            answer = self._http.request(method, path, json=body, params=dict(query or {}))
+            answer = self._http.request(
+                method, path, json=body, params=dict(query or {}), timeout=limit
+            )
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         return self._read(answer)
 
-    def follow_log(self, deployment: int, after: int, quiet_seconds: float) -> Iterator[JsonObject]:
-        """Yield lines with a number over ``after`` as they come; returns at the log's end.
+    def follow_log(
+        self, deployment: int, after: int, quiet_seconds: float
+    ) -> Iterator[tuple[str, JsonObject]]:
+        """Yield events as they come, of lines those with a number over ``after``, up to the end.
 
         Raises:
             Disconnected: nothing came for ``quiet_seconds``, or the connection broke.
@@ -109,7 +119,7 @@ class Client:
         for event, data in self.follow("GET", path, quiet_seconds, {"after": after}):
             if event == "end":
                 return
-            yield data
+            yield event, data
         raise Disconnected
 
     def follow(
@@ -179,6 +189,8 @@ class Client:
             status,
             answer=answer.status_code,
             code=str(problem.get("code") or ""),
+            problem=problem,
+            several=_details(problem),
         )
 
     def _denied(self) -> CommandFailed:
@@ -252,11 +264,18 @@ def parse_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             data.append(value)
 
 
-def _detail(problem: Mapping[str, object]) -> str:
+def _details(problem: Mapping[str, object]) -> tuple[str, ...]:
+    """Return each of several problems; empty where there is one."""
     several = problem.get("problems")
-    if isinstance(several, list) and several:
-        parts = [part for part in several if isinstance(part, dict)]
-        return "; ".join(_with_field(part.get("field"), part.get("detail")) for part in parts)
+    parts = (
+        [part for part in several if isinstance(part, dict)] if isinstance(several, list) else []
+    )
+    return tuple(_with_field(part.get("field"), part.get("detail")) for part in parts)
+
+
+def _detail(problem: Mapping[str, object]) -> str:
+    if details := _details(problem):
+        return "; ".join(details)
     return str(problem.get("detail") or problem.get("title") or "")
 
 

@@ -1,4 +1,4 @@
-"""``reconciler deploy``, ``deployments``, ``logs``, ``rollback`` and ``quarantine``."""
+"""``reconciler deploy``, ``approve``, ``deployments``, ``logs``, ``rollback``, ``quarantine``."""
 
 import typer
 
@@ -6,12 +6,17 @@ from reconciler.cli import show
 from reconciler.cli.client import Client, JsonObject, at, connect, items_of
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, TIMEOUT, WAIT, examples, new_family
-from reconciler.cli.watching import line_of, number_of, say_end, watch
+from reconciler.cli.progress import line_of, show_stages
+from reconciler.cli.watching import number_of, say_end, watch
 
 quarantine = new_family("Revisions that were rolled back, and are not tried again.")
 
+SUBJECT = typer.Argument(
+    ..., metavar="ID|PROJECT", help="A deployment, or a project's newest.", show_default=False
+)
+
 #: Conflicts that are no answer of the gate.
-_NO_REFUSAL = {"conflict", "already-exists"}
+_NO_REFUSAL = {"conflict", "already-exists", "nothing-to-approve"}
 #: What helps against an answer of the gate, where its text does not say so itself.
 _REMEDIES = {
     "already-live": "`--force` deploys it again, `reconciler project look` notices newer images",
@@ -54,8 +59,33 @@ def deploy(
     if host:
         body["hosts"] = list(host)
     client = connect(context)
-    deployment = _ask(client, at("projects", name, "deployments"), body)
+    deployment = ask(client, at("projects", name, "deployments"), body)
     _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def approve(
+    context: typer.Context,
+    name: str = PROJECT,
+    deployment: int | None = typer.Option(
+        None, "--deployment", metavar="ID", help="Which stopped for it.  [default: what waits]"
+    ),
+    reason: str = typer.Option("", "--reason", metavar="TEXT", help="Kept with the deployment."),
+    wait: bool = WAIT,
+    timeout: float | None = TIMEOUT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Approve what a migration found, and go on.
+
+    That very revision is deployed, in your name.
+
+    `reconciler logs PROJECT` shows what it found. Exit status as of `reconciler deploy`.
+    """
+    body: dict[str, object] = {"deployment": deployment} if deployment else {}
+    if reason:
+        body["reason"] = reason
+    client = connect(context)
+    asked = ask(client, at("projects", name, "approve"), body)
+    _go_on(client, asked, wait=wait, timeout=timeout, as_json=as_json)
 
 
 def rollback(
@@ -74,7 +104,7 @@ def rollback(
     show` lists what can be restored. Exit status as of `reconciler deploy`.
     """
     client = connect(context)
-    deployment = _ask(client, at("projects", name, "rollback"), {"to": to} if to else {})
+    deployment = ask(client, at("projects", name, "rollback"), {"to": to} if to else {})
     _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
 
 
@@ -93,15 +123,18 @@ def deployments(
         show.as_json(answer)
         return
     show.table(
-        ("ID", "PROJECT", "HOST", "STATUS", "COMMIT", "TRIGGER", "TOOK", "STARTED", "DETAIL"),
+        (
+            *("ID", "PROJECT", "HOST", "STATUS", "MIGRATION", "COMMIT"),
+            *("TRIGGER", "TOOK", "STARTED", "DETAIL"),
+        ),
         (
             (
                 show.styled(show.word(item, "id"), "bold"),
                 "" if name else show.word(item, "project"),
-                *row[:2],
+                *row[:3],
                 show.short(item, "revision", "commit"),
                 show.word(_first_cause(item), "trigger"),
-                *row[2:],
+                *row[3:],
             )
             for item in items_of(answer)
             for row in _rows_of(item)
@@ -110,11 +143,60 @@ def deployments(
     )
 
 
+def deployment(
+    context: typer.Context,
+    subject: str = SUBJECT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show the stages of a deployment, and its hosts.
+
+    Each stage with how long it took, and how long it took lately where all went well.
+    """
+    client = connect(context)
+    found = client.get(at("deployments", str(number_of(_find(client, subject)))))
+    if as_json:
+        show.as_json(found)
+        return
+    manifest = show.word(found, "manifest")
+    show.facts(
+        (
+            ("deployment", f"{show.word(found, 'id')} of {show.word(found, 'project')}"),
+            ("status", show.word(found, "status")),
+            ("commit", show.word(found, "revision", "commit")),
+            ("asked for by", _asker_of(found)),
+            ("began", show.ago(found, "started_at") or "not yet"),
+            ("took", _duration(found)),
+            ("manifest", "" if manifest == "none" else manifest),
+            ("error", show.word(found, "error", "message")),
+        )
+    )
+    show.say("")
+    show_stages(found)
+    if hosts := items_of(found, "targets"):
+        show.say("")
+        rows = ((show.word(one, "host"), _status_of(one, found), _duration(one)) for one in hosts)
+        show.table(("HOST", "STATUS", "TOOK"), rows)
+
+
+def withdraw(context: typer.Context, subject: str = SUBJECT, as_json: bool = AS_JSON) -> None:
+    """Take a deployment back before it changes anything.
+
+    Refused once it does: it then goes on to its end, and `reconciler rollback` goes back.
+    """
+    client = connect(context)
+    number = number_of(_find(client, subject))
+    answer = client.send("POST", at("deployments", str(number), "withdraw"))
+    if as_json:
+        show.as_json(answer)
+    elif answer.get("finished_at"):
+        show.say(f"deployment {number} of {show.word(answer, 'project')} was withdrawn")
+    else:
+        show.say(f"deployment {number} ends before it changes anything")
+
+
 def logs(
     context: typer.Context,
-    subject: str = typer.Argument(
-        ..., metavar="ID|PROJECT", help="A deployment, or a project's newest.", show_default=False
-    ),
+    subject: str = SUBJECT,
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on until it has ended."),
     as_json: bool = AS_JSON,
 ) -> None:
@@ -152,7 +234,8 @@ def lift(context: typer.Context, name: str = PROJECT) -> None:
         show.say(f"lifted {lifted} quarantined revision{'' if lifted == '1' else 's'} of {name}")
 
 
-def _ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
+def ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
+    """Ask for a deployment; what the gate refuses ends with the status for that."""
     try:
         return client.send("POST", path, body)
     except CommandFailed as failure:
@@ -188,18 +271,20 @@ def _find(client: Client, subject: str) -> JsonObject:
     return newest[0]
 
 
-def _rows_of(item: JsonObject) -> list[tuple[str, str, str, str, str]]:
-    """Return host, status, duration, start and detail: one row a host, or one for all of it."""
+def _rows_of(item: JsonObject) -> list[tuple[str, str, str, str, str, str]]:
+    """Return host, status, migration, duration, start and detail of each host, or of all of it."""
     hosts = items_of(item, "targets")
     if len(hosts) < 2:
         host = show.word(hosts[0], "host") if hosts else ""
         started = show.ago(item, "started_at") or show.ago(item, "created_at")
         detail = show.word(item, "error", "message") or _cause_of(item)
-        return [(host, show.word(item, "status"), _duration(item), started, detail)]
+        migration = show.word(hosts[0], "migration") if hosts else ""
+        return [(host, show.word(item, "status"), migration, _duration(item), started, detail)]
     return [
         (
             show.word(one, "host"),
             _status_of(one, item),
+            show.word(one, "migration"),
             _duration(one),
             show.ago(one, "started_at"),
             show.word(one, "error", "message") or _cause_of(item),
@@ -222,6 +307,11 @@ def _duration(item: JsonObject) -> str:
 def _first_cause(item: JsonObject) -> object:
     causes = item.get("causes")
     return causes[0] if isinstance(causes, list) and causes else None
+
+
+def _asker_of(item: JsonObject) -> str:
+    """Return which trigger asked for it, and why, as `reconciler why` has it."""
+    return f"{show.word(_first_cause(item), 'trigger')} ({_cause_of(item)})"
 
 
 def _cause_of(item: JsonObject) -> str:

@@ -1,5 +1,6 @@
 """How a command fails: one line, what helps, and an exit status that scripts can tell apart."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -15,6 +16,7 @@ class ExitStatus(IntEnum):
     NEEDS_OPERATOR = 13
     REPLACED = 14  #: superseded or withdrawn before it changed anything
     TIMED_OUT = 15
+    WOULD_CHANGE = 16  #: of a plan, where it was asked for
     INVALID = 65
     NOT_FOUND = 66
     UNREACHABLE = 69
@@ -35,6 +37,8 @@ class CommandFailed(Exception):
         *,
         answer: int | None = None,
         code: str = "",
+        problem: Mapping[str, object] | None = None,
+        several: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -42,3 +46,7 @@ class CommandFailed(Exception):
         self.status = status
         self.answer = answer  #: HTTP status, where the daemon said no
         self.code = code  #: of that answer
+        self.problem = dict(problem or {})  #: that answer
+        self.several = several  #: the parts of a message that tells of more than one problem
+        #: What the terminal shows in place of the message, each as an error of its own.
+        self.lines: tuple[str, ...] = ()

@@ -11,14 +11,17 @@ from reconciler.cli import daemon, deployments, findings, set_up, show, switches
 from reconciler.cli.client import connect
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, examples, new_family
+from reconciler.cli.fleet import fleet
 from reconciler.cli.hosts import host
 from reconciler.cli.projects import project
+from reconciler.cli.release import release
 from reconciler.cli.repositories import repo
 from reconciler.cli.secrets import secret
-from reconciler.cli.status import status
+from reconciler.cli.status import status, version_of
 from reconciler.cli.switches import switch
 from reconciler.cli.targets import target
 from reconciler.cli.tokens import token
+from reconciler.cli.webhooks import webhook
 from reconciler.domain.errors import ConfigError
 
 _HELP = """Deploy what a git branch and its image tags say: verified, or rolled back.
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say_failure(error: Exception) -> int:
     match error:
         case CommandFailed():
-            show.fail("; ".join(part for part in (error.message, error.remedy) if part))
+            for line in error.lines or (error.message,):
+                show.fail("; ".join(part for part in (line, error.remedy) if part))
             return error.status
         case ConfigError():
             for problem in error.problems:
@@ -120,18 +124,20 @@ def version(context: typer.Context, as_json: bool = AS_JSON) -> None:
     show.say(f"reconciler {__version__}")
     if answer:
         since = show.ago(answer, "started_at")
-        show.say(f"daemon {show.word(answer, 'version')}, started {since}")
+        show.say(f"daemon: {version_of(answer)}, started {since}")
     else:
         show.note(note)
 
 
 _FAMILIES = (
     ("project", project),
+    ("fleet", fleet),
     ("host", host),
     ("target", target),
     ("secret", secret),
     ("repo", repo),
     ("token", token),
+    ("webhook", webhook),
     ("switch", switch),
     ("quarantine", deployments.quarantine),
 )
@@ -158,6 +164,21 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        deployments.approve,
+        "approve",
+        ("reconciler approve shop --wait", "reconciler approve shop --reason 'read the plan'"),
+    ),
+    (
+        release,
+        "release",
+        (
+            "reconciler release shop",
+            "reconciler release shop --commit 1f2e3d4c5b6a798081920a1b2c3d4e5f60718293 \\",
+            "    --timeout 900 --cancel-on-interrupt",
+            "reconciler release shop --host web1 --json",
+        ),
+    ),
+    (
         set_up.setup,
         "setup",
         ("reconciler setup api", "reconciler setup api --host web1 --host web2"),
@@ -167,6 +188,12 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         "deployments",
         ("reconciler deployments", "reconciler deployments shop --status failed --json"),
     ),
+    (
+        deployments.deployment,
+        "deployment",
+        ("reconciler deployment shop", "reconciler deployment 12"),
+    ),
+    (deployments.withdraw, "withdraw", ("reconciler withdraw 12", "reconciler withdraw shop")),
     (deployments.logs, "logs", ("reconciler logs shop -f", "reconciler logs 12")),
     (
         deployments.rollback,

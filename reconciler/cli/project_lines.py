@@ -1,5 +1,7 @@
 """How a project reads on a terminal."""
 
+import shlex
+
 from reconciler.cli import show
 from reconciler.cli.client import JsonObject
 
@@ -62,6 +64,26 @@ def exposed_of(item: JsonObject) -> str:
     """Return what faces users."""
     service, port = show.word(item, "expose_service"), show.word(item, "expose_port")
     return f"{service}:{port}" if service or port else ""
+
+
+def migration_of(item: JsonObject) -> str:
+    """Return what runs before anything is switched, as a shell would quote it."""
+    command = show.pick(item, "migration", "command")
+    if not isinstance(command, list):
+        return ""
+    service = show.word(item, "migration", "service")
+    status = show.word(item, "migration", "approval_status")
+    more = (f"in {service}" if service else "", f"{status} asks for approval" if status else "")
+    said = ", ".join(filter(None, more))
+    return shlex.join(map(str, command)) + (f" ({said})" if said else "")
+
+
+def version_check_of(item: JsonObject) -> str:
+    """Return where the app tells its commit."""
+    port, path = show.word(item, "version", "port"), show.word(item, "version", "path")
+    service, name = show.word(item, "version", "service"), show.word(item, "version", "json_path")
+    where = f"{path} on port {port}" + (f" of {service}" if service else "")
+    return where + (f", {name}" if name else "") if port else ""
 
 
 def quarantined_of(item: JsonObject) -> str:

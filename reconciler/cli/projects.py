@@ -9,35 +9,41 @@ from reconciler.cli.project_lines import (
     exposed_of,
     hosts_of,
     live_of,
+    migration_of,
     quarantined_of,
     show_projects,
     source_of,
     toggle_of,
+    version_check_of,
+)
+from reconciler.cli.project_options import (
+    ALLOW_MANIFEST,
+    APPROVAL_STATUS,
+    BRANCH,
+    COMPOSE_PATH,
+    EXPOSE_PORT,
+    EXPOSE_SERVICE,
+    IMAGE,
+    MIGRATION,
+    MIGRATION_SERVICE,
+    MIGRATION_TIMEOUT,
+    ONE_BY_ONE,
+    PORT,
+    PUSH_IMAGES,
+    REPO,
+    STATEFUL,
+    URL,
+    VERSION_JSON,
+    VERSION_PATH,
+    VERSION_PORT,
+    VERSION_SERVICE,
+    VOLUME,
+    cleared,
+    given,
+    names_inner_fields,
 )
 
 project = new_family("Add, change, look at and remove projects.")
-
-_REPO = typer.Option(None, "--repo", metavar="NAME", help="Hosted repository; made if it is new.")
-_URL = typer.Option(None, "--url", help="External repository: https://… or ssh://…")
-_BRANCH = typer.Option(None, "--branch", help="Branch to follow.  [default: main]")
-_COMPOSE_PATH = typer.Option(
-    None, "--compose-path", metavar="PATH", help="Compose file in it.  [default: compose.yaml]"
-)
-_IMAGE = typer.Option(None, "--image", metavar="NAME:TAG", help="Image of an image project.")
-_PORT = typer.Option(None, "--port", metavar="HOST:CONTAINER", help="Port of it; may be repeated.")
-_VOLUME = typer.Option(None, "--volume", metavar="NAME:PATH", help="Named volume; may be repeated.")
-_EXPOSE_SERVICE = typer.Option(
-    None, "--expose-service", metavar="SERVICE", help="What faces users."
-)
-_EXPOSE_PORT = typer.Option(None, "--expose-port", metavar="PORT", help="The port it serves.")
-_STATEFUL = typer.Option(
-    None, "--stateful", metavar="SERVICE", help="Never pinned, e.g. a database; may be repeated."
-)
-
-
-_ONE_BY_ONE = typer.Option(
-    None, "--one-by-one/--all-at-once", help="How its hosts take turns.  [default: all at once]"
-)
 
 
 @project.command(
@@ -56,17 +62,27 @@ def add(
     context: typer.Context,
     name: str = PROJECT,
     kind: str = typer.Option("compose", help="compose, image, unit, tunnel or domain_only."),
-    repo: str | None = _REPO,
-    url: str | None = _URL,
-    branch: str | None = _BRANCH,
-    compose_path: str | None = _COMPOSE_PATH,
-    image: str | None = _IMAGE,
-    port: list[str] | None = _PORT,
-    volume: list[str] | None = _VOLUME,
-    expose_service: str | None = _EXPOSE_SERVICE,
-    expose_port: int | None = _EXPOSE_PORT,
-    stateful: list[str] | None = _STATEFUL,
-    one_by_one: bool | None = _ONE_BY_ONE,
+    repo: str | None = REPO,
+    url: str | None = URL,
+    branch: str | None = BRANCH,
+    compose_path: str | None = COMPOSE_PATH,
+    image: str | None = IMAGE,
+    port: list[str] | None = PORT,
+    volume: list[str] | None = VOLUME,
+    expose_service: str | None = EXPOSE_SERVICE,
+    expose_port: int | None = EXPOSE_PORT,
+    stateful: list[str] | None = STATEFUL,
+    one_by_one: bool | None = ONE_BY_ONE,
+    push_images: bool | None = PUSH_IMAGES,
+    allow_manifest: bool | None = ALLOW_MANIFEST,
+    migration: str | None = MIGRATION,
+    migration_service: str | None = MIGRATION_SERVICE,
+    migration_timeout: float | None = MIGRATION_TIMEOUT,
+    approval_status: int | None = APPROVAL_STATUS,
+    version_port: int | None = VERSION_PORT,
+    version_path: str | None = VERSION_PATH,
+    version_json: str | None = VERSION_JSON,
+    version_service: str | None = VERSION_SERVICE,
     auto_deploy: bool = typer.Option(False, "--auto-deploy", help="Deploy by itself from now on."),
 ) -> None:
     """Declare a project.
@@ -74,7 +90,7 @@ def add(
     A compose or unit project follows a branch: of a repository that the daemon hosts (--repo), or
     of one elsewhere (--url). Nothing deploys by itself before auto-deploy is on.
     """
-    declared = {**_given(context), "kind": kind, "auto_deploy": auto_deploy}
+    declared = {**given(context), "name": name, "kind": kind, "auto_deploy": auto_deploy}
     if repo:
         declared["create_repository"] = True
     made = connect(context).send("POST", at("projects"), declared)
@@ -90,23 +106,35 @@ def add(
         "reconciler project set shop --branch live",
         "reconciler project set shop --url https://git.example.com/shop.git",
         "reconciler project set shop --one-by-one",
+        'reconciler project set shop --migration "bin/migrate up" --approval-status 3',
+        "reconciler project set shop --version-port 8080 --version-path /version",
         "reconciler project set shop --clear expose-service --clear expose-port",
     ),
 )
 def set_(
     context: typer.Context,
     name: str = PROJECT,
-    repo: str | None = _REPO,
-    url: str | None = _URL,
-    branch: str | None = _BRANCH,
-    compose_path: str | None = _COMPOSE_PATH,
-    image: str | None = _IMAGE,
-    port: list[str] | None = _PORT,
-    volume: list[str] | None = _VOLUME,
-    expose_service: str | None = _EXPOSE_SERVICE,
-    expose_port: int | None = _EXPOSE_PORT,
-    stateful: list[str] | None = _STATEFUL,
-    one_by_one: bool | None = _ONE_BY_ONE,
+    repo: str | None = REPO,
+    url: str | None = URL,
+    branch: str | None = BRANCH,
+    compose_path: str | None = COMPOSE_PATH,
+    image: str | None = IMAGE,
+    port: list[str] | None = PORT,
+    volume: list[str] | None = VOLUME,
+    expose_service: str | None = EXPOSE_SERVICE,
+    expose_port: int | None = EXPOSE_PORT,
+    stateful: list[str] | None = STATEFUL,
+    one_by_one: bool | None = ONE_BY_ONE,
+    push_images: bool | None = PUSH_IMAGES,
+    allow_manifest: bool | None = ALLOW_MANIFEST,
+    migration: str | None = MIGRATION,
+    migration_service: str | None = MIGRATION_SERVICE,
+    migration_timeout: float | None = MIGRATION_TIMEOUT,
+    approval_status: int | None = APPROVAL_STATUS,
+    version_port: int | None = VERSION_PORT,
+    version_path: str | None = VERSION_PATH,
+    version_json: str | None = VERSION_JSON,
+    version_service: str | None = VERSION_SERVICE,
     clear: list[str] | None = typer.Option(
         None, "--clear", metavar="OPTION", help="Take a value away; may be repeated."
     ),
@@ -115,17 +143,14 @@ def set_(
 
     A credential goes where it was stored for: a URL on another host drops it, and says so.
     """
-    changed = _given(context)
-    del changed["name"]
+    client = connect(context)
+    before = client.get(at("projects", name)) if names_inner_fields(context) else None
+    changed = given(context, before)
     for option in clear or ():
-        parameter = option.removeprefix("--").replace("-", "_")
-        if parameter not in _DECLARED[1:]:
-            known = ", ".join(name.replace("_", "-") for name in _DECLARED[1:])
-            raise typer.BadParameter(f"{option!r} can't be cleared: choose of {known}")
-        changed[_FIELDS.get(parameter, parameter)] = None
+        changed[cleared(option)] = None
     if not changed:
         raise typer.BadParameter("nothing to change: name an option, e.g. --branch live")
-    answer = connect(context).send("PATCH", at("projects", name), changed)
+    answer = client.send("PATCH", at("projects", name), changed)
     show.say(f"changed {name}")
     show.notes(answer)
 
@@ -165,6 +190,10 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("compose file", show.word(item, "compose_path") if show.pick(item, "source") else ""),
             ("exposes", exposed_of(item)),
             ("stateful", show.words(item, "stateful_services")),
+            ("migration", migration_of(item)),
+            ("version", version_check_of(item)),
+            ("built images", "go to their registry" if show.pick(item, "push_images") else ""),
+            ("manifest", "counts" if show.pick(item, "allow_manifest") else ""),
             ("ports", show.words(item, "ports")),
             ("volumes", show.words(item, "volumes")),
             ("looked at", show.ago(item, "looked_at")),
@@ -239,31 +268,6 @@ def move(
     answer = connect(context).send("POST", at("projects", name, "move"), body)
     show.say(f"{name} is deployed to {show.words(answer, 'hosts')} from now on")
     show.notes(answer)
-
-
-# ── what the command line says to the API ─────────────────────────────────────────────────────
-
-#: Option → field of the API, where they differ.
-_FIELDS = {
-    "repo": "repository",
-    "port": "ports",
-    "volume": "volumes",
-    "stateful": "stateful_services",
-}
-_DECLARED = (
-    "name", "repo", "url", "branch", "compose_path", "image", "port", "volume", "expose_service",
-    "expose_port", "stateful", "one_by_one",
-)  # fmt: skip
-
-
-def _given(context: typer.Context) -> dict[str, object]:
-    """Return the fields that the command line names."""
-    given = {name: context.params.get(name) for name in _DECLARED}
-    return {
-        _FIELDS.get(name, name): list(value) if isinstance(value, tuple) else value
-        for name, value in given.items()
-        if value or value is False
-    }
 
 
 def _toggle(client: Client, name: str, *, on: bool) -> None:

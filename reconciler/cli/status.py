@@ -15,6 +15,7 @@ from reconciler.cli.project_lines import show_projects
 if TYPE_CHECKING:
     from rich.text import Text
 
+_MOST_PROBLEMS = 10
 #: States that the table alone does not explain.
 _TROUBLED = {"failed", "quarantined", "held", "branch-gone"}
 
@@ -48,17 +49,21 @@ def status(
         _show_targets(told)
 
 
+def version_of(answer: JsonObject) -> str:
+    """Return the daemon's version, with the commit that it was built of where that is known."""
+    commit = show.short(answer, "commit")
+    return f"version {show.word(answer, 'version')}" + (f" of commit {commit}" if commit else "")
+
+
 def _show_all(answer: JsonObject) -> None:
     show.facts(
         (
             ("daemon", show.word(answer, "state")),
-            (
-                "",
-                f"version {show.word(answer, 'version')}, started {show.ago(answer, 'started_at')}",
-            ),
+            ("", f"{version_of(answer)}, started {show.ago(answer, 'started_at')}"),
             ("master switch", _switch(answer)),
             ("docker", _engine(answer)),
             *(("registry", line) for line in _registries(answer)),
+            *(("fleet file", line) for line in _fleet(answer)),
             *(("loop", show.styled(line, "red")) for line in _late_loops(answer)),
             ("projects", _counts(items_of(answer, "projects"))),
         )
@@ -74,6 +79,21 @@ def _show_all(answer: JsonObject) -> None:
     if troubled:
         show.say("")
         show.facts(troubled)
+
+
+def _fleet(answer: JsonObject) -> "Iterator[str | Text]":
+    """Yield where the fleet file is that is followed, and what is wrong with it."""
+    fleet = show.pick(answer, "fleet")
+    if not fleet:
+        return
+    when = show.ago(fleet, "applied_at")
+    version = show.word(fleet, "version")[:12]
+    yield f"{show.word(fleet, 'source')}{f', {version} applied {when}' if when else ''}"
+    problems = show.listed(fleet, "problems")
+    for problem in problems[:_MOST_PROBLEMS]:
+        yield show.styled(f"not applied: {problem}", "red")
+    if len(problems) > _MOST_PROBLEMS:
+        yield show.styled(f"and {len(problems) - _MOST_PROBLEMS} more problems", "red")
 
 
 def _tells(item: JsonObject) -> bool:

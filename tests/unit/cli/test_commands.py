@@ -27,6 +27,7 @@ PROJECT = {
     "expose_service": "web",
     "expose_port": 8080,
     "stateful_services": ["db", "queue"],
+    "migration": {"command": ["bin/migrate", "up"], "service": "web", "approval_status": 3},
     "quarantined": [{"commit": COMMIT, "images": {}, "since": NOW, "reason": "unhealthy"}],
     "restorable": [11, 9],
 }
@@ -178,8 +179,18 @@ READS = [
         "project show shop",
         "/api/v1/projects/shop",
         PROJECT,
-        ["web:8080", "db, queue", "1f2e3d4c, ", "unhealthy", "11, 9"],
+        [
+            *("web:8080", "db, queue", "1f2e3d4c, ", "unhealthy", "11, 9"),
+            "bin/migrate up (in web, 3 asks for approval)",
+        ],
         id="project-show",
+    ),
+    pytest.param(
+        "deployment 12",
+        "/api/v1/deployments/12",
+        DEPLOYMENT,
+        ["12 of shop", "asked for by", "push (main moved (+1))", "web was not healthy"],
+        id="deployment",
     ),
     pytest.param(
         "project images shop",
@@ -518,6 +529,13 @@ WRITES = [
         "/api/v1/projects/shop/deployments",
         {"commit": COMMIT, "force": True, "reason": "late"},
         id="deploy",
+    ),
+    pytest.param(
+        "approve shop --deployment 8 --reason read",
+        "POST",
+        "/api/v1/projects/shop/approve",
+        {"deployment": 8, "reason": "read"},
+        id="approve",
     ),
     pytest.param(
         "rollback shop --to 9", "POST", "/api/v1/projects/shop/rollback", {"to": 9}, id="rollback"

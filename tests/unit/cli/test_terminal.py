@@ -8,11 +8,12 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.daemon_stub import DaemonStub, Said
+from tests.unit.cli.daemon_stub import DaemonStub, Said, events
 from tests.unit.cli.test_commands import (
     DEPLOYMENT,
     RUNNING,
@@ -125,3 +126,31 @@ def test_detail_stands_below_where_there_is_no_room(daemon: DaemonStub, home: Pa
     assert detail == f"  {ERROR['message']}"
     assert other == "  web was not healthy"
     assert first.index("rolled-back") == second.index("rolled-back") == heading.index("STATUS")
+
+
+def test_a_release_shows_its_stages(daemon: DaemonStub, home: Path) -> None:
+    """Below the lines: which ran, which goes on beside its usual time, which is still to come."""
+    begun = {"stage": "apply", "started_at": "2026-01-01T00:00:00Z", "usual_seconds": 5.0}
+    prepared = {**begun, "stage": "prepare", "seconds": 1.5, "usual_seconds": 2.0, "outcome": "ok"}
+    body = {
+        "id": 12, "project": "shop", "status": "running", "revision": {"commit": "a" * 40},
+        "stages": [prepared, begun], "ahead": [{"stage": "verify", "usual_seconds": 25.0}],
+    }  # fmt: skip
+    daemon.says("POST /api/v1/projects/shop/deployments", Said(body))
+
+    def slow() -> Said:
+        time.sleep(0.5)  # the stage takes its time
+        return events((1, "apply", "web started"))
+
+    daemon.says("GET /api/v1/deployments/12/log", slow)
+    ended = {
+        **body, "status": "deployed", "finished_at": "2026-01-01T00:00:00Z", "ahead": [],
+        "targets": [{"host": "local", "status": "verified"}],
+    }  # fmt: skip
+    daemon.says("GET /api/v1/deployments/12", Said(ended))
+    shown = "\n".join(seen(daemon, home, 80, "release", "shop"))
+    for part in (
+        *("deployment 12 of shop", "✓", "1.5 s", "(usually 2.0 s)", "(usually 25.0 s)"),
+        *("apply     web started", "deployed: deployment 12 of shop"),
+    ):
+        assert part in shown
