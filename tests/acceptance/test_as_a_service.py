@@ -85,6 +85,7 @@ def test_the_documented_commands_set_it_up(service: InstalledService) -> None:
     assert modes.split("\n") == ["reconciler 700", "reconciler 600", "reconciler 700", "root 600"]
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_is_started_again(service: InstalledService) -> None:
     """By systemd; it is active only once it takes requests, for what is ordered after it."""
     before = int(service.show("NRestarts"))
@@ -116,6 +117,7 @@ def test_one_that_hangs_is_ended_and_started_again(service: InstalledService) ->
     assert "Fatal Python error: Aborted" in service.log, "the stacks of the one that hung"
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_not_tried_again(service: InstalledService) -> None:
     """It ends with 78, says what is wrong, and waits for somebody."""
     service.stop()

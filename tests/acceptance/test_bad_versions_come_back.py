@@ -1,6 +1,7 @@
 """A version that does not run well is never a success: the last good one comes back, proven."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ WINDOWS = {"stability_healthy_seconds": 4, "stability_unchecked_seconds": 5}
 @pytest.fixture(scope="module")
 def watchful(engine: DockerEngine) -> Iterator[Daemon]:
     """A daemon whose windows see what the table below does."""
-    with Daemon({**WINDOWS, "verify_timeout_seconds": 12}) as running:
+    windows = {**WINDOWS, "verify_timeout_seconds": 12}
+    with Daemon({**windows, "deployments_at_once": len(VERSIONS)}) as running:
         yield running
 
 
@@ -63,24 +65,35 @@ VERSIONS = {
 }
 
 
-@pytest.mark.parametrize("which", VERSIONS)
-def test_what_comes_of_a_version(
-    watchful: Daemon, images: Images, tmp_path: Path, which: str
-) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_what_comes_of_a_version(watchful: Daemon, images: Images, tmp_path: Path) -> None:
     """C5, F2, F3: deployed only if it runs well; else back, verified, and quarantined."""
-    version = VERSIONS[which]
-    with hosted_shop(watchful, images, tmp_path) as shop:
-        good = shop.deploy_first()
-        pushed = shop.push(shop.version("second", f"{images.plain()}\n{version.text}"))
-        ended = shop.settled(2)
-        log = shop.daemon.log_of(ended["id"])
-        assert ended["status"] == version.becomes, log
-        if version.becomes == "deployed":
-            assert shop.running_version() == "second"
-            return
-        assert version.said in ended["error"]["message"], ended["error"]
-        assert ended["rolled_back_to"] == good["id"]
-        _shows_the_good_one(shop, good, pushed.commit)
+    with ExitStack() as stack:
+        shops = {
+            which: stack.enter_context(hosted_shop(watchful, images, tmp_path))
+            for which in VERSIONS
+        }
+        for shop in shops.values():
+            shop.push(shop.version("first"))
+        firsts = {which: shop.deployed(1) for which, shop in shops.items()}
+        pushed = {
+            which: shop.push(shop.version("second", f"{images.plain()}\n{VERSIONS[which].text}"))
+            for which, shop in shops.items()
+        }
+        for which, shop in shops.items():
+            _came_to_what_it_should(shop, VERSIONS[which], firsts[which], pushed[which].commit)
+
+
+def _came_to_what_it_should(shop: Shop, version: Version, good: Json, commit: str) -> None:
+    ended = shop.settled(2)
+    assert ended["status"] == version.becomes, (version, shop.daemon.log_of(ended["id"]))
+    if version.becomes == "deployed":
+        assert shop.running_version() == "second"
+        return
+    assert version.said in ended["error"]["message"], (version, ended["error"])
+    assert ended["rolled_back_to"] == good["id"]
+    _shows_the_good_one(shop, good, commit)
 
 
 def _shows_the_good_one(shop: Shop, good: Json, bad_commit: str) -> None:
@@ -93,6 +106,7 @@ def _shows_the_good_one(shop: Shop, good: Json, bad_commit: str) -> None:
     assert "quarantined" in {one["code"] for one in shop.daemon.why(shop.name)["reasons"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "becomes"), [(0, "deployed"), (1, "rolled-back")], ids=["ends-well", "fails"]
 )
@@ -109,6 +123,43 @@ def test_a_one_shot_service_is_judged_by_its_exit_status(
         assert shop.running_version() == ("second" if status == 0 else "first")
 
 
+@pytest.mark.slow
+def test_an_app_that_tells_another_version_comes_back(
+    watchful: Daemon, images: Images, tmp_path: Path
+) -> None:
+    """C5: what the app says of itself has to be the commit, in the new one and in the old one."""
+    tag = "tells:1"
+
+    def push(note: str, tells: str = "") -> str:
+        """Push a version whose app tells its commit, or ``tells``; return the commit."""
+        commit = shop.commit(shop.compose(images.at(tag)), README=note)
+        serve = ("httpd", "-f", "-p", "8080", "-h", "/")
+        images.push(tag, version=f'{{"build": {{"commit": "{tells or commit[:12]}"}}}}', cmd=serve)
+        return shop.push().commit
+
+    with hosted_shop(watchful, images, tmp_path) as shop:
+        where = ("--version-path", "/version", "--version-json", "build.commit")
+        changed = watchful.cli("project", "set", shop.name, "--version-port", "8080", *where)
+        assert changed.status == 0, changed
+        shown = watchful.cli("project", "show", shop.name).out
+        assert "/version on port 8080, build.commit" in shown
+        first = push("first")
+        shop.deployed(1, commit=first)
+        second = push("second", tells=first)
+        ended = shop.settled(2)
+        assert ended["status"] == "rolled-back", watchful.log_of(ended["id"])
+        assert f"/version tells '{first}', expected is commit {second}" in ended["error"]["message"]
+        assert shop.shown()["live"]["commit"] == first
+
+        absent = watchful.cli("project", "set", shop.name, "--version-service", "api")
+        assert absent.status == 0, absent
+        push("third")
+        ended = shop.settled(3)
+        assert ended["status"] == "failed"
+        assert "version.service: 'api' is none of the services" in ended["error"]["message"]
+
+
+@pytest.mark.slow
 def test_a_service_beside_it_that_fails_counts_too(
     watchful: Daemon, images: Images, tmp_path: Path
 ) -> None:

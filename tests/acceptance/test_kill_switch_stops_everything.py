@@ -117,6 +117,7 @@ def test_one_that_waits_in_the_queue_is_withdrawn_when_its_turn_comes(own_shop: 
     shop.deployed(3, commit=queued.commit)
 
 
+@pytest.mark.slow
 def test_one_that_is_being_prepared_is_withdrawn_before_it_changes_anything(
     daemon: Daemon, images: Images, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ class TestKilled:
         _ends_deployed(shop, queued["id"], pushed.commit)
         assert daemon.deployment(first["id"])["status"] == "deployed"
 
+    @pytest.mark.slow
     def test_while_it_is_prepared(self, daemon: Daemon, images: Images, tmp_path: Path) -> None:
         """Nothing was changed yet: it is prepared again."""
         with (
@@ -86,6 +87,7 @@ class TestKilled:
             ended = _ends_deployed(shop, running["id"], pushed.commit)
             assert [one["stage"] for one in ended["stages"]].count("apply") == 1
 
+    @pytest.mark.slow
     def test_while_images_are_pulled(self, daemon: Daemon, images: Images, tmp_path: Path) -> None:
         """The killed daemon's `docker compose pull` is ended by the next, which pulls again."""
         with (
@@ -159,6 +161,7 @@ class TestKilled:
         assert [one["commit"] for one in shop.shown()["quarantined"]] == [pushed.commit]
         assert shop.shown()["live"]["deployment"] == good["id"]
 
+    @pytest.mark.slow
     def test_again_and_again(self, own_shop: Shop) -> None:
         """A daemon that dies of one deployment each time asks a person in the end."""
         shop, daemon = own_shop, own_shop.daemon
@@ -227,6 +230,7 @@ class TestToldToStop:
             _go(shop)
             _ends_deployed(shop, running["id"], pushed.commit)
 
+    @pytest.mark.slow
     def test_a_second_signal_ends_it_at_once(self, images: Images, tmp_path: Path) -> None:
         """Whoever insists gets it, and nothing is lost by it."""
         with (

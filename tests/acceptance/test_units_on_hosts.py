@@ -133,6 +133,7 @@ def test_the_old_version_s_answer_is_no_success(
         assert "is not in the answer" in failed["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_host_that_is_away_delays_only_itself(shop: UnitShop) -> None:
     """The others get the new version at once, it is said who waits for what, and it catches up."""
     shop.push(server("one"))
@@ -157,6 +158,7 @@ def test_a_host_that_is_away_delays_only_itself(shop: UnitShop) -> None:
     shop.runs("two")
 
 
+@pytest.mark.slow
 def test_one_after_another_and_one_alone(shop: UnitShop) -> None:
     """A strict order stops at the first failure; a host can be named."""
     shop.daemon.patch(f"projects/{shop.name}", {"one_by_one": True})
@@ -176,6 +178,7 @@ def test_one_after_another_and_one_alone(shop: UnitShop) -> None:
     shop.runs("three", "west")
 
 
+@pytest.mark.slow
 def test_another_machine_in_its_place_is_sent_nothing(
     shop: UnitShop, systemd_host: SystemdHost
 ) -> None:
@@ -193,6 +196,7 @@ def test_another_machine_in_its_place_is_sent_nothing(
     shop.runs("one")
 
 
+@pytest.mark.slow
 def test_f9_a_host_that_hears_nothing_more_goes_back_by_itself(
     daemon: Daemon, own: dict[str, SystemdHost], tmp_path: Path
 ) -> None:
@@ -255,6 +259,7 @@ def large(
         yield shop, commit
 
 
+@pytest.mark.slow
 def test_e1_a_daemon_killed_while_it_sends_begins_again(large: tuple[UnitShop, str]) -> None:
     """Half a release is never switched to; the next life sends the rest of it."""
     shop, commit = large
@@ -268,6 +273,7 @@ def test_e1_a_daemon_killed_while_it_sends_begins_again(large: tuple[UnitShop, s
     assert "partial" not in releases
 
 
+@pytest.mark.slow
 def test_e1_a_host_that_loses_power_while_it_is_sent_to(large: tuple[UnitShop, str]) -> None:
     """It comes up with the old version, and is given the new one at the next attempt."""
     shop, commit = large
@@ -296,6 +302,7 @@ def test_a_daemon_killed_between_switch_and_health_check(shop: UnitShop) -> None
         assert host.unit(f"{shop.name}.service")["MainPID"] == units[name]["MainPID"]
 
 
+@pytest.mark.slow
 def test_units_and_containers_on_three_hosts_at_once(
     shop: UnitShop, images: Images, tmp_path: Path
 ) -> None:

@@ -314,6 +314,20 @@ class Daemon:
         assert not commit or newest["revision"]["commit"] == commit
         return newest
 
+    def closed(self, deployment: int, *, within: float = 90) -> Json:
+        """Return a deployment once it has ended, whichever daemon says so."""
+
+        def ended() -> Json | None:
+            try:
+                found = self.get(f"deployments/{deployment}")
+            except (httpx2.HTTPError, AssertionError):
+                return None  # on its way from one version to the other
+            return found if found["status"] in FINAL else None
+
+        found = eventually(ended, within=within, what=f"deployment {deployment} has ended")
+        assert found
+        return found
+
     def in_stage(self, name: str, stage: str, *, within: float = 60) -> Json:
         """Wait until the project's newest deployment is running in ``stage``; return it."""
 
