@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,12 +23,11 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.migration import Migration
-from reconciler.domain.references import Digest, ServiceName
+from reconciler.domain.references import ServiceName
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import Verdict
 from reconciler.ports import MigrationEnd, MigrationRun, RegistryCredentials
 from reconciler.strategies.compose import ComposeMigrator
-from reconciler.strategies.compose.building.images import ImageCli
 from tests.parts.compose_rig import POLITE, ComposeRig, open_rig
 from tests.parts.docker_engine import BUSYBOX, RUN_LABEL, DockerEngine
 from tests.parts.hosts import Hosts
@@ -413,9 +413,20 @@ def test_powers_over_the_machine_are_said(rig: ComposeRig) -> None:
 # ── Pushed ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_built_goes_to_its_registry(
-    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def docker_that_pushes(image: str, folder: Path) -> Path:
+    """Return a docker client that has a name mean ``image`` just before it is pushed."""
+    client = shutil.which("docker")
+    script = folder / "docker"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1 $2" != "image push" ] || {client} tag {image} "$4" || exit\n'
+        f'exec {client} "$@"\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
+def test_what_is_built_goes_to_its_registry(engine: DockerEngine, tmp_path: Path) -> None:
     """With the project's credentials, under the very tag that the file says; pinned by digest."""
     with Registry("htpasswd") as private:
         known = RegistryCredentials(private.host, USERNAME, Secret.of(PASSWORD))
@@ -432,14 +443,10 @@ def test_what_is_built_goes_to_its_registry(
             rig.log.clear()
             there = rig.strategy.prepare(replace(rig.work(), elsewhere=prepared))
             assert (pin_of(there), builds(rig)) == (pin_of(prepared), 0)
-            push = ImageCli.push
-
-            def push_another(cli: ImageCli, name: str, *rest: Any) -> Digest:
-                engine.docker("tag", engine.busybox_image(), name)
-                return push(cli, name, *rest)
-
             # Another project that pushes under that name, too.
-            monkeypatch.setattr(ImageCli, "push", push_another)
+            docker = docker_that_pushes(engine.busybox_image(), tmp_path)
+            options = replace(rig.strategy.options, program=(str(docker), "compose"))
+            rig.strategy = replace(rig.strategy, options=options)
             with pytest.raises(BuildFailed, match="meant another image while it was pushed"):
                 rig.strategy.prepare(rig.work())
 
