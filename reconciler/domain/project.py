@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.domain.migration import Migration
+from reconciler.domain.path_patterns import PathPattern
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -89,6 +90,11 @@ class Project:
     #: Whether images that are built go to the registry that their names tell; compose only.
     push_images: bool = False
     allow_manifest: bool = False  #: whether the repository may add to this declaration
+    #: A move of the branch that changes none of these deploys nothing; empty: every move counts.
+    watch_paths: tuple[PathPattern, ...] = ()
+    skip_markers: bool = (
+        False  #: whether ``[skip cd]`` and the like in a commit keep it from deploying
+    )
     generation: int = 1  #: grows with each edit of what would run; a toggle is no such edit
 
     @property

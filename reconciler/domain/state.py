@@ -67,6 +67,16 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A tip that was looked at and is not deployed by itself: the next move is compared anew."""
+
+    commit: CommitSha
+    code: str  #: of the reason, e.g. ``path-untouched``
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectState:
     """The recorded facts that decisions are made from."""
 
@@ -81,3 +91,6 @@ class ProjectState:
     live: Deployment | None = None  #: whose prepared revision was verified last
     latest: Deployment | None = None  #: the newest of all, whatever became of it
     quarantined: tuple[Quarantine, ...] = ()
+    passed_over: PassedOver | None = None  #: the newest tip, where it was not to be deployed
+    toggled_by: str = ""  #: who switched auto-deploy last; empty: nobody since it was declared
+    toggled_at: datetime | None = None

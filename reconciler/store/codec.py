@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from reconciler.domain.deployment import (
@@ -21,6 +22,7 @@ from reconciler.domain.gate import Reason, ReasonCode
 from reconciler.domain.host import HostName
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
 from reconciler.domain.revision import ImageDigests, Revision
+from reconciler.domain.state import PassedOver
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
 from reconciler.domain.wish import Wish
@@ -109,6 +111,26 @@ def failure_from_json(data: JsonObject | None) -> Failure | None:
     return Failure(
         data["code"], data["message"], Recovery(data["recovery"]), data["remedy"], data["evidence"]
     )
+
+
+def passed_over_to_json(passed: PassedOver | None) -> JsonObject | None:
+    """Return the tip that was not acted on as an object; JSON has no instants, so as text."""
+    if passed is None:
+        return None
+    return {
+        "commit": passed.commit.text,
+        "code": passed.code,
+        "text": clean_text(passed.text),
+        "at": passed.at.isoformat(),
+    }
+
+
+def passed_over_from_json(data: JsonObject | None) -> PassedOver | None:
+    """Return what ``passed_over_to_json`` was given."""
+    if data is None:
+        return None
+    at = datetime.fromisoformat(data["at"])
+    return PassedOver(CommitSha(data["commit"]), data["code"], data["text"], at)
 
 
 def reasons_to_json(reasons: Iterable[Reason]) -> list[list[str]]:

@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from reconciler.domain.migration import declaration_of as declaration_of_migration
 from reconciler.domain.migration import parse_migration
+from reconciler.domain.path_patterns import PathPattern
 from reconciler.domain.project import (
     Container,
     ExternalSource,
@@ -60,6 +61,8 @@ def project_columns(project: Project) -> Columns:
         "version": declaration_of_version(project.version) if project.version else None,
         "push_images": project.push_images,
         "allow_manifest": project.allow_manifest,
+        "watch_paths": [str(pattern) for pattern in project.watch_paths],
+        "skip_markers": project.skip_markers,
         "generation": project.generation,
     }
 
@@ -85,6 +88,8 @@ def project_from_row(row: Row[*tuple[Any, ...]]) -> Project:
         version=parse_version_check(row.version) if row.version else None,
         push_images=row.push_images,
         allow_manifest=row.allow_manifest,
+        watch_paths=tuple(PathPattern.parse(text) for text in row.watch_paths),
+        skip_markers=row.skip_markers,
         generation=row.generation,
     )
 

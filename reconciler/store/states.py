@@ -9,7 +9,12 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, select, true
 from reconciler.domain.deployment import Deployment, Status
 from reconciler.domain.references import ProjectName
 from reconciler.domain.state import ProjectState, Quarantine
-from reconciler.store.codec import commit_from_text, digests_from_json, revision_from_json
+from reconciler.store.codec import (
+    commit_from_text,
+    digests_from_json,
+    passed_over_from_json,
+    revision_from_json,
+)
 from reconciler.store.deployment_rows import MOST_PARAMETERS, select_deployments
 from reconciler.store.tables import DEPLOYMENT, PROJECT_STATE, QUARANTINE
 
@@ -77,6 +82,9 @@ def _state(
         live=first(lambda one: one.id == row.live_deployment_id),
         latest=first(lambda one: one.id == row.latest_deployment_id),
         quarantined=tuple(quarantines),
+        passed_over=passed_over_from_json(row.passed_over),
+        toggled_by=row.toggled_by or "",
+        toggled_at=row.toggled_at,
     )
 
 
