@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 
 from reconciler.domain.deployment import Cause, Deployment, DeploymentId
-from reconciler.domain.gate import (
-    MasterSwitch,
-    Reason,
-    ReasonCode,
-    reasons_to_hold,
-    reasons_to_refuse,
-)
+from reconciler.domain.gate import MasterSwitch, Reason, reasons_to_hold, reasons_to_refuse
 from reconciler.domain.host import HostName
+from reconciler.domain.plan import PlanBasis
 from reconciler.domain.project import Project
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import ProjectName
-from reconciler.domain.revision import Revision
+from reconciler.domain.revision import ImageDigests, Revision
 from reconciler.domain.state import ProjectState
 
 
@@ -27,6 +23,9 @@ class Request:
     force: bool = False  #: deploy even what is live or quarantined; a person's wish
     restores: DeploymentId | None = None  #: a rollback to this earlier deployment
     hosts: tuple[HostName, ...] = ()  #: only these; empty: all of the project's
+    #: Of a look at images: what was tracked when it was compared. It counts only while that is so.
+    compared_with: ImageDigests | None = None
+    plan: PlanBasis | None = None  #: what the person read; nothing else is to be deployed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +66,15 @@ def decide_admission(
     """Decide what becomes of ``request``; the first of these that applies.
 
     1. the project can't be deployed as declared: refuse, or hold until the declaration is mended;
-    2. a brake is on and no person asked: hold;
-    3. the same revision waits or runs already: coalesce;
-    4. a person didn't insist and it is live, or quarantined: refuse;
-    5. what waits goes to more hosts than this request, which would take its place: refuse;
-    6. admit, in place of an older revision that still waits.
+    2. what the person read in a plan is so no more: refuse;
+    3. a brake is on and no person asked: hold;
+    4. the same revision waits or runs already: coalesce;
+    5. a person didn't insist and it is live, or quarantined: refuse;
+    6. what waits goes to more hosts than this request, which would take its place: refuse;
+    7. admit, in place of an older revision that still waits.
     """
     automatic = request.cause.trigger.automatic
-    if reasons := reasons_to_refuse(project):
+    if reasons := reasons_to_refuse(project) or _outdated(project, state, request):
         return Hold(reasons) if automatic else Refuse(reasons)
     if automatic and (reasons := reasons_to_hold(project, switch)):
         return Hold(reasons)
@@ -93,6 +93,21 @@ def decide_admission(
         )
         return Refuse((Reason(ReasonCode.ALREADY_QUEUED, text),))
     return Admit(replaces=state.queued)
+
+
+def _outdated(project: Project, state: ProjectState, request: Request) -> tuple[Reason, ...]:
+    live, plan = state.live.id if state.live else None, request.plan
+    holds = plan is None or (plan.live, plan.revision.generation) == (live, project.generation)
+    return () if holds else (plan_outdated(project.name),)
+
+
+def plan_outdated(project: ProjectName) -> Reason:
+    """Return why what was planned is not deployed."""
+    text = (
+        "what deploying would change is not what the plan said any more; "
+        f"read it again: `reconciler plan {project}`"
+    )
+    return Reason(ReasonCode.PLAN_OUTDATED, text)
 
 
 def _same_under_way(state: ProjectState, request: Request) -> Coalesce | None:

@@ -10,6 +10,11 @@ from reconciler.domain.references import ImageReference, ServiceName
 
 #: A service so labelled is never pinned: ``reconciler.stateful: "true"``.
 STATEFUL_LABEL = "reconciler.stateful"
+
+# Why an image is left alone on purpose, not for want of something.
+BUILT_HERE = "it is built here"
+PINNED_BY_DIGEST = "it is pinned by digest"
+OF_STATEFUL_SERVICE = "its service is stateful"
 #: ``pull_policy`` of a service that is built although its image has a name.
 BUILD_POLICY = "build"
 
@@ -120,7 +125,7 @@ def _why_left_alone(
     service: ComposeService, reference: ImageReference, stateful: tuple[ServiceName, ...]
 ) -> str:
     if service.is_built:
-        return "it is built here"
+        return BUILT_HERE
     if reference.digest:
-        return "it is pinned by digest"
-    return "its service is stateful" if service.is_stateful(stateful) else ""
+        return PINNED_BY_DIGEST
+    return OF_STATEFUL_SERVICE if service.is_stateful(stateful) else ""

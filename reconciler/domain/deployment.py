@@ -254,6 +254,8 @@ class Deployment:
     withdrawal: Failure | None = None  #: a person wants it stopped before it changes anything
     stages: tuple[StageRecord, ...] = ()
     hosts: tuple[HostName, ...] = ()  #: that it was asked for; empty: all of the project's
+    #: What was tracked before it, or before those that it took the place of.
+    before: Revision | None = None
     targets: tuple[TargetRecord, ...] = ()  #: how far it got on each host
 
     @property

@@ -17,6 +17,7 @@ class Failure:
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, error: ReconcilerError) -> "Failure":
-        """Return what ``error`` says."""
-        return cls(error.code, error.message, error.recovery, error.remedy, dict(error.evidence))
+    def of(cls, error: ReconcilerError, project: str = "NAME") -> "Failure":
+        """Return what ``error`` says; commands of its remedy name the ``project``."""
+        remedy = error.remedy.replace(" NAME ", f" {project} ")
+        return cls(error.code, error.message, error.recovery, remedy, dict(error.evidence))

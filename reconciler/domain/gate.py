@@ -2,28 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from reconciler.domain.project import Project, ProjectKind
-
-
-class ReasonCode(StrEnum):
-    """Stable codes of answers to 'why did it, why did it not?'."""
-
-    NOTHING_TO_DEPLOY = "nothing-to-deploy"
-    EXPOSE_MISSING = "expose-missing"
-    TARGET_MISSING = "target-missing"
-    MASTER_SWITCH_OFF = "master-switch-off"
-    EMERGENCY_FILE = "emergency-file"
-    AUTO_DEPLOY_OFF = "auto-deploy-off"
-    QUARANTINED = "quarantined"
-    ALREADY_LIVE = "already-live"
-    ALREADY_QUEUED = "already-queued"
-    ALREADY_RUNNING = "already-running"
-    REPLACED_QUEUED = "replaced-queued"
-    ADMITTED = "admitted"
-    NOTHING_TO_RESTORE = "nothing-to-restore"
-    DRAINING = "draining"
+from reconciler.domain.reason_codes import ReasonCode
 
 
 @dataclass(frozen=True, slots=True)

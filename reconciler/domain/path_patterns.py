@@ -1,12 +1,13 @@
 """Which paths of a repository concern a project: folders, files, and globs."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reconciler.domain.errors import InvalidInput
 
 _LONGEST = 256
+_MOST = 50
 _FORM = re.compile(r"[^\x00-\x1f\x7f\\]+")
 
 
@@ -42,37 +43,44 @@ class PathPattern:
 
     def fits(self, path: str) -> bool:
         """Tell whether ``path`` is what it names, or is below that."""
-        patterns, parts = self.text.split("/"), path.split("/")
-        #: How many of the path's parts the patterns so far may have taken.
-        taken = {0}
-        for pattern in patterns:
-            if pattern == "**":
-                taken = set(range(min(taken), len(parts) + 1))
+        return any_fits((self,), (path,))
+
+    @property
+    def expression(self) -> str:
+        """It as a regular expression for the beginning of a path that ends in a slash.
+
+        What a star stands for is tried once, the shortest first, and kept: nothing that follows
+        could be better off with more. So no path takes longer than its length.
+        """
+        sections = [""]
+        for part in self.text.split("/"):
+            if part == "**":
+                sections.append("")
             else:
-                taken = {n + 1 for n in taken if n < len(parts) and _part_fits(pattern, parts[n])}
-            if not taken:
-                return False
-        return True
+                sections[-1] += f"{_of_part(part)}/"
+        first, *others = sections
+        return first + "".join(f"(?>(?:[^/]*/)*?{section})" for section in others if section)
 
 
-def _part_fits(pattern: str, part: str) -> bool:
-    """Tell whether ``*`` in ``pattern`` can stand for what makes it ``part``; never tries twice."""
-    first, *others = pattern.split("*")
+def _of_part(part: str) -> str:
+    """Return a regular expression for a part of a path, in which ``*`` stays within it."""
+    first, *others = map(re.escape, part.split("*"))
     if not others:
-        return pattern == part
+        return first
     *middle, last = others
-    if not part.startswith(first):
-        return False
-    at = len(first)
-    for piece in middle:
-        found = part.find(piece, at)
-        if found < 0:
-            return False
-        at = found + len(piece)
-    return len(part) - at >= len(last) and part.endswith(last)
+    return first + "".join(f"(?>[^/]*?{piece})" for piece in middle) + f"[^/]*{last}"
+
+
+def parse_patterns(texts: Sequence[str], field: str = "watch_paths") -> tuple[PathPattern, ...]:
+    """Return the patterns, each once. Raises ``InvalidInput``, which names the first wrong one."""
+    if len(texts) > _MOST:
+        raise InvalidInput(field, len(texts), f"patterns are more than {_MOST}")
+    return tuple(
+        dict.fromkeys(PathPattern.parse(text, f"{field}.{at}") for at, text in enumerate(texts))
+    )
 
 
 def any_fits(patterns: Iterable[PathPattern], paths: Iterable[str]) -> bool:
     """Tell whether one of ``paths`` concerns who watches ``patterns``."""
-    known = tuple(patterns)
-    return any(pattern.fits(path) for path in paths for pattern in known)
+    expression = re.compile("|".join(pattern.expression for pattern in patterns))
+    return any(expression.match(f"{path}/") for path in paths)

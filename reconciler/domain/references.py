@@ -79,7 +79,8 @@ def parse_repository_path(text: str, field: str = "path") -> RepositoryPath:
         InvalidReference: absolute, empty, leaving the repository, or with odd characters.
     """
     segments = text.split("/")
-    if len(text) > 1024 or not all(_PATH_SEGMENT.fullmatch(segment) for segment in segments):
+    plain = len(text) <= 1024 and text == text.strip()
+    if not plain or not all(_PATH_SEGMENT.fullmatch(segment) for segment in segments):
         raise InvalidReference(
             field, text, "must be a path inside the repository like 'deploy/api'"
         )
@@ -179,6 +180,9 @@ class BranchName:
         return self.text
 
 
+_CREDENTIALS = "store credentials with `reconciler secret set`"
+
+
 class GitScheme(StrEnum):
     """The transports that we speak. ``http`` carries no credentials."""
 
@@ -198,8 +202,13 @@ class GitUrl:
     path: str  #: without leading slash; ``~`` forms are kept
 
     @classmethod
-    def parse(cls, text: str, field: str = "url") -> Self:
+    def parse(cls, text: str, field: str = "url", credentials: str = _CREDENTIALS) -> Self:
         """Return the URL in its canonical form; ``git@host:path`` is SSH.
+
+        Args:
+            text: the URL.
+            field: that it is the value of.
+            credentials: where they belong, as they must not be in it.
 
         Raises:
             InvalidReference: another scheme, a password, a query, or a path that leaves its root.
@@ -221,14 +230,13 @@ class GitUrl:
             raise InvalidReference(
                 field,
                 f"{parts.scheme}://{parts.hostname}/…",
-                "must hold no password, query or fragment; "
-                "store credentials with `reconciler secret set`",
+                f"must hold no password, query or fragment; {credentials}",
             )
         scheme = GitScheme(parts.scheme)
         user = parts.username
         if scheme is not GitScheme.SSH and user is not None:
             raise InvalidReference(
-                field, f"{scheme}://{parts.hostname}/…", "must hold no user name"
+                field, f"{scheme}://{parts.hostname}/…", f"must hold no user name; {credentials}"
             )
         path = parts.path.lstrip("/").rstrip("/")
         host_ok = parts.hostname is not None and _HOST.fullmatch(parts.hostname)

@@ -1,11 +1,12 @@
 """What we know of a project: observed, attempted and deployed are three facts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.domain.deployment import Deployment
 from reconciler.domain.failure import Failure
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.revision import Fingerprint, Revision
 
@@ -47,6 +48,42 @@ class WatchedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryTrouble:
+    """Why a registry is not asked about images now."""
+
+    host: str
+    code: ReasonCode  #: ``registry-cooled`` or ``registry-unreachable``
+    message: str
+    since: datetime
+    until: datetime | None = None  #: None: until it answers
+    username: str = ""  #: whom it asked to wait; empty: everybody, or nobody in particular
+
+    def goes_on(self, now: datetime) -> bool:
+        """Tell whether it is so at ``now``."""
+        return self.until is None or self.until > now
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLook:
+    """What a look at the registries gave of one project."""
+
+    project: ProjectName
+    followed: Collection[str]  #: all images that it follows now
+    seen: Mapping[str, Digest]  #: those whose look-up gave a digest; one that failed is left out
+    #: What was tracked when the look began. An image that is tracked at something else by now was
+    #: acted on by a later look, or one beside this: what this one saw of it may be out of date.
+    since: Mapping[str, Digest]
+
+    def valid_after(self, tracked: Mapping[str, Digest]) -> Mapping[str, Digest]:
+        """Return what was seen of the images that nobody acted on since it began."""
+        return {
+            image: digest
+            for image, digest in self.seen.items()
+            if tracked.get(image) == self.since.get(image)
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantine:
     """A revision that failed where it may have left something, and is not tried again by itself."""
 
@@ -74,6 +111,7 @@ class PassedOver:
     code: str  #: of the reason, e.g. ``path-untouched``
     text: str
     at: datetime
+    base: CommitSha  #: what it was compared with; once that counts no more, it is undecided again
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +130,16 @@ class ProjectState:
     latest: Deployment | None = None  #: the newest of all, whatever became of it
     quarantined: tuple[Quarantine, ...] = ()
     passed_over: PassedOver | None = None  #: the newest tip, where it was not to be deployed
-    toggled_by: str = ""  #: who switched auto-deploy last; empty: nobody since it was declared
+    toggled_by: str = ""  #: who switched auto-deploy last, or declared it; empty: nobody knows
     toggled_at: datetime | None = None
+
+    def newest_wanted(self, observed: CommitSha | None) -> CommitSha | None:
+        """Return the newest commit that should run, of a branch that was seen at ``observed``."""
+        if observed is None or self.passed_over_at(observed):
+            return self.tracked_commit
+        return observed
+
+    def passed_over_at(self, observed: CommitSha | None) -> PassedOver | None:
+        """Return why ``observed``, where the branch was seen, does not run; None: it should."""
+        passed = self.passed_over
+        return passed if passed and passed.commit == observed else None

@@ -1,19 +1,16 @@
 """What a verified delivery says: a hint at which branch of which repository to look."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.payload import Payload, list_at, object_of, text_at
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.webhook import Provider
 
-Payload = Mapping[str, Any]
-
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
-_LONGEST_NAME = 300
-_MOST_CHANGES = 1000
+#: Of one delivery; more are left to the polls. Thousands of deliveries may wait in memory.
+_MOST_BRANCHES = 100
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +19,8 @@ class PushHint:
 
     repository: str  #: as the forge names it, e.g. ``team/app``
     branches: frozenset[str]  #: that moved, appeared or went; empty: only tags did
+    #: Names of folders below ``apps/`` that it changed; empty: none, or it does not tell them all.
+    apps: frozenset[str] = frozenset()
 
     @property
     def repository_name(self) -> str:
@@ -47,23 +46,14 @@ class PushHint:
             case None:
                 return False
 
+    def may_concern(self, project: Project) -> bool:
+        """Tell whether ``project`` is named like a folder that it changed."""
+        return project.name in self.apps
+
     def __str__(self) -> str:
-        return f"{', '.join(sorted(self.branches)) or 'a tag'} of {self.repository}"
-
-
-def parse_payload(body: bytes) -> Payload:
-    """Return the object that ``body`` is.
-
-    Raises:
-        InvalidInput: not a JSON object in UTF-8, or one that is nested too deeply.
-    """
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        raise InvalidInput("body", None, "is not JSON") from None
-    if not isinstance(found, dict):
-        raise InvalidInput("body", None, "is not a JSON object")
-    return found
+        first, more = sorted(self.branches)[:_MOST_SHOWN], len(self.branches) - _MOST_SHOWN
+        others = f" and {more} more" if more > 0 else ""
+        return f"{', '.join(first) or 'a tag'}{others} of {self.repository}"
 
 
 def read_push(provider: Provider, payload: Payload) -> PushHint:
@@ -74,18 +64,18 @@ def read_push(provider: Provider, payload: Payload) -> PushHint:
     """
     match provider:
         case Provider.BITBUCKET_CLOUD:
-            changes = _list(payload, "push", "changes")
+            changes = list_at(payload, "push", "changes")
             refs = [_cloud_ref(change) for change in changes]
-            return _hint(_text(payload, "repository", "full_name"), refs)
+            return _hint(text_at(payload, "repository", "full_name"), refs)
         case Provider.BITBUCKET_SERVER:
-            key = _text(payload, "repository", "project", "key")
-            name = f"{key}/{_text(payload, 'repository', 'slug')}"
-            changes = _list(payload, "changes")
-            return _hint(name, [_text(_object(change), "ref", "id") for change in changes])
+            key = text_at(payload, "repository", "project", "key")
+            name = f"{key}/{text_at(payload, 'repository', 'slug')}"
+            changes = list_at(payload, "changes")
+            return _hint(name, [text_at(object_of(change), "ref", "id") for change in changes])
         case Provider.GITLAB | Provider.GITLAB_SIGNED:
-            name = _text(payload, "project", "path_with_namespace")
-            return _hint(name, [_text(payload, "ref")])
-    return _hint(_text(payload, "repository", "full_name"), [_text(payload, "ref")])
+            name = text_at(payload, "project", "path_with_namespace")
+            return _hint(name, [text_at(payload, "ref")])
+    return _hint(text_at(payload, "repository", "full_name"), [text_at(payload, "ref")])
 
 
 def make_push(provider: Provider, repository: str, branch: str) -> Payload:
@@ -105,46 +95,15 @@ def make_push(provider: Provider, repository: str, branch: str) -> Payload:
 
 
 def _hint(repository: str, refs: list[str]) -> PushHint:
-    branches = {ref.removeprefix(_HEADS) for ref in refs if ref.startswith(_HEADS)}
+    branches = dict.fromkeys(ref.removeprefix(_HEADS) for ref in refs if ref.startswith(_HEADS))
     if not branches and not any(ref.startswith(_TAGS) for ref in refs):
         raise InvalidInput("ref", refs[0] if refs else None, "is neither a branch nor a tag")
-    return PushHint(repository.strip("/"), frozenset(branches))
+    return PushHint(repository.strip("/"), frozenset(list(branches)[:_MOST_BRANCHES]))
 
 
 def _cloud_ref(change: object) -> str:
     """Return the ref of a change; one that went has no ``new``, one that came no ``old``."""
-    told = _object(change)
-    ref = _object(told.get("new") or told.get("old"))
-    name = _text(ref, "name")
+    told = object_of(change)
+    ref = object_of(told.get("new") or told.get("old"))
+    name = text_at(ref, "name")
     return f"{_TAGS if ref.get('type') == 'tag' else _HEADS}{name}"
-
-
-def _object(value: object) -> Payload:
-    if not isinstance(value, dict):
-        raise InvalidInput("body", None, "holds something else where an object should be")
-    return value
-
-
-def _at(payload: Payload, path: tuple[str, ...]) -> object:
-    found: object = payload
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
-
-
-def _text(payload: Payload, *path: str) -> str:
-    found = _at(payload, path)
-    if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_NAME or not _is_plain(found):
-        raise InvalidInput(".".join(path), None, "is missing, or no name that can be one")
-    return found
-
-
-def _list(payload: Payload, *path: str) -> list[object]:
-    found = _at(payload, path)
-    if not isinstance(found, list) or len(found) > _MOST_CHANGES:
-        raise InvalidInput(".".join(path), None, f"is not a list of at most {_MOST_CHANGES}")
-    return found
-
-
-def _is_plain(text: str) -> bool:
-    return text.isprintable() and " " not in text

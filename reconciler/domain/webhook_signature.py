@@ -1,6 +1,10 @@
 """Who sent a delivery: its signature over the body as it came, before anything in it is read.
 
-Sources: the forges' documentation of their webhooks; Standard Webhooks, "Signature scheme".
+Registries that can't sign send the secret itself: in a header, or as the last part of the path.
+
+Sources: the forges' documentation of their webhooks; Standard Webhooks, "Signature scheme";
+distribution's documentation, "Work with notifications": ``headers`` of an endpoint; Harbor's,
+"Configure Webhook Notifications": the auth header is sent as ``Authorization``.
 """
 
 import base64
@@ -34,7 +38,10 @@ _HEX: Mapping[Provider, tuple[str, str]] = {
     Provider.GITHUB: ("x-hub-signature-256", "sha256="),
     Provider.BITBUCKET_CLOUD: ("x-hub-signature", "sha256="),
     Provider.BITBUCKET_SERVER: ("x-hub-signature", "sha256="),
+    Provider.GITHUB_PACKAGES: ("x-hub-signature-256", "sha256="),
 }
+_SENT_AS_AUTHORIZATION = frozenset({Provider.DISTRIBUTION, Provider.HARBOR})
+_BEARER = "Bearer "
 
 
 class Verdict(StrEnum):
@@ -72,13 +79,15 @@ def verify(
     body: bytes,
     secrets: Sequence[Secret],
     now: datetime,
+    key: str | None = None,
 ) -> Verdict:
     """Return whether one of ``secrets`` signed ``body``: the present one, then the previous one.
 
-    Compared in constant time. What is empty, sent twice or in another form never fits.
+    Compared in constant time. What is empty, sent twice or in another form never fits; nor does a
+    ``key``, the last part of the path, of a provider that can do better.
     """
     try:
-        proof = _proof_of(provider, headers, body)
+        proof = _proof_of_key(provider, key) or _proof_of(provider, headers, body)
     except _NoProof as none:
         return none.verdict
     fitting = [bool(secret.reveal()) and proof.fits(secret) for secret in secrets]
@@ -92,9 +101,16 @@ def verify(
 def sign(
     provider: Provider, body: bytes, secret: Secret, delivery: str, now: datetime
 ) -> dict[str, str]:
-    """Return the headers by which ``verify`` knows ``body`` to be from who knows ``secret``."""
+    """Return the headers by which ``verify`` knows ``body`` to be from who knows ``secret``.
+
+    There are none where the secret is in the path.
+    """
+    if provider.has_key_in_path:
+        return {}
     if provider is Provider.GITLAB:
         return {"x-gitlab-token": secret.reveal()}
+    if provider in _SENT_AS_AUTHORIZATION:
+        return {"authorization": f"{_BEARER}{secret.reveal()}"}
     if provider is Provider.GITLAB_SIGNED:
         seconds = str(int(now.timestamp()))
         tag = _hmac(_signed_key(secret), _signed_text(delivery, seconds, body))
@@ -106,9 +122,22 @@ def sign(
     return {header: prefix + _hmac(secret.reveal().encode(), body).hex()}
 
 
+def _proof_of_key(provider: Provider, key: str | None) -> _Proof | None:
+    """Return the proof that is in the path; None where it has to be elsewhere."""
+    if provider.has_key_in_path:
+        if not key:
+            raise _NoProof(Verdict.MISSING)
+        return _token_proof(key)
+    if key is not None:
+        raise _NoProof(Verdict.MALFORMED)
+    return None
+
+
 def _proof_of(provider: Provider, headers: HeaderValues, body: bytes) -> _Proof:
     if provider is Provider.GITLAB:
         return _token_proof(_only(headers, "x-gitlab-token"))
+    if provider in _SENT_AS_AUTHORIZATION:
+        return _authorization_proof(provider, _only(headers, "authorization"))
     if provider is Provider.GITLAB_SIGNED:
         return _signed_proof(headers, body)
     header, prefix = _HEX[provider]
@@ -117,6 +146,13 @@ def _proof_of(provider: Provider, headers: HeaderValues, body: bytes) -> _Proof:
         raise _NoProof(Verdict.MALFORMED)
     given = bytes.fromhex(value.removeprefix(prefix))
     return _Proof(lambda secret: _same(given, _hmac(secret.reveal().encode(), body)))
+
+
+def _authorization_proof(provider: Provider, value: str) -> _Proof:
+    """Harbor sends what its operator entered, with or without a word before it."""
+    if not value.startswith(_BEARER) and provider is not Provider.HARBOR:
+        raise _NoProof(Verdict.MALFORMED)
+    return _token_proof(value.removeprefix(_BEARER))
 
 
 def _token_proof(value: str) -> _Proof:

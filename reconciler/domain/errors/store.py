@@ -1,0 +1,24 @@
+"""What we remember."""
+
+from reconciler.domain.errors.base import ReconcilerError, Recovery
+
+
+class StoreError(ReconcilerError):
+    """The database is locked, full or gone; whatever was under way is abandoned whole."""
+
+    code = "store-unavailable"
+    recovery = Recovery.RETRY
+
+
+class StoreCorrupt(StoreError):
+    """The database is missing where there should be one, damaged, or of a newer version."""
+
+    code = "store-corrupt"
+    recovery = Recovery.OPERATOR
+    remedy = "restore a backup with `reconciler restore`"
+
+
+class ClaimLost(StoreError):
+    """Another worker holds this deployment now; nothing more may be written for it."""
+
+    code = "claim-lost"
