@@ -1,9 +1,14 @@
 """What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
 
-from reconciler.ports.deployments import DeploymentStore, Transaction
+from reconciler.ports.acting import Acting, acting_for, who_acts
+from reconciler.ports.answers import AnswerKey, AnswerStore, GivenAnswer
+from reconciler.ports.audit import AuditQuery, AuditStore
+from reconciler.ports.deployments import EVERY, DeploymentFilter, DeploymentStore, Transaction
 from reconciler.ports.documents import DocumentReader
+from reconciler.ports.forges import ForgeHook, Forges, PutHook
 from reconciler.ports.hosts import HostFacts, HostStore, Machine, Machines, OfferedKey
 from reconciler.ports.migrations import MigrationEnd, MigrationRun, Migrator
+from reconciler.ports.plans import Foreseen, ForeseenService, OpenScratch, Planner, Scratch
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
 from reconciler.ports.records import (
     Approval,
@@ -11,24 +16,32 @@ from reconciler.ports.records import (
     LogLine,
     PollResult,
     PollTask,
+    QueuePlace,
     SecretRecord,
     SettingRecord,
     TriggerRecord,
 )
-from reconciler.ports.sources import (
-    Checkouts,
-    Commits,
-    ComposeReader,
-    GitCredentials,
-    GitRemote,
+from reconciler.ports.registries import (
+    ImageFacts,
     ImageRegistry,
     RegistryCredentials,
     RegistryStatus,
+)
+from reconciler.ports.releases import ReleaseStore
+from reconciler.ports.sources import (
+    Checkouts,
+    Commits,
+    Comparison,
+    ComposeReader,
+    Exports,
+    GitCredentials,
+    GitRemote,
     Repositories,
 )
 from reconciler.ports.store import (
     PollStore,
     ProjectStore,
+    RegistryStore,
     Sealer,
     SecretStore,
     SettingStore,
@@ -44,10 +57,25 @@ from reconciler.ports.targets import (
     TargetReport,
     Work,
 )
-from reconciler.ports.webhooks import Delivery, WebhookRecord, WebhookStore
+from reconciler.ports.webhooks import (
+    NOTHING_ANNOUNCED,
+    Delivery,
+    DeliveryFilter,
+    DeliveryOutcome,
+    Hint,
+    WebhookRecord,
+    WebhookStore,
+)
 
 __all__ = [
+    "EVERY",
+    "NOTHING_ANNOUNCED",
+    "Acting",
+    "AnswerKey",
+    "AnswerStore",
     "Approval",
+    "AuditQuery",
+    "AuditStore",
     "Checkouts",
     "Claim",
     "Clock",
@@ -55,16 +83,28 @@ __all__ = [
     "CommandResult",
     "CommandRunner",
     "Commits",
+    "Comparison",
     "ComposeReader",
     "Delivery",
+    "DeliveryFilter",
+    "DeliveryOutcome",
+    "DeploymentFilter",
     "DeploymentStore",
     "DocumentReader",
     "Engine",
+    "Exports",
+    "Foreseen",
+    "ForeseenService",
+    "ForgeHook",
+    "Forges",
     "GitCredentials",
     "GitRemote",
+    "GivenAnswer",
+    "Hint",
     "HostFacts",
     "HostStore",
     "Image",
+    "ImageFacts",
     "ImageRegistry",
     "LineSink",
     "LogLine",
@@ -74,15 +114,22 @@ __all__ = [
     "MigrationRun",
     "Migrator",
     "OfferedKey",
+    "OpenScratch",
     "OwnContainer",
+    "Planner",
     "PollResult",
     "PollStore",
     "PollTask",
     "Prober",
     "ProjectStore",
+    "PutHook",
+    "QueuePlace",
     "RegistryCredentials",
     "RegistryStatus",
+    "RegistryStore",
+    "ReleaseStore",
     "Repositories",
+    "Scratch",
     "Sealer",
     "SecretRecord",
     "SecretStore",
@@ -97,4 +144,6 @@ __all__ = [
     "WebhookRecord",
     "WebhookStore",
     "Work",
+    "acting_for",
+    "who_acts",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from reconciler.domain.deployment import (
     Stage,
     Status,
     TargetStatus,
+    Trigger,
 )
 from reconciler.domain.durations import UsualDurations
 from reconciler.domain.failure import Failure
@@ -30,8 +32,23 @@ from reconciler.ports.records import (
     Approval,
     Claim,
     LogLine,
+    QueuePlace,
     TriggerRecord,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFilter:
+    """Which deployments are wanted; what is not said makes no difference."""
+
+    trigger: Trigger | None = None  #: one of its causes
+    host: HostName | None = None  #: it came as far as this host
+    since: datetime | None = None  #: asked for then or later
+    until: datetime | None = None  #: asked for before
+
+
+#: The filter that nothing is kept back by.
+EVERY = DeploymentFilter()
 
 
 class Transaction(Protocol):
@@ -210,10 +227,15 @@ class DeploymentStore(Protocol):
         project: ProjectName | None = None,
         *,
         statuses: Sequence[Status] = (),
+        only: DeploymentFilter = EVERY,
         before: DeploymentId | None = None,
         limit: int = 50,
     ) -> Sequence[Deployment]:
         """Return newest first, with their stages."""
+        ...
+
+    def queue_place(self, deployment: DeploymentId, now: datetime) -> QueuePlace:
+        """Return what stands before a deployment that waits."""
         ...
 
     def usual_durations(self, project: ProjectName) -> UsualDurations:
@@ -232,8 +254,10 @@ class DeploymentStore(Protocol):
         """Note that its override is gone: it can't be restored any more."""
         ...
 
-    def list_triggers(self, project: ProjectName, *, limit: int = 50) -> Sequence[TriggerRecord]:
-        """Return newest first."""
+    def list_triggers(
+        self, project: ProjectName, *, before: int | None = None, limit: int = 50
+    ) -> Sequence[TriggerRecord]:
+        """Return newest first; those with a number below ``before``."""
         ...
 
     def append_log(
@@ -246,4 +270,8 @@ class DeploymentStore(Protocol):
         self, deployment: DeploymentId, *, after: int = 0, limit: int = 1000
     ) -> Sequence[LogLine]:
         """Return lines with a number over ``after``, in order."""
+        ...
+
+    def read_newest_log(self, deployment: DeploymentId, *, limit: int) -> Sequence[LogLine]:
+        """Return the last lines there are so far, in order."""
         ...

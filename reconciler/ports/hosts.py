@@ -147,16 +147,21 @@ class HostStore(Protocol):
         """Add it. Raises ``AlreadyExists``."""
         ...
 
-    def update_host(self, host: Host) -> None:
-        """Replace the declaration; our key for it stays. Raises ``NotFound``."""
+    def update_host(self, host: Host, seen: Host | None = None) -> None:
+        """Replace the declaration that was ``seen``, or whatever there is; our key for it stays.
+
+        Raises:
+            NotFound: no such host.
+            ChangedMeanwhile: it is declared otherwise by now.
+        """
         ...
 
-    def remove_host(self, name: HostName) -> None:
+    def remove_host(self, name: HostName, seen: Host | None = None) -> None:
         """Delete it with our key.
 
         Raises:
             NotFound: no such host.
-            Conflict: a project has a target on it.
+            Conflict: a project has a target on it. ``ChangedMeanwhile``: see ``update_host``.
         """
         ...
 
@@ -168,8 +173,15 @@ class HostStore(Protocol):
         """Return all, by name."""
         ...
 
-    def put_host_secret(self, name: HostName, key: Secret, now: datetime) -> str:
-        """Store our private key for it; return its fingerprint. Raises ``NotFound``."""
+    def put_host_secret(
+        self, name: HostName, key: Secret, now: datetime, seen: Host | None = None
+    ) -> str:
+        """Store our private key for it; return its fingerprint.
+
+        Raises:
+            NotFound: no such host.
+            ChangedMeanwhile: see ``update_host``.
+        """
         ...
 
     def find_host_secret(self, name: HostName) -> Secret | None:

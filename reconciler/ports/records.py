@@ -38,6 +38,8 @@ class PollResult:
 
     project: ProjectName
     health: SourceHealth
+    #: Whether a move that it found was announced; None: it found none that counts.
+    announced: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,15 @@ class TriggerRecord:
     at: datetime
     count: int = 1  #: equal calls in a row are one record
     last_at: datetime | None = None
+    number: int = 0  #: grows with each; 0 before it is kept
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """What stands before a deployment that waits, in all projects."""
+
+    running: int  #: deployments that are under way
+    ahead: int  #: that wait, are older, and whose time has come
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,17 @@
-"""Where revisions come from: git servers, hosted repositories, compose files, registries."""
+"""Where revisions come from: git servers, hosted repositories, compose files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from reconciler.domain.compose import ComposeFile
-from reconciler.domain.failure import Failure
+from reconciler.domain.history import History
 from reconciler.domain.project import Source
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
-    Digest,
     GitUrl,
-    ImageReference,
     ProjectName,
     RepositoryPath,
 )
@@ -30,6 +27,16 @@ class GitCredentials:
     token: Secret | None = None  #: HTTPS
     ssh_key: Secret | None = None  #: SSH, an OpenSSH private key
     known_host_key: str = ""  #: SSH, pinned: ``ssh-ed25519 AAAA…``; empty before first contact
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How one commit differs from another."""
+
+    #: That differ: added, deleted, changed, or of another mode; sorted. None: it can't be told.
+    paths: tuple[str, ...] | None
+    message: str  #: of the newer one, at most 64 KiB of it
+    untold_because: str = ""  #: why ``paths`` can't be told; empty where they are
 
 
 class GitRemote(Protocol):
@@ -57,6 +64,39 @@ class GitRemote(Protocol):
         Raises:
             RevisionNotFound: the server no longer has the commit.
             InvalidComposeFile: a file is over 1 MiB, a symlink or a submodule.
+            SourceError: anything else, within its limit.
+        """
+        ...
+
+    def compare(
+        self,
+        url: GitUrl,
+        before: CommitSha,
+        after: CommitSha,
+        credentials: GitCredentials | None = None,
+    ) -> Comparison:
+        """Return how ``after`` differs from ``before``, with the least transfer.
+
+        Which paths differ can't be told where ``before`` is there no more, or where they are over
+        20,000.
+
+        Raises:
+            RevisionNotFound: the server no longer has ``after``.
+            SourceError: anything else, within its limit.
+        """
+        ...
+
+    def history(
+        self,
+        url: GitUrl,
+        tip: CommitSha,
+        base: CommitSha,
+        credentials: GitCredentials | None = None,
+    ) -> History:
+        """Return the commits that lead from ``base`` to ``tip``, without any file.
+
+        Raises:
+            RevisionNotFound: the server no longer has ``tip``.
             SourceError: anything else, within its limit.
         """
         ...
@@ -110,6 +150,14 @@ class Repositories(Protocol):
         """As ``GitRemote.read_files``, from disk."""
         ...
 
+    def compare(self, name: ProjectName, before: CommitSha, after: CommitSha) -> Comparison:
+        """As ``GitRemote.compare``, from disk."""
+        ...
+
+    def history(self, name: ProjectName, tip: CommitSha, base: CommitSha) -> History:
+        """As ``GitRemote.history``, from disk."""
+        ...
+
 
 class Commits(Protocol):
     """The commits of a project that were brought here."""
@@ -135,20 +183,24 @@ class Commits(Protocol):
         ...
 
 
-class Checkouts(Commits, Protocol):
-    """A repository and a work tree per project, from which it is deployed.
-
-    The work tree stays where it is for the life of the project, so that relative bind mounts
-    keep their data; its files change only in ``switch``.
-    """
+class Exports(Commits, Protocol):
+    """Commits whose files can be written anywhere."""
 
     def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
-        """Write the files of ``commit`` into the empty folder ``into``; the work tree stays.
+        """Write the files of ``commit`` into the empty folder ``into``; no work tree changes.
 
         Raises:
             PreconditionFailed: no space, or more files or bytes than allowed.
         """
         ...
+
+
+class Checkouts(Exports, Protocol):
+    """A repository and a work tree per project, from which it is deployed.
+
+    The work tree stays where it is for the life of the project, so that relative bind mounts
+    keep their data; its files change only in ``switch``.
+    """
 
     def repository(self, project: ProjectName) -> Path:
         """Return the project's bare repository, which may not exist yet."""
@@ -194,49 +246,4 @@ class ComposeReader(Protocol):
         Raises:
             InvalidComposeFile: it can't be read as one.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryCredentials:
-    """What one registry host is shown, or its token server on its behalf."""
-
-    host: str
-    username: str
-    password: Secret
-    identity_token: bool = False  #: ``password`` is an OAuth2 refresh token
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryStatus:
-    """How one registry host fares, for status and health."""
-
-    host: str
-    reachable: bool | None  #: whether it answered last time; None before it was asked
-    error: str  #: what its last look-up failed of; empty after one that did not
-    cooling_until: datetime | None  #: it asked to be left alone until then
-    limit: int | None  #: pulls in its window, as its ``ratelimit-limit`` says
-    limit_remaining: int | None  #: as its last ``ratelimit-remaining`` said
-    requests_sent: int  #: since the start, token requests included
-
-
-class ImageRegistry(Protocol):
-    """Container registries, over the OCI distribution API."""
-
-    def digest(self, image: ImageReference, project: ProjectName | None = None) -> Digest:
-        """Return the digest behind the image's tag now: of its index where it has one.
-
-        Args:
-            image: what to look up; its own digest, if any, plays no part.
-            project: whose stored credentials may be used.
-
-        Raises:
-            RevisionNotFound: no such repository or tag.
-            SourceThrottled: the host is cooling down; nothing was sent if it was before.
-            SourceError: anything else, within 30 s.
-        """
-        ...
-
-    def probe(self, host: str) -> Failure | None:
-        """Ask ``/v2/``: None if it answers 200 or 401, else what is wrong. Never raises."""
         ...

@@ -6,13 +6,21 @@ from typing import Protocol
 
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.project import Project, Source
-from reconciler.domain.references import (
-    ProjectName,
-)
+from reconciler.domain.reason_codes import ReasonCode
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.registry_event import ImagesHint
 from reconciler.domain.revision import ImageDigests
 from reconciler.domain.secret import Secret
-from reconciler.domain.state import ProjectState, SourceHealth, WatchedImage
+from reconciler.domain.state import (
+    PassedOver,
+    ProjectState,
+    RegistryTrouble,
+    SourceHealth,
+    WatchedImage,
+)
 from reconciler.domain.wish import Wish
+from reconciler.ports.answers import AnswerStore
+from reconciler.ports.audit import AuditStore
 from reconciler.ports.deployments import DeploymentStore
 from reconciler.ports.hosts import HostStore
 from reconciler.ports.records import (
@@ -21,7 +29,9 @@ from reconciler.ports.records import (
     SecretRecord,
     SettingRecord,
 )
-from reconciler.ports.sources import GitCredentials, RegistryCredentials
+from reconciler.ports.registries import RegistryCredentials
+from reconciler.ports.releases import ReleaseStore
+from reconciler.ports.sources import GitCredentials
 from reconciler.ports.webhooks import WebhookStore
 
 
@@ -32,16 +42,23 @@ class ProjectStore(Protocol):
         """Add it. Raises ``AlreadyExists``."""
         ...
 
-    def update_project(self, project: Project) -> None:
-        """Replace the declaration. Raises ``NotFound``."""
+    def update_project(self, project: Project, seen: Project | None = None) -> None:
+        """Replace the declaration: the one that was ``seen``, or whatever there is.
+
+        Where that switches auto-deploy, who acts is noted.
+
+        Raises:
+            NotFound: no such project.
+            ChangedMeanwhile: it is declared otherwise by now.
+        """
         ...
 
-    def remove_project(self, name: ProjectName) -> None:
+    def remove_project(self, name: ProjectName, seen: Project | None = None) -> None:
         """Delete it with its state, secrets and history.
 
         Raises:
             NotFound: no such project.
-            Conflict: a deployment of it is running.
+            Conflict: a deployment of it is running. ``ChangedMeanwhile``: see ``update_project``.
         """
         ...
 
@@ -73,6 +90,17 @@ class ProjectStore(Protocol):
         """Return the same for all projects."""
         ...
 
+    def pass_over(self, project: Project, tracked: CommitSha, passed: PassedOver) -> bool:
+        """Record that a tip is not to be deployed; return whether it is.
+
+        It is not where ``project`` chooses otherwise by now, or another commit than ``tracked``
+        is tracked: then it has to be looked at again.
+
+        Raises:
+            NotFound: no such project.
+        """
+        ...
+
     def lift_quarantine(self, name: ProjectName) -> int:
         """Let the project's quarantined revisions deploy again; return how many there were.
 
@@ -88,6 +116,8 @@ class PollStore(Protocol):
         self, now: datetime, *, hold_for: timedelta, limit: int
     ) -> Sequence[PollTask]:
         """Return sources of auto-deploying projects that are due, oldest first.
+
+        Those that somebody wished a look for come before the ``limit`` others.
 
         Each is held until its look is recorded, or for ``hold_for``, so that no second process
         takes it: of two looks at once, the one with the older tip could be acted on last.
@@ -129,12 +159,26 @@ class WatchStore(Protocol):
         """Replace the project's images; digests already known are kept."""
         ...
 
-    def record_lookups(self, lookups: Mapping[ProjectName, Sequence[WatchedImage]]) -> None:
-        """Record what the look-ups of a tick gave, in one transaction."""
+    def list_image_followers(self, hint: ImagesHint) -> Sequence[Project]:
+        """Return the projects that watch an image that ``hint`` concerns, by name."""
         ...
 
-    def seed_images(self, name: ProjectName, digests: ImageDigests) -> None:
-        """Record digests as tracked without asking for a deployment; drop those not in the file."""
+    def record_lookups(
+        self, lookups: Mapping[ProjectName, Sequence[WatchedImage]], since: datetime | None = None
+    ) -> None:
+        """Record what look-ups gave, in one transaction.
+
+        What a look-up recorded that came to its end after ``since`` stays as it is.
+        """
+        ...
+
+    def seed_images(
+        self, name: ProjectName, digests: ImageDigests, compared_with: ImageDigests | None = None
+    ) -> bool:
+        """Record digests as tracked without asking for a deployment; drop those not in the file.
+
+        False, and nothing is recorded, if other ones than ``compared_with`` are tracked by now.
+        """
         ...
 
 
@@ -145,8 +189,14 @@ class SettingStore(Protocol):
         """Return all, with their defaults where nobody changed them."""
         ...
 
-    def put_settings(self, records: Iterable[SettingRecord]) -> None:
-        """Record changes, all or none; the caller has checked the values."""
+    def put_settings(
+        self, records: Iterable[SettingRecord], seen: Mapping[str, SettingRecord] | None = None
+    ) -> None:
+        """Record changes, all or none; the caller has checked the values.
+
+        Raises:
+            ChangedMeanwhile: they are not as they were ``seen``.
+        """
         ...
 
     def seed_settings(self, values: Mapping[str, bool | int]) -> None:
@@ -155,6 +205,22 @@ class SettingStore(Protocol):
 
     def get_switch(self) -> MasterSwitch:
         """Return the master switch (without the emergency file)."""
+        ...
+
+
+class RegistryStore(Protocol):
+    """Registries that are not asked about images for a while."""
+
+    def put_registry_trouble(self, trouble: RegistryTrouble) -> None:
+        """Record it; where the same goes on already, its ``since`` stays."""
+        ...
+
+    def drop_registry_trouble(self, host: str, code: ReasonCode) -> None:
+        """Note that it is over. Safe to repeat."""
+        ...
+
+    def list_registry_troubles(self) -> Sequence[RegistryTrouble]:
+        """Return all that were recorded, by host; ``goes_on`` tells which count."""
         ...
 
 
@@ -221,22 +287,33 @@ class SecretStore(Protocol):
         ...
 
     def remove_token(self, name: str) -> None:
-        """Delete it. Raises ``NotFound``."""
+        """Delete it, with what its requests were answered. Raises ``NotFound``."""
         ...
 
 
 class Store(
+    AnswerStore,
     HostStore,
     ProjectStore,
     PollStore,
     WatchStore,
     DeploymentStore,
     SettingStore,
+    RegistryStore,
     SecretStore,
     WebhookStore,
+    AuditStore,
+    ReleaseStore,
     Protocol,
 ):
     """All that we remember. Methods are safe to call from any thread; each is one transaction."""
+
+    def change_mark(self) -> str:
+        """Return text that is another once a project's summary or a deployment under way is.
+
+        That a source was looked at and nothing was new changes nothing. It costs little.
+        """
+        ...
 
     def check(self) -> None:
         """Write and read something. Raises ``StoreError``."""
