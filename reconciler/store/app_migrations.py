@@ -69,6 +69,13 @@ class SqlAppMigrations(Family):
                     "reason": clean_text(approval.reason),
                 },
             )
+            self._ledger.append(
+                connection,
+                "migration.approve",
+                f"deployment {approval.deployment}",
+                None,
+                {"revision": approval.fingerprint, "reason": clean_text(approval.reason) or None},
+            )
 
     def find_approval(self, project: ProjectName, fingerprint: Fingerprint) -> Approval | None:
         """Return who approved what is pending for the revision."""

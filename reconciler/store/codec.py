@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from reconciler.domain.announcement import Move
 from reconciler.domain.deployment import (
     Built,
     Cause,
@@ -18,16 +19,24 @@ from reconciler.domain.deployment import (
 )
 from reconciler.domain.errors import Recovery
 from reconciler.domain.failure import Failure
-from reconciler.domain.gate import Reason, ReasonCode
+from reconciler.domain.forge import ForgeRepository, Registration
+from reconciler.domain.gate import Reason
 from reconciler.domain.host import HostName
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
+from reconciler.domain.registry_event import ImageHint, ImagesHint
 from reconciler.domain.revision import ImageDigests, Revision
 from reconciler.domain.state import PassedOver
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
+from reconciler.domain.webhook import Provider
+from reconciler.domain.webhook_payload import PushHint
 from reconciler.domain.wish import Wish
+from reconciler.ports import Hint
 
 JsonObject = dict[str, Any]
+#: That are kept of a push, to look there again.
+_MOST_NAMES = 50
 
 
 def commit_to_text(commit: CommitSha | None) -> str | None:
@@ -91,6 +100,27 @@ def wish_from_json(data: JsonObject | None) -> Wish | None:
     return Wish(Trigger(data["trigger"]), data["actor"], data["delivery"]) if data else None
 
 
+def hint_to_json(hint: Hint | None) -> JsonObject | None:
+    """Return the hint as an object, and a small one: of many branches it is any, of apps all."""
+    match hint:
+        case PushHint(repository, branches, apps):
+            kept = [sorted(some) if len(some) <= _MOST_NAMES else [] for some in (branches, apps)]
+            return {"repository": repository, "branches": kept[0], "apps": kept[1]}
+        case ImagesHint(images):
+            return {"images": [[one.registry, one.repository, one.tag] for one in images]}
+        case None:
+            return None
+
+
+def hint_from_json(data: JsonObject | None) -> Hint | None:
+    """Return what ``hint_to_json`` was given; None for a column that holds none."""
+    if data is None:
+        return None
+    if "images" in data:
+        return ImagesHint(tuple(ImageHint(*one) for one in data["images"]))
+    return PushHint(data["repository"], frozenset(data["branches"]), frozenset(data["apps"]))
+
+
 def failure_to_json(failure: Failure | None) -> JsonObject | None:
     """Return the failure as an object."""
     if failure is None:
@@ -122,6 +152,7 @@ def passed_over_to_json(passed: PassedOver | None) -> JsonObject | None:
         "code": passed.code,
         "text": clean_text(passed.text),
         "at": passed.at.isoformat(),
+        "base": passed.base.text,
     }
 
 
@@ -130,7 +161,47 @@ def passed_over_from_json(data: JsonObject | None) -> PassedOver | None:
     if data is None:
         return None
     at = datetime.fromisoformat(data["at"])
-    return PassedOver(CommitSha(data["commit"]), data["code"], data["text"], at)
+    base = CommitSha(data["base"])
+    return PassedOver(CommitSha(data["commit"]), data["code"], data["text"], at, base)
+
+
+def registration_to_json(registration: Registration | None) -> JsonObject | None:
+    """Return the registration as an object."""
+    if registration is None:
+        return None
+    repository = registration.repository
+    return {
+        "provider": str(repository.provider),
+        "api": repository.api,
+        "repository": repository.path,
+        "hook": registration.hook,
+        "url": registration.url,
+        "at": registration.at.isoformat(),
+    }
+
+
+def registration_from_json(data: JsonObject | None) -> Registration | None:
+    """Return what ``registration_to_json`` was given."""
+    if data is None:
+        return None
+    repository = ForgeRepository(Provider(data["provider"]), data["api"], data["repository"])
+    return Registration(repository, data["hook"], data["url"], datetime.fromisoformat(data["at"]))
+
+
+def moves_to_json(moves: Iterable[Move]) -> list[JsonObject]:
+    """Return the moves as objects."""
+    return [
+        {"commit": move.commit.text, "at": move.at.isoformat(), "announced": move.announced}
+        for move in moves
+    ]
+
+
+def moves_from_json(data: Iterable[JsonObject]) -> tuple[Move, ...]:
+    """Return what ``moves_to_json`` was given."""
+    return tuple(
+        Move(CommitSha(one["commit"]), datetime.fromisoformat(one["at"]), one["announced"])
+        for one in data
+    )
 
 
 def reasons_to_json(reasons: Iterable[Reason]) -> list[list[str]]:

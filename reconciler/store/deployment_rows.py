@@ -18,8 +18,11 @@ from reconciler.domain.deployment import (
 from reconciler.domain.host import HostName
 from reconciler.domain.migration import MigrationState
 from reconciler.domain.references import ProjectName
+from reconciler.domain.revision import Revision
 from reconciler.store.codec import (
     cause_from_json,
+    commit_from_text,
+    digests_from_json,
     failure_from_json,
     prepared_from_json,
     revision_from_json,
@@ -107,5 +110,6 @@ def _deployment(
         withdrawal=failure_from_json(row.withdrawal),
         stages=tuple(stages),
         hosts=tuple(HostName(host) for host in row.hosts),
+        before=Revision(commit_from_text(row.before_commit), digests_from_json(row.before_images)),
         targets=tuple(targets),
     )

@@ -1,10 +1,11 @@
 """What every family of methods stands on."""
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, select, true
 
-from reconciler.domain.errors import NotFound
+from reconciler.domain.errors import ChangedMeanwhile, NotFound
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Sealer
+from reconciler.store.audit import Ledger
 from reconciler.store.database import Database
 from reconciler.store.tables import PROJECT
 
@@ -12,15 +13,16 @@ from reconciler.store.tables import PROJECT
 class Family:
     """Some of the store's methods; each method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ledger: Ledger) -> None:
         self._database = database
+        self._ledger = ledger
 
 
 class SealedFamily(Family):
     """Some of them that keep secrets."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, ledger: Ledger, sealer: Sealer) -> None:
+        super().__init__(database, ledger)
         self._sealer = sealer
 
 
@@ -38,6 +40,21 @@ def lock_project(connection: Connection, name: ProjectName) -> Row[tuple[object,
     if row is None:
         raise no_such_project(name)
     return row
+
+
+def require_same(found: object, seen: object | None) -> None:
+    """Compare what is there, its row locked, with what the caller has seen, if anything.
+
+    Raises:
+        ChangedMeanwhile: that is another declaration.
+    """
+    if seen is not None and found != seen:
+        raise ChangedMeanwhile
+
+
+def below(number: Column[int], limit: int | None) -> ColumnElement[bool]:
+    """Return what is so of the rows of a further page of the newest; of all, without a limit."""
+    return true() if limit is None else number < limit
 
 
 def no_such_project(name: ProjectName) -> NotFound:

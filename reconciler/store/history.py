@@ -1,18 +1,19 @@
 """What became of deployments and of calls of ``trigger_deployment``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, String, case, cast, exists, func, or_, select, update
 
 from reconciler.domain.deployment import UNTOUCHED, Deployment, DeploymentId, Stage, Status
 from reconciler.domain.durations import UsualDurations, usual_durations
 from reconciler.domain.errors import NotFound
 from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
-from reconciler.ports import TriggerRecord
+from reconciler.ports import EVERY, DeploymentFilter, QueuePlace, TriggerRecord
 from reconciler.store.codec import cause_from_json, reasons_from_json, revision_from_json
 from reconciler.store.deployment_rows import find_deployment, select_deployments
-from reconciler.store.family import Family
+from reconciler.store.family import Family, below
 from reconciler.store.tables import DEPLOYMENT, DEPLOYMENT_TARGET, STAGE, TRIGGER
 
 #: Verified deployments that say how long it usually takes.
@@ -37,19 +38,35 @@ class SqlHistory(Family):
         project: ProjectName | None = None,
         *,
         statuses: Sequence[Status] = (),
+        only: DeploymentFilter = EVERY,
         before: DeploymentId | None = None,
         limit: int = 50,
     ) -> Sequence[Deployment]:
         """Return newest first, with their stages."""
-        conditions = []
+        conditions = [below(DEPLOYMENT.c.id, before), *_conditions(only)]
         if project is not None:
             conditions.append(DEPLOYMENT.c.project == project)
         if statuses:
             conditions.append(DEPLOYMENT.c.status.in_(statuses))
-        if before is not None:
-            conditions.append(DEPLOYMENT.c.id < before)
         with self._database.reading() as connection:
             return select_deployments(connection, *conditions, limit=limit)
+
+    def queue_place(self, deployment: DeploymentId, now: datetime) -> QueuePlace:
+        """Return what stands before a deployment that waits."""
+        is_running = DEPLOYMENT.c.status == Status.RUNNING
+        is_ahead = (
+            (DEPLOYMENT.c.status == Status.QUEUED)
+            & (DEPLOYMENT.c.id < deployment)
+            & or_(DEPLOYMENT.c.not_before.is_(None), DEPLOYMENT.c.not_before <= now)
+        )
+        under_way = DEPLOYMENT.c.status.in_([Status.QUEUED, Status.RUNNING])
+        with self._database.reading() as connection:
+            running, ahead = connection.execute(
+                select(func.count(case((is_running, 1))), func.count(case((is_ahead, 1)))).where(
+                    under_way
+                )
+            ).one()
+        return QueuePlace(running, ahead)
 
     def usual_durations(self, project: ProjectName) -> UsualDurations:
         """Return the median of each stage that went well, of the last few verified deployments."""
@@ -100,11 +117,13 @@ class SqlHistory(Family):
                 update(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment).values(prepared_kept=False)
             )
 
-    def list_triggers(self, project: ProjectName, *, limit: int = 50) -> Sequence[TriggerRecord]:
-        """Return newest first."""
+    def list_triggers(
+        self, project: ProjectName, *, before: int | None = None, limit: int = 50
+    ) -> Sequence[TriggerRecord]:
+        """Return newest first; those with a number below ``before``."""
         statement = (
             select(TRIGGER)
-            .where(TRIGGER.c.project == project)
+            .where(TRIGGER.c.project == project, below(TRIGGER.c.id, before))
             .order_by(TRIGGER.c.id.desc())
             .limit(limit)
         )
@@ -121,6 +140,23 @@ class SqlHistory(Family):
                 at=row.at,
                 count=row.calls,
                 last_at=row.last_at,
+                number=row.id,
             )
             for row in rows
         ]
+
+
+def _conditions(only: DeploymentFilter) -> Iterator[ColumnElement[bool]]:
+    if only.trigger is not None:
+        # As both databases keep it; within a text of it every quote has a backslash before it.
+        kept = f'"trigger": "{only.trigger}"'
+        yield cast(DEPLOYMENT.c.causes, String).contains(kept, autoescape=True)
+    if only.host is not None:
+        yield exists().where(
+            DEPLOYMENT_TARGET.c.deployment == DEPLOYMENT.c.id,
+            DEPLOYMENT_TARGET.c.host == only.host,
+        )
+    if only.since is not None:
+        yield DEPLOYMENT.c.created_at >= only.since
+    if only.until is not None:
+        yield DEPLOYMENT.c.created_at < only.until

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, delete, select, update
 from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
 from reconciler.domain.host import LOCAL, Host, HostName
 from reconciler.domain.secret import Secret
-from reconciler.store.family import SealedFamily
+from reconciler.store.audit import Ledger
+from reconciler.store.family import SealedFamily, require_same
 from reconciler.store.tables import HOST, PROJECT
 from reconciler.store.upsert import insert_if_absent
 
@@ -23,17 +24,16 @@ class SqlHosts(SealedFamily):
             if not insert_if_absent(connection, HOST, {"name": host.name}, _columns(host)):
                 remedy = f"`reconciler host set {host.name}` changes it"
                 raise AlreadyExists(f"there is a host {host.name!r} already", remedy)
+            _tell(self._ledger, connection, "host.create", None, host)
 
-    def update_host(self, host: Host) -> None:
-        """Replace the declaration; our key for it stays. Raises ``NotFound``."""
+    def update_host(self, host: Host, seen: Host | None = None) -> None:
+        """Replace the declaration that was ``seen``; our key for it stays."""
         with self._database.writing() as connection:
-            changed = connection.execute(
-                update(HOST).where(HOST.c.name == host.name).values(_columns(host))
-            )
-            if changed.rowcount == 0:
-                raise _no_such_host(host.name)
+            before = _lock(connection, host.name, seen)
+            connection.execute(update(HOST).where(HOST.c.name == host.name).values(_columns(host)))
+            _tell(self._ledger, connection, "host.change", before, host)
 
-    def remove_host(self, name: HostName) -> None:
+    def remove_host(self, name: HostName, seen: Host | None = None) -> None:
         """Delete it with our key.
 
         Raises:
@@ -41,11 +41,12 @@ class SqlHosts(SealedFamily):
             Conflict: a project has a target on it.
         """
         with self._database.writing() as connection:
+            before = _lock(connection, name, seen)
             if users := _projects_on(connection, name):
                 named = ", ".join(users)
                 raise Conflict(f"{name} is a target of {named}; remove those targets first")
-            if connection.execute(delete(HOST).where(HOST.c.name == name)).rowcount == 0:
-                raise _no_such_host(name)
+            connection.execute(delete(HOST).where(HOST.c.name == name))
+            _tell(self._ledger, connection, "host.remove", before, None)
 
     def get_host(self, name: HostName) -> Host:
         """Return it. Raises ``NotFound``."""
@@ -58,18 +59,26 @@ class SqlHosts(SealedFamily):
             rows = connection.execute(select(HOST)).all()
         return sorted((_host(row) for row in rows), key=lambda host: host.name)
 
-    def put_host_secret(self, name: HostName, key: Secret, now: datetime) -> str:
+    def put_host_secret(
+        self, name: HostName, key: Secret, now: datetime, seen: Host | None = None
+    ) -> str:
         """Store our private key for it; return its fingerprint. Raises ``NotFound``."""
         fingerprint = self._sealer.fingerprint(key)
         sealed = self._sealer.seal(key, _context(name))
         with self._database.writing() as connection:
-            changed = connection.execute(
+            before = _lock(connection, name, seen)
+            connection.execute(
                 update(HOST)
                 .where(HOST.c.name == name)
                 .values(sealed_key=sealed, key_fingerprint=fingerprint, key_stored_at=now)
             )
-            if changed.rowcount == 0:
-                raise _no_such_host(name)
+            self._ledger.append(
+                connection,
+                "host.key",
+                f"host {name}",
+                {"key": before.key_fingerprint},
+                {"key": fingerprint, "stored_at": now.isoformat()},
+            )
         return fingerprint
 
     def find_host_secret(self, name: HostName) -> Secret | None:
@@ -88,6 +97,10 @@ def _columns(host: Host) -> dict[str, Any]:
         "port": host.port,
         "host_keys": list(host.host_keys),
     }
+
+
+def _declared(host: Host) -> dict[str, Any]:
+    return {name: value for name, value in _columns(host).items() if name != "created_at"}
 
 
 def _host(row: Row[Any]) -> Host:
@@ -111,6 +124,18 @@ def _get(connection: Connection, name: HostName) -> Row[Any]:
     return row
 
 
+def _lock(connection: Connection, name: HostName, seen: Host | None) -> Host:
+    """Lock the host's row, and return it where it is what the caller has seen."""
+    row = connection.execute(
+        select(HOST).where(HOST.c.name == name).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise _no_such_host(name)
+    host = _host(row)
+    require_same(host, seen)
+    return host
+
+
 def _projects_on(connection: Connection, name: HostName) -> list[str]:
     rows = connection.execute(select(PROJECT.c.name, PROJECT.c.targets))
     return sorted(row.name for row in rows if any(one["host"] == name for one in row.targets))
@@ -125,3 +150,21 @@ def _no_such_host(name: HostName) -> NotFound:
     if name == LOCAL:
         return NotFound(f"{LOCAL} is the daemon's own machine: it is always there, as it is")
     return NotFound(f"there is no host {name!r}; `reconciler host list` shows all")
+
+
+def _tell(
+    ledger: Ledger,
+    connection: Connection,
+    action: str,
+    before: Host | None,
+    after: Host | None,
+) -> None:
+    """Have the audit log tell what was declared otherwise."""
+    (name,) = {one.name for one in (before, after) if one}
+    ledger.append(
+        connection,
+        action,
+        f"host {name}",
+        _declared(before) if before else None,
+        _declared(after) if after else None,
+    )

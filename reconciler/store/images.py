@@ -3,16 +3,30 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
+from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
+from reconciler.domain.registry_event import ImagesHint
 from reconciler.domain.revision import ImageDigests
 from reconciler.domain.state import WatchedImage
 from reconciler.store.codec import digest_from_text, failure_from_json, failure_to_json
 from reconciler.store.family import Family, lock_project, no_such_project
-from reconciler.store.tables import PROJECT_STATE, WATCHED_IMAGE
+from reconciler.store.project_rows import project_from_row
+from reconciler.store.tables import PROJECT, PROJECT_STATE, WATCHED_IMAGE
 from reconciler.store.tracking import Tracked, get_tracked, put_tracked
 
 
@@ -57,8 +71,27 @@ class SqlImages(Family):
                 .values(images_read_at=read_at)
             )
 
-    def record_lookups(self, lookups: Mapping[ProjectName, Sequence[WatchedImage]]) -> None:
-        """Record what the look-ups of a tick gave, for images that are still in the file."""
+    def list_image_followers(self, hint: ImagesHint) -> Sequence[Project]:
+        """Return the projects that watch an image that ``hint`` concerns, by name."""
+        image = WATCHED_IMAGE.c.image
+        named = [str(one) for one in hint.images if one.tag is not None]
+        of_any_tag = [
+            image.startswith(f"{one}:", autoescape=True) for one in hint.images if one.tag is None
+        ]
+        watching = select(WATCHED_IMAGE.c.project).where(
+            WATCHED_IMAGE.c.unwatched_because == "", or_(image.in_(named), *of_any_tag)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(select(PROJECT).where(PROJECT.c.name.in_(watching))).all()
+        return sorted(map(project_from_row, rows), key=lambda project: project.name)
+
+    def record_lookups(
+        self, lookups: Mapping[ProjectName, Sequence[WatchedImage]], since: datetime | None = None
+    ) -> None:
+        """Record what look-ups gave, for images that are still in the file.
+
+        What a look-up recorded that came to its end after ``since`` stays as it is.
+        """
         rows = [
             {"project_name": name, "looked_up": image.image, **_lookup(image)}
             for name in sorted(lookups)  # in one order, so that two replicas never wait in a ring
@@ -71,19 +104,27 @@ class SqlImages(Family):
             .where(
                 WATCHED_IMAGE.c.project == bindparam("project_name"),
                 WATCHED_IMAGE.c.image == bindparam("looked_up"),
+                *_not_looked_at_after(since),
             )
             .values({column: bindparam(column) for column in _LOOKUP_COLUMNS})
         )
         with self._database.writing() as connection:
             connection.execute(statement, rows)
 
-    def seed_images(self, name: ProjectName, digests: ImageDigests) -> None:
-        """Record digests as tracked without asking for a deployment; drop those not in the file."""
+    def seed_images(
+        self, name: ProjectName, digests: ImageDigests, compared_with: ImageDigests | None = None
+    ) -> bool:
+        """Record digests as tracked without asking for a deployment; drop those not in the file.
+
+        False, and nothing is recorded, if other ones than ``compared_with`` are tracked by now.
+        """
         with self._database.writing() as connection:
             lock_project(connection, name)
             images = _select_images(connection, name)
             watched = {image.image for image in images if not image.unwatched_because}
             tracked = get_tracked(connection, name)
+            if compared_with is not None and compared_with != tracked.images:
+                return False
             kept = {image: digest for image, digest in tracked.images.items() if image in watched}
             put_tracked(connection, name, Tracked(tracked.commit, {**kept, **digests}))
             connection.execute(
@@ -91,9 +132,15 @@ class SqlImages(Family):
                 .where(PROJECT_STATE.c.project == name)
                 .values(images_seeded=True)
             )
+        return True
 
 
 _LOOKUP_COLUMNS = ("digest", "first_seen_at", "looked_at", "error")
+
+
+def _not_looked_at_after(since: datetime | None) -> list[ColumnElement[bool]]:
+    looked_at = WATCHED_IMAGE.c.looked_at
+    return [] if since is None else [looked_at.is_(None) | (looked_at <= since)]
 
 
 def _keep_known(image: WatchedImage, known: WatchedImage | None) -> WatchedImage:

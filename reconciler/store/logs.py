@@ -80,8 +80,22 @@ class SqlLogs(Family):
             .limit(limit)
         )
         with self._database.reading() as connection:
-            rows = connection.execute(statement).all()
-        return [LogLine(row.number, row.at, Stage(row.stage), row.text) for row in rows]
+            return [_line(row) for row in connection.execute(statement)]
+
+    def read_newest_log(self, deployment: DeploymentId, *, limit: int) -> Sequence[LogLine]:
+        """Return the last lines there are so far, in order."""
+        newest = (
+            select(LOG_LINE)
+            .where(LOG_LINE.c.deployment == deployment)
+            .order_by(LOG_LINE.c.number.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [_line(row) for row in connection.execute(newest)][::-1]
+
+
+def _line(row: Row[Any]) -> LogLine:
+    return LogLine(row.number, row.at, Stage(row.stage), row.text)
 
 
 def _lock_extent(connection: Connection, deployment: DeploymentId) -> _Extent:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, exists, func, or_, select, update
 
 from reconciler.domain.project import ExternalSource, ProjectKind
 from reconciler.domain.references import ProjectName
 from reconciler.domain.wish import Wish
 from reconciler.ports import PollResult, PollTask
+from reconciler.store.announcements import record_moves
 from reconciler.store.codec import commit_from_text, wish_from_json, wish_to_json
 from reconciler.store.database import LONG_AGO
 from reconciler.store.family import Family, lock_project
@@ -18,6 +19,7 @@ from reconciler.store.tables import PROJECT, PROJECT_STATE, SECRET, SOURCE_HEALT
 
 #: What has a branch to follow, where it has a source at all.
 _POLLED = [kind for kind in ProjectKind if kind.deployable]
+_MOST_WISHED_FOR = 500
 #: More than the clocks of replicas ever do.
 _CLOCKS_DIFFER = timedelta(minutes=10)
 
@@ -28,54 +30,30 @@ class SqlPolls(Family):
     def claim_due_polls(
         self, now: datetime, *, hold_for: timedelta, limit: int
     ) -> Sequence[PollTask]:
-        """Return sources that are due, oldest first; nobody else is given them for ``hold_for``."""
+        """Return sources that are due, those wished for first; held for ``hold_for``."""
+        due = _due(now)
+        wished_for = (SOURCE_HEALTH.c.next_look_at == LONG_AGO, SOURCE_HEALTH.c.wish.is_not(None))
         with self._database.writing() as connection:
-            rows = connection.execute(
-                select(
-                    PROJECT.c.name,
-                    PROJECT.c.source_url,
-                    PROJECT.c.source_repository,
-                    PROJECT.c.source_branch,
-                    PROJECT_STATE.c.tracked_commit,
-                    _HAS_CREDENTIALS,
-                    *_HEALTH,
-                )
-                .select_from(SOURCE_HEALTH)
-                .join(PROJECT, PROJECT.c.name == SOURCE_HEALTH.c.project)
-                .join(PROJECT_STATE, PROJECT_STATE.c.project == SOURCE_HEALTH.c.project)
-                .where(
-                    SOURCE_HEALTH.c.next_look_at <= now,
-                    or_(SOURCE_HEALTH.c.held_until.is_(None), SOURCE_HEALTH.c.held_until <= now),
-                    PROJECT.c.kind.in_(_POLLED),
-                    PROJECT.c.source_url.is_not(None),
-                    PROJECT.c.auto_deploy,
-                )
-                .order_by(SOURCE_HEALTH.c.next_look_at, SOURCE_HEALTH.c.project)
-                .limit(limit)
-                .with_for_update(of=SOURCE_HEALTH, skip_locked=True)
-            ).all()
-            if rows:
-                connection.execute(
-                    update(SOURCE_HEALTH)
-                    .where(SOURCE_HEALTH.c.project == bindparam("name"))
-                    .values(next_look_at=now + hold_for, held_until=now + hold_for, wish=None),
-                    [{"name": row.name} for row in rows],
-                )
-        return [_task(row) for row in rows]
+            rows = connection.execute(due.where(*wished_for).limit(_MOST_WISHED_FOR)).all()
+            _hold(connection, rows, now + hold_for)
+            others = connection.execute(due.limit(limit)).all() if limit > 0 else ()
+            _hold(connection, others, now + hold_for)
+        return [_task(row) for row in (*rows, *others)]
 
     def record_polls(self, results: Iterable[PollResult]) -> None:
-        """Record what was seen, in one transaction.
+        """Record what was seen, in one transaction, with the moves that a webhook should announce.
 
         A wish for another look that came while one was under way is kept, and a project that was
         switched off meanwhile stays off.
         """
+        ordered = sorted(results, key=lambda result: result.project)
         values = [
             {
                 "name": result.project,
                 "next_look": result.health.next_look_at,
                 **health_columns(result.health),
             }
-            for result in sorted(results, key=lambda result: result.project)
+            for result in ordered
         ]
         if not values:
             return
@@ -96,6 +74,7 @@ class SqlPolls(Family):
             )
         )
         with self._database.writing() as connection:
+            record_moves(connection, ordered)
             connection.execute(statement, values)
 
     def poll_now(self, name: ProjectName, wish: Wish | None = None) -> None:
@@ -129,6 +108,42 @@ _HAS_CREDENTIALS = (
 )
 
 _HEALTH = [column for column in SOURCE_HEALTH.c if column.name != "project"]
+
+
+def _due(now: datetime) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            PROJECT.c.name,
+            PROJECT.c.source_url,
+            PROJECT.c.source_repository,
+            PROJECT.c.source_branch,
+            PROJECT_STATE.c.tracked_commit,
+            _HAS_CREDENTIALS,
+            *_HEALTH,
+        )
+        .select_from(SOURCE_HEALTH)
+        .join(PROJECT, PROJECT.c.name == SOURCE_HEALTH.c.project)
+        .join(PROJECT_STATE, PROJECT_STATE.c.project == SOURCE_HEALTH.c.project)
+        .where(
+            SOURCE_HEALTH.c.next_look_at <= now,
+            or_(SOURCE_HEALTH.c.held_until.is_(None), SOURCE_HEALTH.c.held_until <= now),
+            PROJECT.c.kind.in_(_POLLED),
+            PROJECT.c.source_url.is_not(None),
+            PROJECT.c.auto_deploy,
+        )
+        .order_by(SOURCE_HEALTH.c.next_look_at, SOURCE_HEALTH.c.project)
+        .with_for_update(of=SOURCE_HEALTH, skip_locked=True)
+    )
+
+
+def _hold(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], until: datetime) -> None:
+    if rows:
+        connection.execute(
+            update(SOURCE_HEALTH)
+            .where(SOURCE_HEALTH.c.project == bindparam("name"))
+            .values(next_look_at=until, held_until=until, wish=None),
+            [{"name": row.name} for row in rows],
+        )
 
 
 def _task(row: Row[*tuple[Any, ...]]) -> PollTask:

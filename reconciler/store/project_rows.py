@@ -67,6 +67,12 @@ def project_columns(project: Project) -> Columns:
     }
 
 
+def declared_columns(project: Project) -> Columns:
+    """Return those of the columns that somebody declared; what records may show."""
+    ours = {"name", "created_at", "updated_at", "generation"}
+    return {name: value for name, value in project_columns(project).items() if name not in ours}
+
+
 def project_from_row(row: Row[*tuple[Any, ...]]) -> Project:
     """Return what ``project_columns`` was given."""
     return Project(

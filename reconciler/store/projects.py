@@ -7,11 +7,15 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from reconciler.domain.deployment import Status
 from reconciler.domain.errors import AlreadyExists, Conflict
 from reconciler.domain.project import ExternalSource, Project
-from reconciler.domain.references import ProjectName
-from reconciler.domain.state import ProjectState, SourceHealth
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.state import PassedOver, ProjectState, SourceHealth
+from reconciler.ports import who_acts
+from reconciler.store.audit import Ledger
+from reconciler.store.codec import clean_text, passed_over_to_json
 from reconciler.store.database import LONG_AGO
-from reconciler.store.family import Family, lock_project, no_such_project
+from reconciler.store.family import Family, lock_project, no_such_project, require_same
 from reconciler.store.project_rows import (
+    declared_columns,
     health_columns,
     health_from_row,
     is_polled,
@@ -27,7 +31,7 @@ from reconciler.store.tables import (
     SECRET,
     SOURCE_HEALTH,
 )
-from reconciler.store.tracking import Tracked, get_tracked, put_tracked
+from reconciler.store.tracking import Tracked, forget_passed_over, get_tracked, put_tracked
 from reconciler.store.upsert import insert_if_absent
 
 
@@ -41,7 +45,9 @@ class SqlProjects(Family):
             if not insert_if_absent(connection, PROJECT, {"name": columns.pop("name")}, columns):
                 raise AlreadyExists(f"there is a project {project.name!r} already")
             connection.execute(
-                insert(PROJECT_STATE).values(project=project.name, tracked_images={})
+                insert(PROJECT_STATE).values(
+                    project=project.name, tracked_images={}, **_toggled(project)
+                )
             )
             connection.execute(
                 insert(SOURCE_HEALTH).values(
@@ -50,33 +56,46 @@ class SqlProjects(Family):
                     **health_columns(SourceHealth()),
                 )
             )
+            _tell(self._ledger, connection, "project.create", None, project)
 
-    def update_project(self, project: Project) -> None:
-        """Replace the declaration.
+    def update_project(self, project: Project, seen: Project | None = None) -> None:
+        """Replace the declaration, the one that was ``seen``.
 
         A source that was edited is due at once; credentials that were bound to the origin it had
         before are deleted, for they must not reach another host.
         """
         with self._database.writing() as connection:
             before = project_from_row(lock_project(connection, project.name))
+            require_same(before, seen)
             connection.execute(
                 update(PROJECT)
                 .where(PROJECT.c.name == project.name)
                 .values(project_columns(project))
             )
+            if before.auto_deploy != project.auto_deploy:
+                connection.execute(
+                    update(PROJECT_STATE)
+                    .where(PROJECT_STATE.c.project == project.name)
+                    .values(_toggled(project))
+                )
+            if _choice_of(before) != _choice_of(project):
+                forget_passed_over(connection, project.name)
             _reschedule(connection, before, project)
             _drop_foreign_credentials(connection, before, project)
+            _tell(self._ledger, connection, "project.change", before, project)
 
-    def remove_project(self, name: ProjectName) -> None:
+    def remove_project(self, name: ProjectName, seen: Project | None = None) -> None:
         """Delete it with its state, secrets and history."""
         with self._database.writing() as connection:
-            lock_project(connection, name)
+            before = project_from_row(lock_project(connection, name))
+            require_same(before, seen)
             running = select(
                 exists().where(DEPLOYMENT.c.project == name, DEPLOYMENT.c.status == Status.RUNNING)
             )
             if connection.execute(running).scalar_one():
                 raise Conflict(f"project {name!r} is being deployed; remove it once that has ended")
             connection.execute(delete(PROJECT).where(PROJECT.c.name == name))
+            _tell(self._ledger, connection, "project.remove", before, None)
 
     def get_project(self, name: ProjectName) -> Project:
         """Return it. Raises ``NotFound``."""
@@ -137,6 +156,22 @@ class SqlProjects(Family):
             rows = connection.execute(select(SOURCE_HEALTH)).all()
         return {ProjectName(row.project): health_from_row(row) for row in rows}
 
+    def pass_over(self, project: Project, tracked: CommitSha, passed: PassedOver) -> bool:
+        """Record that a tip is not to be deployed, if it was decided of what is there now."""
+        with self._database.writing() as connection:
+            now = project_from_row(lock_project(connection, project.name))
+            if _choice_of(now) != _choice_of(project):
+                return False
+            recorded = connection.execute(
+                update(PROJECT_STATE)
+                .where(
+                    PROJECT_STATE.c.project == project.name,
+                    PROJECT_STATE.c.tracked_commit == tracked.text,
+                )
+                .values(passed_over=passed_over_to_json(passed))
+            )
+            return recorded.rowcount == 1
+
     def lift_quarantine(self, name: ProjectName) -> int:
         """Let the project's quarantined revisions deploy again; return how many there were.
 
@@ -147,7 +182,18 @@ class SqlProjects(Family):
             lifted = connection.execute(delete(QUARANTINE).where(QUARANTINE.c.project == name))
             if lifted.rowcount:
                 _track_live(connection, name)
+                forget_passed_over(connection, name)
+                self._ledger.append(connection, "quarantine.lift", f"project {name}")
             return lifted.rowcount
+
+
+def _toggled(project: Project) -> dict[str, object]:
+    return {"toggled_by": clean_text(who_acts().actor), "toggled_at": project.updated_at}
+
+
+def _choice_of(project: Project) -> object:
+    """Return what it depends on whether a tip is passed over."""
+    return project.source, project.watch_paths, project.skip_markers
 
 
 def _track_live(connection: Connection, name: ProjectName) -> None:
@@ -183,3 +229,21 @@ def _drop_foreign_credentials(connection: Connection, before: Project, after: Pr
 
 def _origin(project: Project) -> str:
     return project.source.url.origin if isinstance(project.source, ExternalSource) else ""
+
+
+def _tell(
+    ledger: Ledger,
+    connection: Connection,
+    action: str,
+    before: Project | None,
+    after: Project | None,
+) -> None:
+    """Have the audit log tell what was declared otherwise."""
+    (name,) = {one.name for one in (before, after) if one}
+    ledger.append(
+        connection,
+        action,
+        f"project {name}",
+        declared_columns(before) if before else None,
+        declared_columns(after) if after else None,
+    )

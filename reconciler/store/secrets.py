@@ -12,7 +12,7 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import GitCredentials, RegistryCredentials, SecretRecord
 from reconciler.store.family import SealedFamily, lock_project
-from reconciler.store.tables import HOST_KEY, SECRET, TOKEN
+from reconciler.store.tables import ANSWER, HOST_KEY, SECRET, TOKEN
 from reconciler.store.upsert import insert_if_absent, upsert
 
 _GIT_TOKEN, _GIT_SSH_KEY = "git-token", "git-ssh-key"
@@ -39,6 +39,7 @@ class SqlSecrets(SealedFamily):
         sealed = self._sealer.seal(secret, _context(project, name))
         with self._database.writing() as connection:
             lock_project(connection, project)
+            before = _find_fingerprint(connection, project, name)
             upsert(
                 connection,
                 SECRET,
@@ -51,6 +52,13 @@ class SqlSecrets(SealedFamily):
                     "updated_at": now,
                 },
             )
+            self._ledger.append(
+                connection,
+                "secret.put",
+                _subject(project, name),
+                {"fingerprint": before},
+                {"fingerprint": record.fingerprint, "at": now.isoformat()},
+            )
         return record
 
     def remove_secret(self, project: ProjectName, name: str) -> None:
@@ -59,8 +67,9 @@ class SqlSecrets(SealedFamily):
             removed = connection.execute(
                 delete(SECRET).where(SECRET.c.project == project, SECRET.c.name == name)
             )
-        if removed.rowcount == 0:
-            raise NotFound(f"project {project!r} has no secret {name!r}")
+            if removed.rowcount == 0:
+                raise NotFound(f"project {project!r} has no secret {name!r}")
+            self._ledger.append(connection, "secret.remove", _subject(project, name))
 
     def list_secrets(self, project: ProjectName) -> Sequence[SecretRecord]:
         """Return what may be shown, by name."""
@@ -128,9 +137,11 @@ class SqlSecrets(SealedFamily):
     def pin_host_key(self, origin: str, key: str, now: datetime) -> None:
         """Keep the key that an SSH server showed at first contact. Never replaces another."""
         with self._database.writing() as connection:
-            insert_if_absent(
-                connection, HOST_KEY, {"origin": origin}, {"key": key, "pinned_at": now}
-            )
+            values = {"key": key, "pinned_at": now}
+            if insert_if_absent(connection, HOST_KEY, {"origin": origin}, values):
+                self._ledger.append(
+                    connection, "host-key.pin", f"server {origin}", None, {"key": key}
+                )
 
     def get_host_key(self, origin: str) -> str:
         """Return the pinned key; empty before first contact."""
@@ -143,6 +154,7 @@ class SqlSecrets(SealedFamily):
         with self._database.writing() as connection:
             if not insert_if_absent(connection, TOKEN, {"name": name}, values):
                 raise AlreadyExists(f"there is a token {name!r} already")
+            self._ledger.append(connection, "token.create", f"token {name}", None, {"scope": scope})
 
     def find_token(self, digest: str) -> tuple[str, str] | None:
         """Return (name, scope) of the token with this SHA-256."""
@@ -162,8 +174,12 @@ class SqlSecrets(SealedFamily):
         """Delete it. Raises ``NotFound``."""
         with self._database.writing() as connection:
             removed = connection.execute(delete(TOKEN).where(TOKEN.c.name == name))
-        if removed.rowcount == 0:
-            raise NotFound(f"there is no token {name!r}")
+            if removed.rowcount == 0:
+                raise NotFound(f"there is no token {name!r}")
+            # Another token of its name is another principal: what this one was shown is not its.
+            mine = ANSWER.c.principal.endswith(f" {name}", autoescape=True)
+            connection.execute(delete(ANSWER).where(mine))
+            self._ledger.append(connection, "token.remove", f"token {name}")
 
     def _unseal(self, row: Row[Any]) -> Secret:
         return self._sealer.unseal(row.sealed, _context(row.project, row.name))
@@ -172,6 +188,16 @@ class SqlSecrets(SealedFamily):
 def _context(project: str, name: str) -> str:
     """Return the place that a ciphertext belongs to: table, row and field."""
     return f"secret|{project}/{name}|sealed"
+
+
+def _subject(project: ProjectName, name: str) -> str:
+    return f"secret {name} of project {project}"
+
+
+def _find_fingerprint(connection: Connection, project: ProjectName, name: str) -> str | None:
+    statement = select(SECRET.c.fingerprint)
+    mine = (SECRET.c.project == project) & (SECRET.c.name == name)
+    return connection.execute(statement.where(mine)).scalar_one_or_none()
 
 
 def _select_secrets(connection: Connection, project: ProjectName) -> Sequence[Row[Any]]:

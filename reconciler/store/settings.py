@@ -1,6 +1,7 @@
 """The settings that change without a restart, and the master switch among them."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -8,8 +9,8 @@ from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.settings import MASTER_SWITCH, SETTINGS
 from reconciler.ports import SettingRecord
 from reconciler.store.codec import clean_text
-from reconciler.store.family import Family
-from reconciler.store.tables import SETTING
+from reconciler.store.family import Family, require_same
+from reconciler.store.tables import FACT, SETTING
 from reconciler.store.upsert import insert_if_absent, upsert
 
 
@@ -21,20 +22,25 @@ class SqlSettings(Family):
         with self._database.reading() as connection:
             return _select_settings(connection)
 
-    def put_settings(self, records: Iterable[SettingRecord]) -> None:
-        """Record changes, all or none."""
+    def put_settings(
+        self, records: Iterable[SettingRecord], seen: Mapping[str, SettingRecord] | None = None
+    ) -> None:
+        """Record changes to those that were ``seen``, all or none."""
+        changes = tuple(records)
         with self._database.writing() as connection:
-            for record in records:
-                upsert(
+            # The lock on all of them: most have no row before somebody changes them.
+            upsert(connection, FACT, {"key": "settings_change"}, {"value": ""})
+            known = _select_settings(connection)
+            require_same(known, seen)
+            for record in changes:
+                upsert(connection, SETTING, {"key": record.key}, _columns(record))
+            for record in changes:
+                self._ledger.append(
                     connection,
-                    SETTING,
-                    {"key": record.key},
-                    {
-                        "value": record.value,
-                        "changed_by": clean_text(record.changed_by),
-                        "changed_at": record.changed_at,
-                        "reason": clean_text(record.reason),
-                    },
+                    "setting.change",
+                    f"setting {record.key}",
+                    {"value": known[record.key].value},
+                    {"value": record.value, "reason": clean_text(record.reason) or None},
                 )
 
     def seed_settings(self, values: Mapping[str, bool | int]) -> None:
@@ -48,6 +54,15 @@ class SqlSettings(Family):
         """Return the master switch (without the emergency file)."""
         with self._database.reading() as connection:
             return select_switch(connection)
+
+
+def _columns(record: SettingRecord) -> dict[str, Any]:
+    return {
+        "value": record.value,
+        "changed_by": clean_text(record.changed_by),
+        "changed_at": record.changed_at,
+        "reason": clean_text(record.reason),
+    }
 
 
 def select_switch(connection: Connection) -> MasterSwitch:

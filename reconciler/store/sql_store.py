@@ -7,16 +7,24 @@ from sqlalchemy import select
 
 from reconciler.domain.errors import PreconditionFailed, StoreError
 from reconciler.ports import Sealer
+from reconciler.store.announcements import SqlAnnouncements
+from reconciler.store.answers import SqlAnswers
 from reconciler.store.app_migrations import SqlAppMigrations
+from reconciler.store.audit import prepare_ledger
+from reconciler.store.audit_reading import SqlAudit
 from reconciler.store.backup import write_backup
+from reconciler.store.changes import SqlChanges
 from reconciler.store.claims import SqlClaims
 from reconciler.store.database import Database
+from reconciler.store.deliveries import SqlDeliveries
 from reconciler.store.history import SqlHistory
 from reconciler.store.hosts import SqlHosts
 from reconciler.store.images import SqlImages
 from reconciler.store.logs import SqlLogs
 from reconciler.store.polls import SqlPolls
 from reconciler.store.projects import SqlProjects
+from reconciler.store.registries import SqlRegistries
+from reconciler.store.releases import SqlReleases
 from reconciler.store.rollouts import SqlRollouts
 from reconciler.store.secrets import SqlSecrets
 from reconciler.store.settings import SqlSettings
@@ -28,9 +36,14 @@ from reconciler.store.withdrawals import SqlWithdrawals
 
 
 class SqlStore(
+    SqlAnswers,
+    SqlChanges,
     SqlSecrets,
     SqlHosts,
     SqlWebhooks,
+    SqlReleases,
+    SqlDeliveries,
+    SqlAnnouncements,
     SqlProjects,
     SqlPolls,
     SqlImages,
@@ -42,11 +55,13 @@ class SqlStore(
     SqlHistory,
     SqlLogs,
     SqlSettings,
+    SqlRegistries,
+    SqlAudit,
 ):
     """The protocol ``Store``: one family of methods per base class, one transaction per method."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
-        super().__init__(database, sealer)
+        super().__init__(database, prepare_ledger(database, sealer), sealer)
 
     def check(self) -> None:
         """Write and read something. Raises ``StoreError``."""

@@ -67,6 +67,13 @@ def put_tracked(connection: Connection, name: ProjectName, tracked: Tracked) -> 
     )
 
 
+def forget_passed_over(connection: Connection, name: ProjectName) -> None:
+    """Let the branch's tip be decided anew."""
+    connection.execute(
+        update(PROJECT_STATE).where(PROJECT_STATE.c.project == name).values(passed_over=None)
+    )
+
+
 def get_move(connection: Connection, deployment: DeploymentId) -> Move:
     """Return what the deployment made tracked."""
     return _move(connection.execute(select(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment)).one())

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from reconciler.domain.admission import Request
-from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Stage, Status
+from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Stage, Status, Trigger
 from reconciler.domain.errors import StoreError
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.project import Project
@@ -16,8 +16,10 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import ProjectState
 from reconciler.ports import Transaction, TriggerRecord
+from reconciler.store.audit import Ledger
 from reconciler.store.codec import (
     cause_to_json,
+    clean_text,
     commit_to_text,
     digests_to_json,
     reasons_to_json,
@@ -30,7 +32,13 @@ from reconciler.store.project_rows import project_from_row
 from reconciler.store.settings import select_switch
 from reconciler.store.states import select_states
 from reconciler.store.tables import DEPLOYMENT, PROJECT_STATE, TRIGGER
-from reconciler.store.tracking import Tracked, get_tracked, hand_over, put_tracked
+from reconciler.store.tracking import (
+    Tracked,
+    forget_passed_over,
+    get_tracked,
+    hand_over,
+    put_tracked,
+)
 
 #: How many calls of ``trigger_deployment`` are kept of each project.
 MOST_TRIGGERS = 200
@@ -43,14 +51,15 @@ class SqlTransactions(Family):
     def transaction(self) -> Iterator[Transaction]:
         """Open a write transaction; the first ``get_project`` locks the project's row."""
         with self._database.writing() as connection:
-            yield SqlTransaction(connection)
+            yield SqlTransaction(connection, self._ledger)
 
 
 class SqlTransaction:
     """The protocol ``Transaction`` on one open connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self._connection = connection
+        self._ledger = ledger
 
     def get_project(self, name: ProjectName) -> Project:
         """Return the declaration, locked. Raises ``NotFound``."""
@@ -108,6 +117,8 @@ class SqlTransaction:
         known = get_tracked(self._connection, name)
         images = {**known.images, **revision.images}
         put_tracked(self._connection, name, Tracked(revision.commit, images))
+        if revision.commit != known.commit:
+            forget_passed_over(self._connection, name)
 
     def record_trigger(self, record: TriggerRecord) -> None:
         """Keep ``record``, or count it up if the project's newest one says the same."""
@@ -124,9 +135,22 @@ class SqlTransaction:
                 .where(TRIGGER.c.id == newest.id)
                 .values(calls=TRIGGER.c.calls + record.count, last_at=record.last_at or record.at)
             )
-            return
-        self._connection.execute(insert(TRIGGER).values(_trigger_columns(record, same)))
-        self._drop_old_triggers(record.project)
+        else:
+            self._connection.execute(insert(TRIGGER).values(_trigger_columns(record, same)))
+            self._drop_old_triggers(record.project)
+        if not record.cause.trigger.automatic:
+            self._audit(record)
+
+    def _audit(self, record: TriggerRecord) -> None:
+        """Have the audit log tell what a person asked for, and what became of it."""
+        asked = {
+            "for": str(record.revision),
+            "words": clean_text(record.cause.detail),
+            "outcome": record.outcome,
+            "deployment": record.deployment,
+        }
+        action = f"project.{'rollback' if record.cause.trigger is Trigger.ROLLBACK else 'deploy'}"
+        self._ledger.append(self._connection, action, f"project {record.project}", None, asked)
 
     def _supersede(self, deployment: DeploymentId, now: datetime) -> None:
         """End the waiting one. Its project is locked, so that it waits still."""

@@ -1,18 +1,23 @@
 """Webhooks, their sealed secrets, and the newest of what came in through them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from reconciler.domain.errors import AlreadyExists, NotFound
+from reconciler.domain.forge import Registration
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
-from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.domain.webhook import Matching, Provider, Webhook, WebhookName
 from reconciler.domain.webhook_signature import Verdict
-from reconciler.ports import Delivery, WebhookRecord
-from reconciler.store.codec import clean_text
+from reconciler.ports import NOTHING_ANNOUNCED, Delivery, Sealer, WebhookRecord
+from reconciler.store.announcements import record_announced
+from reconciler.store.audit import Ledger
+from reconciler.store.codec import registration_from_json, registration_to_json
+from reconciler.store.database import Database
+from reconciler.store.deliveries import cleaned, insert_deliveries
 from reconciler.store.family import SealedFamily
 from reconciler.store.tables import DELIVERY, WEBHOOK
 from reconciler.store.upsert import insert_if_absent
@@ -25,12 +30,23 @@ MOST_REFUSED = 50
 class SqlWebhooks(SealedFamily):
     """``WebhookStore``."""
 
+    def __init__(self, database: Database, ledger: Ledger, sealer: Sealer) -> None:
+        super().__init__(database, ledger, sealer)
+        self._mark = object()
+
+    @property
+    def webhooks_mark(self) -> object:
+        """Another one after each change of a webhook that was made through this store."""
+        return self._mark
+
     def create_webhook(self, webhook: Webhook, secret: Secret) -> WebhookRecord:
         """Add it. Raises ``AlreadyExists``."""
         values = {
             "provider": webhook.provider,
             "created_at": webhook.created_at,
             "project": webhook.project,
+            "matching": webhook.matching,
+            "registry_host": webhook.registry,
             **self._sealed(webhook.name, secret),
             "sealed_previous": "",
             "previous_fingerprint": "",
@@ -41,6 +57,12 @@ class SqlWebhooks(SealedFamily):
             if not insert_if_absent(connection, WEBHOOK, {"name": webhook.name}, values):
                 remedy = f"`reconciler webhook rotate {webhook.name}` gives it another secret"
                 raise AlreadyExists(f"there is a webhook {webhook.name!r} already", remedy)
+            shown = {
+                one: values[one]
+                for one in ("provider", "project", "matching", "registry_host", "fingerprint")
+            }
+            self._ledger.append(connection, "webhook.create", _subject(webhook.name), None, shown)
+        self._mark = object()
         return self.get_webhook(webhook.name)
 
     def remove_webhook(self, name: WebhookName) -> None:
@@ -48,6 +70,8 @@ class SqlWebhooks(SealedFamily):
         with self._database.writing() as connection:
             if connection.execute(delete(WEBHOOK).where(WEBHOOK.c.name == name)).rowcount == 0:
                 raise _no_such_webhook(name)
+            self._ledger.append(connection, "webhook.remove", _subject(name))
+        self._mark = object()
 
     def get_webhook(self, name: WebhookName) -> WebhookRecord:
         """Return it. Raises ``NotFound``."""
@@ -77,24 +101,39 @@ class SqlWebhooks(SealedFamily):
             "rotated_at": now,
             **self._sealed(name, secret),
         }
-        self._change(name, columns)
+        self._change(name, columns, "webhook.rotate", {"fingerprint": columns["fingerprint"]})
 
     def drop_previous_webhook_secret(self, name: WebhookName) -> None:
         """Take the present secret alone from now on. Safe to repeat. Raises ``NotFound``."""
-        self._change(name, {"sealed_previous": "", "previous_fingerprint": ""})
+        columns = {"sealed_previous": "", "previous_fingerprint": ""}
+        self._change(name, columns, "webhook.drop-previous-secret")
+
+    def record_registration(self, name: WebhookName, registration: Registration | None) -> None:
+        """Record at which forge it is registered; None: at none. Raises ``NotFound``."""
+        told = registration_to_json(registration)
+        action = "webhook.register" if registration else "webhook.deregister"
+        self._change(name, {"registration": told}, action, told)
 
     def record_deliveries(
-        self, deliveries: Sequence[Delivery], more_refused: Mapping[WebhookName, int]
+        self,
+        deliveries: Sequence[Delivery],
+        more_refused: Mapping[WebhookName, int],
+        announced: Mapping[ProjectName, Delivery] = NOTHING_ANNOUNCED,
     ) -> Sequence[int]:
         """Keep ``deliveries``, the newest of each webhook; return their numbers, 0 for none."""
         with self._database.writing() as connection:
-            known = set(connection.execute(select(WEBHOOK.c.name)).scalars())
+            known = _hold(connection, {one.webhook for one in deliveries} | set(more_refused))
             kept = [one for one in deliveries if one.webhook in known]
-            numbers = iter(_insert(connection, kept))
-            for name in sorted(known & ({one.webhook for one in kept} | set(more_refused))):
-                mine = [one for one in kept if one.webhook == name]
-                _count(connection, name, mine, more_refused.get(WebhookName(name), 0))
+            numbers = iter(insert_deliveries(connection, kept))
+            for name in sorted(known):
+                mine = [one for one in kept if one.webhook == name and one.repeats is None]
+                _count(connection, name, mine, more_refused.get(name, 0))
                 _drop_old(connection, name)
+            record_announced(connection, announced)
+            for one in (one for one in kept if one.repeats is not None):
+                told = {"delivery": one.repeats}
+                subject = _subject(one.webhook)
+                self._ledger.append(connection, "webhook.redeliver", subject, None, told)
         return [next(numbers) if one.webhook in known else 0 for one in deliveries]
 
     def record_outcomes(self, outcomes: Mapping[int, Mapping[ProjectName, str]]) -> None:
@@ -108,20 +147,8 @@ class SqlWebhooks(SealedFamily):
                     connection.execute(
                         update(DELIVERY)
                         .where(DELIVERY.c.id == number)
-                        .values(led_to={**led_to, **_cleaned(outcomes[number])})
+                        .values(led_to={**led_to, **cleaned(outcomes[number])})
                     )
-
-    def list_deliveries(self, name: WebhookName, *, limit: int) -> Sequence[Delivery]:
-        """Return newest first. Raises ``NotFound``."""
-        newest = (
-            select(DELIVERY)
-            .where(DELIVERY.c.webhook == name)
-            .order_by(DELIVERY.c.id.desc())
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            _get(connection, name)
-            return [_delivery(row) for row in connection.execute(newest)]
 
     def _sealed(self, name: WebhookName, secret: Secret) -> dict[str, Any]:
         return {
@@ -129,54 +156,30 @@ class SqlWebhooks(SealedFamily):
             "fingerprint": self._sealer.fingerprint(secret),
         }
 
-    def _change(self, name: WebhookName, columns: Mapping[str, Any]) -> None:
+    def _change(
+        self,
+        name: WebhookName,
+        columns: Mapping[str, Any],
+        action: str,
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
         with self._database.writing() as connection:
             statement = update(WEBHOOK).where(WEBHOOK.c.name == name).values(dict(columns))
             if connection.execute(statement).rowcount == 0:
                 raise _no_such_webhook(name)
+            self._ledger.append(connection, action, _subject(name), None, told)
+        self._mark = object()
 
 
-def _insert(connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[int]:
-    """Add them with one statement, because they may come by the thousand; return their numbers."""
-    if not deliveries:
-        return ()
-    seen = _seen(connection, deliveries)
-    rows = []
-    for one in deliveries:
-        rows.append({**_columns(one), "duplicate": _named(one) in seen})
-        seen |= {_named(one)} - {None}
-    numbers = insert(DELIVERY).returning(DELIVERY.c.id, sort_by_parameter_order=True)
-    return connection.execute(numbers, rows).scalars().all()
-
-
-def _seen(connection: Connection, deliveries: Sequence[Delivery]) -> set[tuple[str, str] | None]:
-    """Return those of ``deliveries`` that were kept before, as (webhook, id)."""
-    ids = {named[1] for one in deliveries if (named := _named(one))}
-    if not ids:
-        return set()
-    before = select(DELIVERY.c.webhook, DELIVERY.c.delivery).where(
-        DELIVERY.c.delivery.in_(sorted(ids)), DELIVERY.c.was_verified
+def _hold(connection: Connection, names: Collection[WebhookName]) -> Collection[WebhookName]:
+    """Return those of the webhooks that there are, and let nobody remove them before the end."""
+    statement = (
+        select(WEBHOOK.c.name)
+        .where(WEBHOOK.c.name.in_(names))
+        .order_by(WEBHOOK.c.name)
+        .with_for_update(read=True, key_share=True)
     )
-    return {(row.webhook, row.delivery) for row in connection.execute(before)}
-
-
-def _named(one: Delivery) -> tuple[str, str] | None:
-    """Return by what it is known if it comes again; whoever knows no secret names nothing."""
-    return (one.webhook, one.delivery) if one.delivery and one.verdict.verified else None
-
-
-def _columns(one: Delivery) -> dict[str, Any]:
-    return {
-        "webhook": one.webhook,
-        "at": one.at,
-        "remote": clean_text(one.remote),
-        "verdict": one.verdict,
-        "was_verified": one.verdict.verified,
-        "event": clean_text(one.event),
-        "delivery": clean_text(one.delivery),
-        "note": clean_text(one.note),
-        "led_to": _cleaned(one.led_to),
-    }
+    return [WebhookName(name) for name in connection.execute(statement).scalars()]
 
 
 def _count(connection: Connection, name: str, mine: Sequence[Delivery], more: int) -> None:
@@ -208,6 +211,10 @@ def _drop_old(connection: Connection, name: str) -> None:
         connection.execute(delete(DELIVERY).where(of_this_kind, DELIVERY.c.id <= newest_too_old))
 
 
+def _subject(name: WebhookName) -> str:
+    return f"webhook {name}"
+
+
 def _get(connection: Connection, name: WebhookName) -> Row[Any]:
     row = connection.execute(select(WEBHOOK).where(WEBHOOK.c.name == name)).one_or_none()
     if row is None:
@@ -217,7 +224,14 @@ def _get(connection: Connection, name: WebhookName) -> Row[Any]:
 
 def _webhook(row: Row[Any]) -> Webhook:
     project = ProjectName(row.project) if row.project else None
-    return Webhook(WebhookName(row.name), Provider(row.provider), row.created_at, project)
+    return Webhook(
+        name=WebhookName(row.name),
+        provider=Provider(row.provider),
+        created_at=row.created_at,
+        project=project,
+        matching=Matching(row.matching),
+        registry=row.registry_host,
+    )
 
 
 def _record(row: Row[Any]) -> WebhookRecord:
@@ -230,26 +244,8 @@ def _record(row: Row[Any]) -> WebhookRecord:
         refused=row.refused,
         last_at=row.last_at,
         last_verdict=Verdict(row.last_verdict) if row.last_verdict else None,
+        registration=registration_from_json(row.registration),
     )
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
-        webhook=WebhookName(row.webhook),
-        at=row.at,
-        remote=row.remote,
-        verdict=Verdict(row.verdict),
-        event=row.event,
-        delivery=row.delivery,
-        note=row.note,
-        led_to={ProjectName(name): text for name, text in row.led_to.items()},
-        duplicate=row.duplicate,
-        number=row.id,
-    )
-
-
-def _cleaned(led_to: Mapping[ProjectName, str]) -> dict[str, str]:
-    return {name: clean_text(text) for name, text in led_to.items()}
 
 
 def _context(name: WebhookName) -> str:

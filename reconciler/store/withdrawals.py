@@ -50,6 +50,7 @@ class SqlWithdrawals(Family):
                 or _tell_worker(connection, deployment, reason)
             ):
                 raise _too_late(found)
+            self._ledger.append(connection, "deployment.withdraw", f"deployment {deployment}")
             return _get(connection, deployment)
 
     def find_withdrawn(self, among: Collection[DeploymentId]) -> Collection[DeploymentId]:

@@ -2,7 +2,12 @@
 
 from sqlalchemy import Table
 
-from reconciler.store.tables import deployments, installation, projects  # noqa: F401  declares them
+from reconciler.store.tables import (  # noqa: F401  declares them
+    audit,
+    deployments,
+    installation,
+    projects,
+)
 from reconciler.store.tables.base import Row
 
 METADATA = Row.metadata
@@ -34,4 +39,6 @@ DELIVERY = _table("delivery")
 RELEASE = _table("release_record")
 ANNOUNCEMENT = _table("announcement")
 ANSWER = _table("answer")
+REGISTRY_TROUBLE = _table("registry_trouble")
+AUDIT = _table("audit_entry")
 FACT = _table("fact")

@@ -123,6 +123,19 @@ class AnswerRow(Row, table=True):
     sealed_body: str = ""  #: an answer may hold a secret that is shown once
 
 
+class RegistryTroubleRow(Row, table=True):
+    """Why a registry is not asked about images for a while."""
+
+    __tablename__: ClassVar[str] = "registry_trouble"
+
+    host: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    username: str = Field(primary_key=True)  #: whom it asked to wait; empty: nobody in particular
+    message: str
+    since: datetime
+    until: datetime | None = None
+
+
 class FactRow(Row, table=True):
     """A fact about the database itself."""
 

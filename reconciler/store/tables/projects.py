@@ -127,6 +127,9 @@ class AnnouncementRow(Row, table=True):
 
     project: str = of_project(primary_key=True)
     moves: Json = as_json()  #: oldest first
+    announced_by: str | None = None  #: the webhook whose delivery concerned it last
+    announced_at: datetime | None = None
+    missed_at: datetime | None = Field(default=None, index=True)  #: newest move without a delivery
 
 
 class ReleaseRow(Row, table=True):

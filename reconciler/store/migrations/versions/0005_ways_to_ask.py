@@ -44,6 +44,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("principal", "key", name=op.f("pk_answer")),
     )
     op.create_index(op.f("ix_answer_at"), "answer", ["at"])
+    op.create_table(
+        "registry_trouble",
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("username", sa.String(), nullable=False),
+        sa.Column("message", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("host", "code", "username", name=op.f("pk_registry_trouble")),
+    )
 
 
 def _create_project_tables() -> None:
@@ -51,9 +61,13 @@ def _create_project_tables() -> None:
         "announcement",
         sa.Column("project", sa.String(), nullable=False),
         sa.Column("moves", sa.JSON(), nullable=False),
+        sa.Column("announced_by", sa.String(), nullable=True),
+        sa.Column("announced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("missed_at", sa.DateTime(timezone=True), nullable=True),
         _of_project("announcement"),
         sa.PrimaryKeyConstraint("project", name=op.f("pk_announcement")),
     )
+    op.create_index(op.f("ix_announcement_missed_at"), "announcement", ["missed_at"])
     op.create_table(
         "release_record",
         sa.Column("id", sa.Integer(), nullable=False),
