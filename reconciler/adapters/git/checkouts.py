@@ -11,7 +11,7 @@ from reconciler.adapters.git.files import read_files
 from reconciler.adapters.git.tree import OWN_FOLDER, TreeLimits, check_tree, list_tree
 from reconciler.adapters.git.work_tree import WorkTree
 from reconciler.adapters.process import check
-from reconciler.domain.errors import CommandFailed, PreconditionFailed, RevisionNotFound
+from reconciler.domain.errors import CommandFailed, CommitNotFound, PreconditionFailed
 from reconciler.domain.project import ExternalSource, HostedSource, Source
 from reconciler.domain.references import CommitSha, ProjectName, RepositoryPath
 from reconciler.ports import CommandRunner, GitCredentials, GitRemote, Repositories
@@ -60,7 +60,7 @@ class GitCheckouts:
             case ExternalSource(url=url):
                 self._remote.fetch(url, commit, git.repository, credentials)
             case HostedSource(repository=repository):
-                self._fetch_hosted(git, self._repositories.path(repository), commit)
+                fetch_from_disk(git, self._repositories.path(repository), commit)
 
     def read_files(
         self, project: ProjectName, commit: CommitSha, paths: Sequence[RepositoryPath]
@@ -133,28 +133,28 @@ class GitCheckouts:
             repository.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
-    def _fetch_hosted(self, git: Git, repository: Path, commit: CommitSha) -> None:
-        done = git.run(
-            *(
-                "fetch",
-                "--quiet",
-                "--depth=1",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-auto-gc",
-            ),
-            *("--", str(repository.absolute()), commit.text),
-            config={"protocol.file.allow": "always", "protocol.version": "2"},
-            timeout=_FETCH_TIME,
-        )
-        if not done.ok and "not our ref" in done.stderr_tail:
-            message = f"{repository.name} does not have commit {commit.short} any more"
-            raise RevisionNotFound(message, commit=commit.text)
-        check(done)
-        git.keep(commit)
-
     def _git(self, project: ProjectName) -> Git:
         return Git(self._runner, self._folder / project / "repository.git")
+
+
+def fetch_from_disk(git: Git, repository: Path, commit: CommitSha) -> None:
+    """Bring ``commit`` from another repository of this machine into that of ``git``.
+
+    Raises:
+        RevisionNotFound: it is not there.
+        CommandFailed: git failed otherwise.
+    """
+    done = git.run(
+        *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"),
+        *("--", str(repository.absolute()), commit.text),
+        config={"protocol.file.allow": "always", "protocol.version": "2"},
+        timeout=_FETCH_TIME,
+    )
+    if not done.ok and "not our ref" in done.stderr_tail:
+        message = f"{repository.name} does not have commit {commit.short} any more"
+        raise CommitNotFound(message, commit=commit.text)
+    check(done)
+    git.keep(commit)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ Credentials never leave this process: git itself is only given a pack that is al
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,8 @@ from reconciler.adapters.git.ssh import path_of
 from reconciler.adapters.process import check
 from reconciler.domain.errors import (
     CommandFailed,
+    CommitNotFound,
     PreconditionFailed,
-    RevisionNotFound,
     SourceError,
     SourceProtocolError,
     SourceUnreachable,
@@ -53,7 +53,8 @@ class FetchLimits:
     time: timedelta = timedelta(minutes=5)  #: for one whole fetch
     pack_bytes: int = 1024 * _MIB  #: on disk
     memory_pack_bytes: int = 32 * _MIB  #: of a commit and its folders, without files
-    memory_bytes: int = 64 * _MIB  #: the same, unpacked
+    #: The same, unpacked. Folders of many small entries take thirty times that as objects.
+    memory_bytes: int = 16 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Fetcher:
         objects = MemoryObjectStore(object_format=SHA256 if sha256 else SHA1)
         files = PackedFiles(objects)
         commit = ObjectID(wanted.commit.text.encode())
-        files.add(self._receive(wanted, [commit], filter_spec=b"blob:none", depth=1))
+        files.add(self.receive(wanted, [commit], filter_spec=b"blob:none", depth=1))
         blobs = files.entries(wanted.commit, paths)
         if missing := files.missing(blobs.values()):
             self._add_blobs(wanted, files, missing, paths)
@@ -149,11 +150,11 @@ class Fetcher:
     ) -> None:
         limit = FILE_LIMIT_BYTES * len(blobs)
         try:
-            files.add(self._receive(wanted, blobs, limit_bytes=limit))
+            files.add(self.receive(wanted, blobs, limit_bytes=limit))
         except PackTooLarge:
             raise too_large(paths[0]) from None
 
-    def _receive(
+    def receive(
         self,
         wanted: Wanted,
         objects: list[ObjectID],
@@ -162,7 +163,12 @@ class Fetcher:
         depth: int | None = None,
         limit_bytes: int | None = None,
     ) -> bytes:
-        """Return a checked pack of ``objects``. Raises ``PackTooLarge``."""
+        """Return a pack of ``objects`` that may be taken in.
+
+        Raises:
+            PackTooLarge: it is more than memory is meant for.
+            RevisionNotFound: the server does not have one of them any more.
+        """
         pack = _Collector(self._limits.memory_pack_bytes)
         with self._lend_for(wanted, self._limits.memory_pack_bytes) as client:
             _ask(client, wanted, objects, pack.take, filter_spec=filter_spec, depth=depth)
@@ -173,12 +179,24 @@ class Fetcher:
     def _read_from_disk(
         self, wanted: Wanted, paths: Sequence[RepositoryPath]
     ) -> Mapping[RepositoryPath, bytes]:
+        with self.on_disk(wanted) as git:
+            return read_files(git, wanted.commit, paths)
+
+    @contextmanager
+    def on_disk(self, wanted: Wanted, *others: CommitSha) -> Iterator[Git]:
+        """Lend a repository that has the whole commit, and those of ``others`` that still are.
+
+        Raises:
+            RevisionNotFound: the server no longer has the commit.
+        """
         with TemporaryDirectory(prefix="read-", dir=self._folder) as folder:
             into = Path(folder) / "whole.git"
-            deadline = Deadline.after(self._limits.time)
-            whole = Wanted(wanted.url, wanted.commit, wanted.credentials, deadline)
+            whole = replace(wanted, deadline=Deadline.after(self._limits.time))
             self.fetch(whole, into)
-            return read_files(Git(self._runner, into), wanted.commit, paths)
+            for other in others:
+                with suppress(CommitNotFound):
+                    self.fetch(replace(whole, commit=other), into)
+            yield Git(self._runner, into)
 
     def _receive_into(self, pack: Path, wanted: Wanted) -> Iterable[bytes]:
         """Write the pack, safe on the disk; return the commits whose parents it leaves out."""
@@ -214,7 +232,7 @@ class Fetcher:
             if _NOT_THERE not in f"{error.message} {error.evidence}":
                 raise
             message = f"{wanted.url} does not have commit {wanted.commit.short} any more"
-            raise RevisionNotFound(message, commit=wanted.commit.text) from error
+            raise CommitNotFound(message, commit=wanted.commit.text) from error
 
 
 def _ask(

@@ -10,7 +10,7 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, ObjectID
 
 from reconciler.adapters.git.binary import Git, split_z
-from reconciler.domain.errors import InvalidComposeFile, RevisionNotFound, SourceProtocolError
+from reconciler.domain.errors import CommitNotFound, InvalidComposeFile, SourceProtocolError
 from reconciler.domain.references import CommitSha, RepositoryPath
 
 FILE_LIMIT_BYTES = 1 << 20
@@ -43,12 +43,12 @@ def read_files(
     Sizes are asked for first: an object is unpacked only when it is known to be small.
 
     Raises:
-        RevisionNotFound: the repository does not have the commit.
+        CommitNotFound: the repository does not have the commit.
         InvalidComposeFile: a file is over 1 MiB, a symlink or a submodule.
     """
     listed = git.run("ls-tree", "-z", "--long", "--full-tree", commit.text, "--", *paths)
     if not listed.ok:
-        raise RevisionNotFound(f"{git.repository.name} has no commit {commit.short}")
+        raise CommitNotFound(f"{git.repository.name} has no commit {commit.short}")
     blobs = {}
     for line in split_z(listed.stdout):
         facts, _, name = line.partition("\t")

@@ -79,7 +79,7 @@ class PackedFiles:
             InvalidComposeFile: one is a symlink or a submodule.
             SourceProtocolError: the commit or a folder is not in the packs.
         """
-        root = self._get(ObjectID(commit.text.encode()), Commit).tree
+        root = self.root(ObjectID(commit.text.encode()))
         found = {}
         for path in paths:
             if blob := self._find(root, path):
@@ -93,6 +93,25 @@ class PackedFiles:
     def content(self, blob: ObjectID) -> bytes:
         """Return a file's bytes. Raises ``SourceProtocolError`` if it did not come."""
         return self._get(blob, Blob).data
+
+    def message(self, commit: ObjectID) -> bytes:
+        """Return a commit's message. Raises ``SourceProtocolError`` if it did not come."""
+        message: bytes | None = self._get(commit, Commit).message
+        return message or b""
+
+    def root(self, commit: ObjectID) -> ObjectID:
+        """Return the id of a commit's tree. Raises ``SourceProtocolError`` if it did not come."""
+        tree: ObjectID = self._get(commit, Commit).tree
+        return tree
+
+    def folder(self, tree: ObjectID) -> Mapping[bytes, tuple[int, ObjectID]]:
+        """Return name → mode and id of what is in a folder.
+
+        Raises:
+            SourceProtocolError: it did not come, or is none.
+        """
+        entries = self._get(tree, Tree).items()
+        return {entry.path: (entry.mode, entry.sha) for entry in entries}
 
     def _find(self, root: ObjectID, path: RepositoryPath) -> ObjectID | None:
         *folders, name = path.encode().split(b"/")

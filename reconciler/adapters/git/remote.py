@@ -6,15 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 
 from dulwich.client import GitClient
+from dulwich.objects import ObjectID
 
 from reconciler.adapters.deadline import Deadline
+from reconciler.adapters.git.compare import compare_elsewhere
 from reconciler.adapters.git.fetch import Fetcher, FetchLimits, Wanted
+from reconciler.adapters.git.history import receive_history
 from reconciler.adapters.git.http import GitOverHttp
 from reconciler.adapters.git.ssh import GitOverSsh, HostKeys
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.timed_connections import timed_pool
+from reconciler.domain.history import History
 from reconciler.domain.references import BranchName, CommitSha, GitScheme, GitUrl, RepositoryPath
-from reconciler.ports import CommandRunner, GitCredentials
+from reconciler.ports import CommandRunner, Comparison, GitCredentials
 
 DEFAULT_LIMIT = timedelta(seconds=30)
 
@@ -42,7 +46,8 @@ class DulwichRemote:
                 over SSH are kept only where its path is short (some 70 bytes).
             runner: runs git on packs that were received.
             host_keys: where the keys of SSH servers are pinned.
-            limit: for a whole ``tip`` or ``read_files``, whatever the server does.
+            limit: for a whole ``tip``, ``read_files``, ``compare`` or ``history``, whatever the
+                server does.
             fetch_limits: for what is fetched.
             ca_file: authorities (PEM) trusted instead of the system's.
         """
@@ -75,12 +80,38 @@ class DulwichRemote:
         wanted = Wanted(url, commit, credentials, Deadline.after(self._limit))
         return self._fetcher.read_files(wanted, paths)
 
+    def compare(
+        self,
+        url: GitUrl,
+        before: CommitSha,
+        after: CommitSha,
+        credentials: GitCredentials | None = None,
+    ) -> Comparison:
+        """Return how ``after`` differs from ``before``; see ``GitRemote``, and `read_files`."""
+        wanted = Wanted(url, after, credentials, Deadline.after(self._limit))
+        return compare_elsewhere(self._fetcher, wanted, before)
+
     def fetch(
         self, url: GitUrl, commit: CommitSha, into: Path, credentials: GitCredentials | None = None
     ) -> None:
         """Bring ``commit`` into ``into``, and keep it there; see ``GitRemote``."""
         wanted = Wanted(url, commit, credentials, Deadline.after(self._fetch_limits.time))
         self._fetcher.fetch(wanted, into)
+
+    def history(
+        self,
+        url: GitUrl,
+        tip: CommitSha,
+        base: CommitSha,
+        credentials: GitCredentials | None = None,
+    ) -> History:
+        """Return the commits between; see ``GitRemote``."""
+        wanted = Wanted(url, tip, credentials, Deadline.after(self._limit))
+
+        def receive(objects: list[ObjectID], depth: int) -> bytes:
+            return self._fetcher.receive(wanted, objects, filter_spec=b"tree:0", depth=depth)
+
+        return receive_history(receive, tip, base)
 
     def close(self) -> None:
         """Let every kept connection go."""

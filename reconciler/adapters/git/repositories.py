@@ -7,13 +7,16 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from reconciler.adapters.git.binary import Git
+from reconciler.adapters.git.compare import compare_on_disk
 from reconciler.adapters.git.files import read_files
+from reconciler.adapters.git.history import read_history
 from reconciler.domain.errors import (
     InvalidReference,
     NotFound,
     PreconditionFailed,
     SourceProtocolError,
 )
+from reconciler.domain.history import History
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -21,7 +24,7 @@ from reconciler.domain.references import (
     RepositoryPath,
     parse_project_name,
 )
-from reconciler.ports import CommandRunner
+from reconciler.ports import CommandRunner, Comparison
 
 PUSH_LIMIT_BYTES = 1 << 30
 _SHARED = ".shared"
@@ -169,6 +172,14 @@ class BareRepositories:
     ) -> Mapping[RepositoryPath, bytes]:
         """As ``GitRemote.read_files``, from disk."""
         return read_files(Git(self._runner, self.path(name)), commit, paths)
+
+    def compare(self, name: ProjectName, before: CommitSha, after: CommitSha) -> Comparison:
+        """As ``GitRemote.compare``, from disk."""
+        return compare_on_disk(Git(self._runner, self.path(name)), before, after)
+
+    def history(self, name: ProjectName, tip: CommitSha, base: CommitSha) -> History:
+        """As ``GitRemote.history``, from disk."""
+        return read_history(Git(self._runner, self.path(name)), tip, base)
 
     def _path(self, name: ProjectName) -> Path:
         return self._folder / f"{name}.git"

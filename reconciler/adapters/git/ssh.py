@@ -26,6 +26,7 @@ from reconciler.adapters.openssh import (
     quoted,
     write_private_key,
 )
+from reconciler.adapters.timed_connections import resolve
 from reconciler.domain.errors import (
     HostKeyMismatch,
     SourceDenied,
@@ -92,7 +93,7 @@ class GitOverSsh:
         Raises:
             SourceError: whatever dulwich or ssh said.
         """
-        login = self._login(url, credentials)
+        login = self._login(url, credentials, deadline)
         call = Path(mkdtemp(prefix="call-", dir=self._folder))
         try:
             (call / "known_hosts").write_text(login.known_hosts)
@@ -118,7 +119,9 @@ class GitOverSsh:
         for socket in self._folder.glob("kept-*"):
             end_kept_connection(socket, at_once=True)
 
-    def _login(self, url: GitUrl, credentials: GitCredentials | None) -> "_Login":
+    def _login(
+        self, url: GitUrl, credentials: GitCredentials | None, deadline: Deadline
+    ) -> "_Login":
         if credentials is None or credentials.ssh_key is None:
             message = f"{url}: SSH takes a private key, and there is none stored for {url.origin}"
             raise SourceDenied(message)
@@ -126,7 +129,7 @@ class GitOverSsh:
             message = f"the credentials belong to {credentials.origin}, not to {url.origin}"
             raise SourceDenied(message)
         pinned = credentials.known_host_key or self._host_keys.find(url.origin)
-        return _Login(url, credentials.ssh_key, pinned)
+        return _Login(url, credentials.ssh_key, pinned, _address_of(url, deadline))
 
     def _pin(self, login: "_Login", known_hosts: Path) -> None:
         """Keep the key that the host showed at first contact."""
@@ -136,6 +139,9 @@ class GitOverSsh:
     def _argv(self, login: "_Login", call: Path) -> tuple[str, ...]:
         options = {
             **_FIXED_OPTIONS,
+            # What was looked at is what is connected to: a second look-up might say otherwise.
+            "HostName": login.address,
+            "HostKeyAlias": login.url.host,
             "IdentityFile": quoted(call / "key"),
             "UserKnownHostsFile": quoted(call / "known_hosts"),
             # Without a pinned key the first one shown is written to our empty file; never another.
@@ -198,13 +204,12 @@ class _Login:
     url: GitUrl
     private_key: Secret
     pinned: str
+    address: str  #: where the host is
 
     @property
     def known_hosts(self) -> str:
         """The content of a known_hosts file that trusts the pinned key alone."""
-        port = self.url.port or 22
-        name = self.url.host if port == 22 else f"[{self.url.host}]:{port}"
-        return f"{name} {self.pinned}\n" if self.pinned else ""
+        return f"{self.url.host} {self.pinned}\n" if self.pinned else ""
 
 
 #: Nothing of the user's or the machine's configuration, and no agent.
@@ -217,6 +222,15 @@ _FIXED_OPTIONS = {
     "ProxyCommand": "none",
     "SetEnv": "GIT_PROTOCOL=version=2",
 }
+
+
+def _address_of(url: GitUrl, deadline: Deadline) -> str:
+    """Return where the URL's host is. Raises ``SourceUnreachable``."""
+    try:
+        return resolve(url.host, url.port or 22, deadline.seconds_left())
+    except OSError as error:
+        message = f"{url}: {url.host} can't be reached: {error.strerror or error}"
+        raise SourceUnreachable(message, host=url.host) from error
 
 
 def path_of(url: GitUrl) -> str:

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from reconciler.adapters.git.binary import Git, split_z
 from reconciler.domain.errors import (
     CommandFailed,
+    CommitNotFound,
     InvalidComposeFile,
     PreconditionFailed,
-    RevisionNotFound,
 )
 from reconciler.domain.references import CommitSha
 
@@ -47,7 +47,7 @@ def list_tree(git: Git, commit: CommitSha) -> Tree:
     """Return the files of ``commit``.
 
     Raises:
-        RevisionNotFound: it is not in the repository.
+        CommitNotFound: it is not in the repository.
         PreconditionFailed: its list of files alone is larger than we read.
         InvalidComposeFile: a name in it is not UTF-8.
     """
@@ -56,7 +56,7 @@ def list_tree(git: Git, commit: CommitSha) -> Tree:
     except CommandFailed as error:
         raise PreconditionFailed(f"commit {commit.short} has too many files to list") from error
     if not listed.ok:
-        raise RevisionNotFound(f"{git.repository.name} has no commit {commit.short}")
+        raise CommitNotFound(f"{git.repository.name} has no commit {commit.short}")
     if _NOT_TEXT in listed.stdout:
         # Different names would look alike, and one entry stand for another.
         raise InvalidComposeFile(f"commit {commit.short} has a file whose name is not UTF-8")

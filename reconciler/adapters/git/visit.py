@@ -5,11 +5,18 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
+from urllib3.exceptions import (
+    HTTPError,
+    LocationParseError,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+)
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
+from urllib3.util import parse_url
 
 from reconciler.adapters.deadline import Deadline
 from reconciler.adapters.git.http_errors import REDIRECTS, redirected, refusal
@@ -189,13 +196,17 @@ def authorization(url: GitUrl, credentials: GitCredentials | None) -> str | None
 
 
 def origin(target: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of a URL; of text that is none, what equals nothing of ours."""
+    """Return scheme, host and port of a URL; of text that is none, what equals nothing of ours.
+
+    Read as the library reads it that connects: where it sees another host than ``urlsplit`` does
+    (a backslash before an ``@``), a server would get a token that is another's.
+    """
     try:
-        parts = urlsplit(target)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-        return parts.scheme, (parts.hostname or "").lower(), port
-    except ValueError:
+        parts = parse_url(target)
+    except LocationParseError:
         return "", "", None
+    scheme = parts.scheme or ""
+    return scheme, (parts.host or "").lower(), parts.port or _DEFAULT_PORTS.get(scheme)
 
 
 def _is_loopback(host: str) -> bool:
