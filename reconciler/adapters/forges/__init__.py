@@ -1,0 +1,1 @@
+"""Forges, one module for each family of APIs."""
