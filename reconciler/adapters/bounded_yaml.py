@@ -20,7 +20,11 @@ _MOST_NODES = 20_000  #: what aliases stand for counts each time
 _DEEPEST = 40
 _MOST_ALIASES = 500
 #: The scanner takes time that grows with the square of a tag's length.
-_LONG_TAG = re.compile(r"![\w\-;/?:@&=+$,.!~*'()\[\]%<]{4096}|^%.{4096}", re.MULTILINE)
+_OF_TAG = r"\w\-;/?:@&=+$,.~*'()\[\]%<"
+#: A word is looked through once, from its beginning on: after its first ``!`` it is the longest.
+_LONG_TAG = re.compile(
+    rf"(?<![{_OF_TAG}!])[{_OF_TAG}]*+![{_OF_TAG}!]{{4096}}|^%.{{4096}}", re.MULTILINE
+)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _CORE_TAG = "tag:yaml.org,2002:"
 _CORE = frozenset({"str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp"})

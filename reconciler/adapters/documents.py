@@ -15,6 +15,9 @@ _MOST_VALUES = 200_000
 _DEEPEST = 20
 #: tomllib takes time that grows with the square of the number of a key's parts.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)[ \t]*\.[ \t]*){50}""")
+#: tomllib takes a kilobyte of memory for each table, and a hundred bytes for each digit.
+_MOST_TABLES = 50_000
+_LONG_NUMBER = re.compile(r"(?<![0-9_])[0-9_]{1000}")
 
 
 class BoundedDocuments:
@@ -46,10 +49,17 @@ def _text(content: bytes) -> str:
 
 
 def _read_toml(text: str) -> object:
-    if found := _LONG_KEY.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise ValueError(f"a key of more than 50 parts (at line {line})")
+    _refuse(text, _LONG_KEY, "a key of more than 50 parts")
+    _refuse(text, _LONG_NUMBER, "a number of more than 1000 digits")
+    if text.count("\n[") + text.count("{") > _MOST_TABLES:
+        raise ValueError(f"more than {_MOST_TABLES} tables")
     return tomllib.loads(text)
+
+
+def _refuse(text: str, pattern: re.Pattern[str], problem: str) -> None:
+    if found := pattern.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"{problem} (at line {line})")
 
 
 def _read_json(text: str) -> object:

@@ -69,6 +69,26 @@ def timed_pool_classes(
     return {"http": Pool, "https": TlsPool}
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the innermost text: urllib3 wraps what the system said."""
+    while error.__cause__ is not None or (error.args and isinstance(error.args[-1], Exception)):
+        error = error.__cause__ or error.args[-1]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def resolve(host: str, port: int, seconds: float) -> str:
+    """Return the address of ``host`` to connect to, for a program that would look it up again.
+
+    Raises:
+        OSError: it has none, one of them is where no server of ours is, or nobody told in time.
+    """
+    addresses = _look_up(host, port, time.monotonic() + seconds)
+    _check(host, addresses, may_be_server)
+    return str(addresses[0][-1][0])
+
+
 class _TimedConnection(HTTPConnection):
     """A connection whose answers end in time. ``timeout`` is what is left of the whole call."""
 
@@ -78,7 +98,7 @@ class _TimedConnection(HTTPConnection):
         ends = time.monotonic() + _seconds(self.timeout)
         try:
             addresses = _look_up(self._dns_host, self.port, ends)
-            self._check(addresses)
+            _check(self._dns_host, addresses, self.accepts_address)
             return _connect(self.host, addresses, ends)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
@@ -86,12 +106,6 @@ class _TimedConnection(HTTPConnection):
             raise ConnectTimeoutError(self, f"{self.host} can't be reached in time") from error
         except OSError as error:
             raise NewConnectionError(self, f"{error.strerror or error}") from error
-
-    def _check(self, addresses: list[_Address]) -> None:
-        """Raise OSError if one of ``addresses`` is none to connect to."""
-        refused = [host for *_, (host, *_) in addresses if not self.accepts_address(str(host))]
-        if refused:
-            raise OSError(f"{self.host} is at {refused[0]}, where we ask nothing")
 
     def getresponse(self) -> "HTTPResponse":  # type: ignore[override]  # as in urllib3 itself
         ends = time.monotonic() + _seconds(self.timeout)
@@ -159,6 +173,13 @@ def _connect(host: str, addresses: list[_Address], ends: float) -> socket.socket
         else:
             return sock
     raise failure
+
+
+def _check(host: str, addresses: list[_Address], accepts: Callable[[str], bool]) -> None:
+    """Raise OSError if one of ``addresses`` is none to connect to."""
+    refused = [address for *_, (address, *_) in addresses if not accepts(str(address))]
+    if refused:
+        raise OSError(f"{host} is at {refused[0]}, where we ask nothing")
 
 
 def _look_up(host: str, port: int, ends: float) -> list[_Address]:

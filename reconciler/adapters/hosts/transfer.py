@@ -8,8 +8,8 @@ from reconciler.adapters.git.binary import Git
 from reconciler.adapters.hosts.failures import evidence_of, last_useful_line
 from reconciler.domain.errors import (
     CommandFailed,
+    CommitNotFound,
     PreconditionFailed,
-    RevisionNotFound,
     TargetUnreachable,
 )
 from reconciler.domain.host import HostName, HostPath
@@ -110,11 +110,11 @@ def push(
     """Bring ``commit`` into the repository at ``destination``, and return how that went.
 
     Raises:
-        RevisionNotFound: it is not in ``repository``.
+        CommitNotFound: it is not in ``repository``.
     """
     git = Git(runner, repository)
     if not git.run("cat-file", "-e", f"{commit.text}^{{commit}}").ok:
-        raise RevisionNotFound(f"{repository.name} has no commit {commit.short}")
+        raise CommitNotFound(f"{repository.name} has no commit {commit.short}")
     return git.run(
         *("push", "--quiet", "--no-verify", f"--receive-pack={_RECEIVE}", "--", destination),
         f"{commit.text}:{PUSHED_REFS}{commit.text}",

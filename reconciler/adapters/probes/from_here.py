@@ -19,7 +19,7 @@ from reconciler.adapters.probes.http_answer import (
     no_answer_in_time,
     no_connection,
 )
-from reconciler.adapters.timed_connections import timed_pool_classes
+from reconciler.adapters.timed_connections import reason_of, timed_pool_classes
 
 #: Bounds name look-up, connection, headers and body together, and uses no proxy.
 _POOL = timed_pool_classes()["http"]
@@ -85,17 +85,8 @@ def _named(port: int | None, timeout: timedelta) -> Iterator[None]:
     try:
         yield
     except NewConnectionError as error:  # urllib3 calls this one a timeout, too
-        raise NoAnswer(no_connection(port, _reason(error))) from error
+        raise NoAnswer(no_connection(port, reason_of(error))) from error
     except (HttpTimeoutError, TimeoutError) as error:
         raise NoAnswer(no_answer_in_time(timeout)) from error
     except HTTPError as error:
-        raise NoAnswer(f"no answer over HTTP: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost text: urllib3 wraps what the system said."""
-    while error.__cause__ is not None or (error.args and isinstance(error.args[-1], Exception)):
-        error = error.__cause__ or error.args[-1]
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+        raise NoAnswer(f"no answer over HTTP: {reason_of(error)}") from error

@@ -2,15 +2,22 @@
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.domain.errors import SourceDenied, SourceError, SourceThrottled, SourceUnreachable
+from reconciler.domain.reason_codes import ReasonCode
+from reconciler.domain.state import RegistryTrouble
 from reconciler.ports import Clock, RegistryCredentials, RegistryStatus
 
 #: How long a refused password is not shown again: registries lock accounts that keep trying.
 REFUSED_FOR = timedelta(minutes=15)
+
+#: Two ends of a rest that are no further apart are one.
+_SAME_SECONDS = 1.0
+
+OnCooling = Callable[[RegistryTrouble], object]
 
 _LIMIT = re.compile(r"\s*(\d{1,9})\s*(?:;|$)")
 
@@ -21,6 +28,8 @@ class _Host:
 
     cooling: dict[RegistryCredentials | None, float] = field(default_factory=dict)
     refused: dict[RegistryCredentials, float] = field(default_factory=dict)
+    #: The same of an earlier life of the daemon, by user name.
+    recalled: dict[str, float] = field(default_factory=dict)
     reachable: bool | None = None
     error: str = ""
     limit: int | None = None
@@ -29,10 +38,16 @@ class _Host:
 
 
 class HostLedger:
-    """Facts per host, for as long as the process lives. Threads may share it."""
+    """Facts per host, for as long as the process lives. Threads may share it.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: time.
+        on_cooling: told of each host that asks to be left alone, so that a restart knows, too.
+    """
+
+    def __init__(self, clock: Clock, on_cooling: OnCooling = lambda _: None) -> None:
         self._clock = clock
+        self._on_cooling = on_cooling
         self._lock = threading.Lock()
         self._hosts: dict[str, _Host] = {}
 
@@ -46,7 +61,8 @@ class HostLedger:
         now = self._clock.monotonic()
         with self._lock:
             known = self._hosts.get(host) or _Host()
-            left = known.cooling.get(credentials, now) - now
+            resting = known.recalled.get(_username(credentials), now)
+            left = max(known.cooling.get(credentials, now), resting) - now
             refused = credentials is not None and known.refused.get(credentials, now) > now
         if left > 0:
             wait = timedelta(seconds=left)
@@ -81,9 +97,21 @@ class HostLedger:
             known.error = error.message
             if isinstance(error, SourceUnreachable):
                 known.reachable = False
-            if isinstance(error, SourceThrottled):
-                until = self._clock.monotonic() + error.retry_after.total_seconds()
-                known.cooling[credentials] = max(until, known.cooling.get(credentials, until))
+            if not isinstance(error, SourceThrottled):
+                return
+            until = self._clock.monotonic() + error.retry_after.total_seconds()
+            before = known.cooling.get(credentials, 0.0)
+            known.cooling[credentials] = max(until, before)
+        if until - before > _SAME_SECONDS:  # not only told again what is known
+            self._on_cooling(_trouble(host, credentials, error, self._clock.now()))
+
+    def recall(self, trouble: RegistryTrouble) -> None:
+        """Leave a host alone that asked an earlier life of the daemon for that."""
+        left = trouble.until - self._clock.now() if trouble.until else timedelta(0)
+        with self._lock:
+            known = self._host(trouble.host)
+            known.recalled[trouble.username] = self._clock.monotonic() + left.total_seconds()
+            known.error = trouble.message
 
     def record_refused(self, host: str, credentials: RegistryCredentials | None) -> None:
         """Note that ``host`` does not take this password."""
@@ -106,11 +134,13 @@ class HostLedger:
         # Replaced credentials would pile up otherwise.
         known.cooling = {who: until for who, until in known.cooling.items() if until > now}
         known.refused = {who: until for who, until in known.refused.items() if until > now}
+        known.recalled = {who: until for who, until in known.recalled.items() if until > now}
         return known
 
 
 def _status(name: str, host: _Host, monotonic: float, now: datetime) -> RegistryStatus:
-    left = max(host.cooling.values(), default=monotonic) - monotonic
+    every = (*host.cooling.values(), *host.recalled.values())
+    left = max(every, default=monotonic) - monotonic
     return RegistryStatus(
         host=name,
         reachable=host.reachable,
@@ -119,6 +149,23 @@ def _status(name: str, host: _Host, monotonic: float, now: datetime) -> Registry
         limit=host.limit,
         limit_remaining=host.limit_remaining,
         requests_sent=host.requests_sent,
+    )
+
+
+def _username(credentials: RegistryCredentials | None) -> str:
+    return credentials.username if credentials else ""
+
+
+def _trouble(
+    host: str, credentials: RegistryCredentials | None, error: SourceThrottled, now: datetime
+) -> RegistryTrouble:
+    return RegistryTrouble(
+        host,
+        ReasonCode.REGISTRY_COOLED,
+        error.message,
+        since=now,
+        until=now + error.retry_after,
+        username=_username(credentials),
     )
 
 

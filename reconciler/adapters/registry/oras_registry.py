@@ -1,34 +1,38 @@
-"""Which digest is behind a tag, asked of the image's registry."""
+"""Which digest is behind a tag, and what image that is, asked of the image's registry."""
 
 import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.adapters.registry.errors import error_for
-from reconciler.adapters.registry.hosts import HostLedger
+from reconciler.adapters.registry.facts import facts_of
+from reconciler.adapters.registry.hosts import HostLedger, OnCooling
 from reconciler.adapters.registry.tokens import RealmPolicy, is_loopback
 from reconciler.domain.errors import (
     InvalidReference,
     ReconcilerError,
+    RevisionNotFound,
     SourceDenied,
     SourceError,
     SourceProtocolError,
 )
 from reconciler.domain.failure import Failure
 from reconciler.domain.references import DOCKER_HUB, Digest, ImageReference, ProjectName
-from reconciler.ports import Clock, RegistryCredentials, RegistryStatus
+from reconciler.domain.state import RegistryTrouble
+from reconciler.ports import Clock, ImageFacts, RegistryCredentials, RegistryStatus
 
 if TYPE_CHECKING:
     import requests
 
     from reconciler.adapters.registry.client import GuardedRegistry
-    from reconciler.adapters.registry.exchange import Deadline, Endpoint, Shared
+    from reconciler.adapters.registry.exchange import Endpoint, Shared
 
 #: The digest depends on these and their order must not change: a registry converts to what is
 #: accepted. Indexes first, so that a multi-architecture image has one digest.
@@ -62,6 +66,7 @@ class OrasRegistry:
         approved_realms: (registry host, token server host) that belong together.
         ca_bundle: PEM file of authorities to trust besides the machine's own.
         time_limit: for one look-up, whatever it takes.
+        on_cooling: told of each registry that asks to be left alone.
     """
 
     def __init__(  # noqa: PLR0913  all but two have a default that nobody has to know
@@ -74,6 +79,7 @@ class OrasRegistry:
         approved_realms: Iterable[tuple[str, str]] = (),
         ca_bundle: Path | None = None,
         time_limit: timedelta = timedelta(seconds=30),
+        on_cooling: OnCooling = lambda _: None,
     ) -> None:
         self._clock = clock
         self._find_credentials = find_credentials
@@ -82,7 +88,7 @@ class OrasRegistry:
         self._realms = RealmPolicy(frozenset(approved_realms))
         self._ca_bundle = ca_bundle
         self._time_limit = time_limit
-        self._ledger = HostLedger(clock)
+        self._ledger = HostLedger(clock, on_cooling)
         self._lock = threading.Lock()
         self._shared: Shared | None = None
         self._clients: OrderedDict[object, GuardedRegistry] = OrderedDict()
@@ -93,18 +99,41 @@ class OrasRegistry:
             raise InvalidReference(
                 "image", str(image), "has no tag whose digest could be looked up"
             )
-        host = image.registry
-        credentials = self._find_credentials(host, project)
-        if credentials is not None and credentials.host != host:
-            raise SourceDenied(
-                f"the credentials of {credentials.host} do not belong to {host}", host=host
-            )
+        with self._asking(image, project) as client:
+            return self._look_up(image, image.tag, client)
+
+    def holds(self, image: ImageReference, project: ProjectName | None = None) -> bool:
+        """Tell whether the registry has what the image's digest names; see ``ImageRegistry``."""
+        if image.digest is None:
+            raise InvalidReference("image", str(image), "has no digest that could be looked up")
         try:
-            self._ledger.check(host, credentials)
-            return self._look_up(image, self._client(host, image.repository, credentials))
-        except SourceError as error:
-            self._ledger.record_error(host, credentials, error)
-            raise
+            with self._asking(image, project) as client:
+                return self._look_up(image, str(image.digest), client) == image.digest
+        except RevisionNotFound:
+            return False
+
+    def describe(
+        self,
+        image: ImageReference,
+        digest: Digest,
+        platform: str,
+        project: ProjectName | None = None,
+    ) -> ImageFacts:
+        """Return what is known of the image of that digest; see ``ImageRegistry``."""
+        with self._asking(image, project) as client:
+            exchange, deadline = client.exchange, client.exchange.shared.deadline()
+
+            def fetch(kind: str, part: Digest) -> bytes:
+                url = f"{exchange.endpoint.root}/v2/{image.repository}/{kind}/{part}"
+                answer = client.do_request(url, headers=_ACCEPT, deadline=deadline)
+                if answer.status_code != 200:
+                    raise self._refusal(str(image), answer)
+                return answer.content
+
+            try:
+                return facts_of(fetch, digest, platform)
+            except RevisionNotFound:  # registries tidy up what no tag names any more
+                return ImageFacts()
 
     def probe(self, host: str) -> Failure | None:
         """Ask ``/v2/``: None if it answers 200 or 401, else what is wrong. Never raises."""
@@ -117,6 +146,28 @@ class OrasRegistry:
     def status(self) -> Sequence[RegistryStatus]:
         """Return how each host fares that was asked since the start, by name."""
         return self._ledger.status()
+
+    def recall(self, trouble: RegistryTrouble) -> None:
+        """Leave a registry alone that asked an earlier life of the daemon for that."""
+        self._ledger.recall(trouble)
+
+    @contextmanager
+    def _asking(
+        self, image: ImageReference, project: ProjectName | None
+    ) -> Iterator["GuardedRegistry"]:
+        """Lend the client for the image's repository; how it goes is remembered for its host."""
+        host = image.registry
+        credentials = self._find_credentials(host, project)
+        if credentials is not None and credentials.host != host:
+            raise SourceDenied(
+                f"the credentials of {credentials.host} do not belong to {host}", host=host
+            )
+        try:
+            self._ledger.check(host, credentials)
+            yield self._client(host, image.repository, credentials)
+        except SourceError as error:
+            self._ledger.record_error(host, credentials, error)
+            raise
 
     def _probe(self, host: str) -> None:
         client = self._client(host, "", None)
@@ -136,27 +187,21 @@ class OrasRegistry:
             self._ledger.record_error(host, None, error)
             raise
 
-    def _look_up(self, image: ImageReference, client: "GuardedRegistry") -> Digest:
+    def _look_up(self, image: ImageReference, reference: str, client: "GuardedRegistry") -> Digest:
         deadline = client.exchange.shared.deadline()
+        url = f"{client.exchange.endpoint.root}/v2/{image.repository}/manifests/{reference}"
         # HEAD first: Docker Hub counts a GET as a pull, and a HEAD not.
-        head = self._ask_manifest(client, image, "HEAD", deadline)
+        head = client.do_request(url, "HEAD", headers=_ACCEPT, deadline=deadline)
         if head.status_code == 200:
             digest = _digest_in(head)
             if digest is not None and not _is_schema_1(head):
                 return digest
         elif head.status_code not in _HEAD_UNKNOWN:
             raise self._refusal(str(image), head)
-        answer = self._ask_manifest(client, image, "GET", deadline)
+        answer = client.do_request(url, "GET", headers=_ACCEPT, deadline=deadline)
         if answer.status_code != 200:
             raise self._refusal(str(image), answer)
         return _digest_of(image, answer)
-
-    @staticmethod
-    def _ask_manifest(
-        client: "GuardedRegistry", image: ImageReference, method: str, deadline: "Deadline"
-    ) -> "requests.Response":
-        url = f"{client.exchange.endpoint.root}/v2/{image.repository}/manifests/{image.tag}"
-        return client.do_request(url, method, headers=_ACCEPT, deadline=deadline)
 
     def _refusal(self, subject: str, answer: "requests.Response") -> SourceError:
         body, now = answer.content[:4096], self._clock.now()

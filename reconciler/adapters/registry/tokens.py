@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from reconciler.domain.errors import SourceProtocolError
 
 _LONGEST_CHALLENGE = 8192
+#: In time that grows with the header only: a registry writes it as it likes.
 _CHALLENGE_PART = re.compile(
-    r"""(?P<name>[A-Za-z0-9_-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^",\s]+))"""
+    r"""(?<![A-Za-z0-9_-])(?P<name>[A-Za-z0-9_-]++)\s*+=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^",\s]+))"""
     r"|(?P<scheme>[A-Za-z][A-Za-z0-9-]*)"
 )
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
