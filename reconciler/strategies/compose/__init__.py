@@ -2,7 +2,14 @@
 
 from reconciler.strategies.compose.cli import ComposeOptions
 from reconciler.strategies.compose.migrating.migrator import ComposeMigrator
+from reconciler.strategies.compose.planning import ComposePlanner
 from reconciler.strategies.compose.self_update import SelfUpdates
 from reconciler.strategies.compose.strategy import ComposeStrategy
 
-__all__ = ["ComposeMigrator", "ComposeOptions", "ComposeStrategy", "SelfUpdates"]
+__all__ = [
+    "ComposeMigrator",
+    "ComposeOptions",
+    "ComposePlanner",
+    "ComposeStrategy",
+    "SelfUpdates",
+]

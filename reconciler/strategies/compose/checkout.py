@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -32,6 +32,7 @@ class Examined:
     order: tuple[str, ...]  #: service names as the files name them, main file first
     host_files: tuple[tuple[str, str], ...]  #: (where, absolute path) that compose reads itself
     opened: tuple[str, ...] = ()  #: all that compose may open inside, paths below the root
+    valued: tuple[str, ...] = ()  #: of those, what gives values: environment and label files
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,11 @@ class Checkout:
                 self._find_file(path.parent, ".env")  # compose reads it with an included file
                 opened.add(path.parent / ".env")
         names = tuple(dict.fromkeys(order))
-        inside = tuple(sorted(str(path.relative_to(self.root)) for path in opened))
-        return Examined(file, environment, names, tuple(host_files), inside)
+        inside, valued = self._sorted(opened), self._sorted({*opened, self.folder / ".env"} - seen)
+        return Examined(file, environment, names, tuple(host_files), inside, valued)
+
+    def _sorted(self, paths: Collection[Path]) -> tuple[str, ...]:
+        return tuple(sorted(str(path.relative_to(self.root)) for path in paths))
 
     def missing_environment(self, variables: Mapping[str, str]) -> tuple[str, ...]:
         """Return the environment files that are not in the commit, as paths below the root.

@@ -110,8 +110,19 @@ class ComposeCli:
             InvalidComposeFile: compose can't use the files.
             RolloutError: compose or its engine is not there.
         """
+        return self._config(call, cancel, "--format", "json")
+
+    def outline(self, call: ComposeCall, cancel: threading.Event) -> str:
+        """Return what the files amount to, as YAML, with variables as they are written.
+
+        Raises:
+            InvalidComposeFile, RolloutError: as ``render``.
+        """
+        return self._config(call, cancel, "--no-interpolate")
+
+    def _config(self, call: ComposeCall, cancel: threading.Event, *options: str) -> str:
         limits = self._memory_limit()
-        argv = (*limits, *call.argv(self.options.program, "config", "--format", "json"))
+        argv = (*limits, *call.argv(self.options.program, "config", *options))
         result = self.runner.run(
             self._command(call, argv, self.options.render_timeout), cancel=cancel
         )

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.domain.deployment import PlannedService, PreparedTarget
-from reconciler.domain.errors import InvalidComposeFile, TargetUnreachable
+from reconciler.domain.errors import TargetUnreachable
 from reconciler.domain.host import LOCAL
-from reconciler.domain.project import ProjectKind
 from reconciler.domain.target import Target
 from reconciler.domain.verification import Sample
 from reconciler.ports import (
@@ -36,17 +35,16 @@ from reconciler.strategies.compose.assessment import (
     assess,
     compose_paths_of,
     generated_of,
-    variables_of,
 )
 from reconciler.strategies.compose.building.builder import Builder
 from reconciler.strategies.compose.building.definition import define
 from reconciler.strategies.compose.building.keeping import drop_built, restore_names
-from reconciler.strategies.compose.checkout import DEPLOY_FOLDER, Checkout
+from reconciler.strategies.compose.checkout import Checkout
 from reconciler.strategies.compose.cli import ComposeCall, ComposeOptions
 from reconciler.strategies.compose.deploy_folder import (
-    DeployFolderHere,
     override_path,
 )
+from reconciler.strategies.compose.exporting import export
 from reconciler.strategies.compose.on_host.place import PlaceOnHost
 from reconciler.strategies.compose.pinning import Pinning, missing_images, pull_text
 from reconciler.strategies.compose.place import Place, PlaceHere, follow_on_both, own_container
@@ -121,7 +119,7 @@ class ComposeStrategy:
         )
 
     def _builder(self, work: Work, place: Place, root: Path) -> Builder:
-        here = self._here(work.target, root)
+        here = self.here(work.target, root)
         return Builder(work, place, here, self.machines, self.options, self.credentials_for)
 
     @contextmanager
@@ -139,35 +137,15 @@ class ComposeStrategy:
             shutil.rmtree(own, ignore_errors=True)
 
     def _export(self, work: Work, place: Place, own: Path, path: str, *extra: str) -> Checkout:
-        """Write the files of exactly the commit into ``own``, and what an operator added to them.
-
-        The folder's name is the host's: hosts are prepared side by side.
-        """
-        project, commit, into = work.project, work.revision.commit, own / work.target.host
-        into.mkdir()
-        checkout = Checkout(into, path, self.reader, extra)
-        if project.kind is ProjectKind.IMAGE:
-            kept = place.read((path,)).get(path)
-            text = kept.decode() if kept else generated_of(work)
-            DeployFolderHere(into).write(Path(path).name, text)
-            return checkout
-        if project.source is None or commit is None:
-            raise InvalidComposeFile(f"project {project.name} has no commit to deploy")
-        self.checkouts.fetch(project.name, project.source, commit, work.credentials)
-        self.checkouts.export(project.name, commit, into)
-        deploy = into / DEPLOY_FOLDER
-        if deploy.is_symlink() or deploy.exists():
-            raise InvalidComposeFile(
-                f"the repository has a {DEPLOY_FOLDER} of its own; that name is ours: rename it"
-            )
-        return checkout.borrow(place.read(checkout.missing_environment(variables_of(work))))
+        """Write the files of exactly the commit into ``own``; see ``export``."""
+        return export(work, place, self.checkouts, self.reader, own, (path, *extra))
 
     def _assess_here(self, work: Work, place: Place, checkout: Checkout) -> Assessment:
         """Render and judge an export on this machine; what it mounts is looked up at ``place``."""
-        here = self._here(work.target, checkout.root)
+        here = self.here(work.target, checkout.root)
         real_paths = follow_on_both(checkout.root, here, place)
         with here.private() as private:
-            policy = self._policy(place, work.target, checkout.root, real_paths)
+            policy = self.policy(place, work.target, checkout.root, real_paths)
             cli = here.cli(work)
             return assess(work, checkout, Site(checkout.root, private, cli, policy))
 
@@ -216,7 +194,7 @@ class ComposeStrategy:
         """Give what calls compose on what was prepared, with all that it needs until the end."""
         work = replace(work, revision=prepared.revision)
         with self._switched(work, place, prepared) as checkout, place.private() as private:
-            policy = self._policy(place, work.target, place.root, place.real_paths)
+            policy = self.policy(place, work.target, place.root, place.real_paths)
             cli = place.cli(work)
             assessed = assess(work, checkout, Site(place.root, private, cli, policy))
             if assessed.sha256 != prepared.rendered_sha256:
@@ -298,16 +276,18 @@ class ComposeStrategy:
     def place(self, target: Target) -> Place:
         """Return where ``target`` is."""
         if target.host == LOCAL:
-            return self._here(target, self.checkouts.tree(target.project).resolve())
+            return self.here(target, self.checkouts.tree(target.project).resolve())
         machine = self.machines.get(target.host)
         return PlaceOnHost(target, machine, self.options, self.checkouts)
 
-    def _here(self, target: Target, root: Path) -> PlaceHere:
+    def here(self, target: Target, root: Path) -> PlaceHere:
+        """Return this machine as a place whose work tree is ``root``."""
         secrets = self.options.secrets_folder.resolve() / target.project / target.host
         machine = self.machines.get(LOCAL)
         return PlaceHere(target.project, root, secrets, machine, self.options, self.checkouts)
 
-    def _policy(self, place: Place, target: Target, root: Path, real_paths: RealPaths) -> Policy:
+    def policy(self, place: Place, target: Target, root: Path, real_paths: RealPaths) -> Policy:
+        """Return the limits for files at ``root`` that are to run at ``place``."""
         own_paths = (*self.options.own_paths, *place.own_paths)
         own = own_container(place, target)
         has = own.mounts if own else frozenset()
