@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import ReconcilerError, SourceThrottled
 from reconciler.domain.failure import Failure
 from reconciler.domain.polling import time_until_next_look
@@ -36,6 +37,7 @@ class GitPoll:
     on_tip: OnTip
     on_bug: OnBug
     random: Callable[[], float]
+    on_wish_done: Callable[[], object] = lambda: None  #: called after a look that was wished for
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _results: list[PollResult] = field(default_factory=list, init=False)
     _ticked_at: datetime = field(default=datetime.max.replace(tzinfo=UTC), init=False)
@@ -44,14 +46,13 @@ class GitPoll:
         """Record what came back, start the looks that are due; return how many were started."""
         self.record()
         self.lanes.relieve()
-        room = _BATCH - self.lanes.unfinished
-        if room <= 0:
-            return 0
         now = self.clock.now()
         if now < self._ticked_at:
             # Before the first tick too: the clock may have been set while nobody ran.
             self.store.correct_polls(now)
         self._ticked_at = now
+        # What waits for a host that hangs keeps nobody from what was wished for elsewhere.
+        room = max(_BATCH - self.lanes.unfinished, 0)
         tasks = self.store.claim_due_polls(now, hold_for=_HOLD_FOR, limit=room)
         for task in tasks:
             suspect = task.health.failures > 0
@@ -79,7 +80,9 @@ class GitPoll:
                 self.on_bug(f"looking at the source of {task.project}", bug)
                 return
             with self._lock:
-                self._results.append(PollResult(task.project, health))
+                self._results.append(PollResult(task.project, health, _announced(task, health)))
+            if task.wish is not None:  # another may have come meanwhile
+                self.on_wish_done()
 
         return look
 
@@ -122,3 +125,15 @@ class GitPoll:
             wait = max(wait, error.retry_after)
         now = self.clock.now()
         return before.after_failure(Failure.of(error), now, now + wait)
+
+
+def _announced(task: PollTask, seen: SourceHealth) -> bool | None:
+    """Tell whether a webhook announced the move that a look found; None: there is none to judge.
+
+    The first sight of a branch is no move, and what a person had looked at was not waited for.
+    """
+    if task.health.observed in {None, seen.observed}:
+        return None
+    if task.wish is not None and task.wish.trigger is Trigger.WEBHOOK:
+        return True
+    return False if task.health.next_look_at is not None else None

@@ -3,27 +3,25 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 
-from reconciler.domain.errors import ReconcilerError
 from reconciler.domain.failure import Failure
 from reconciler.domain.project import ExternalSource, Project
-from reconciler.domain.references import Digest, ImageReference, ProjectName
-from reconciler.domain.state import ProjectState, WatchedImage
+from reconciler.domain.references import Digest, ProjectName
+from reconciler.domain.state import ImageLook, ProjectState, WatchedImage
 from reconciler.ports import Clock, ImageRegistry, Store
 from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.git_poll import OnBug
+from reconciler.triggers.image_lookups import Lookup, looked, lookups_for
 from reconciler.triggers.lanes import Lanes
 
-#: Told what a tick saw of one project: all images it follows, and the digests that were found.
-OnImages = Callable[[ProjectName, Collection[str], Mapping[str, Digest]], object]
+#: Told what a tick saw of one project.
+OnImages = Callable[[ImageLook], object]
 
-#: One look-up: the image, and the project whose own registry credentials it needs, if any.
-_Key = tuple[str, ProjectName | None]
 #: Per project: each image to look up, and how it is asked for.
-_Wanted = Mapping[ProjectName, Sequence[tuple[_Key, WatchedImage]]]
+_Wanted = Mapping[ProjectName, Sequence[tuple[Lookup, WatchedImage]]]
 _LONGEST_TICK = timedelta(minutes=5)
 _BATCH = 200  #: projects whose looks are recorded in one transaction
 
@@ -49,6 +47,7 @@ class ImageWatch:
         Returns how many look-ups were made.
         """
         with self._one_at_a_time:
+            began = self.clock.now()
             states = self.store.list_states()
             projects = [
                 project
@@ -64,7 +63,7 @@ class ImageWatch:
                 results = {image.image: found[key] for key, image in pairs if key in found}
                 if self._compare(states[project.name], pairs, results):
                     seen[project.name] = self._looked(pairs, results)
-            self._record(seen)
+            self._record(seen, began)
             return len(found)
 
     def _refresh(
@@ -78,45 +77,35 @@ class ImageWatch:
 
     def _wanted(self, projects: Sequence[Project]) -> _Wanted:
         every, silent = self.store.list_images(), self.unreachable()
-        own: dict[tuple[ProjectName, str], bool] = {}
-        wanted: dict[ProjectName, list[tuple[_Key, WatchedImage]]] = defaultdict(list)
+        lookup_for = lookups_for(self.store)
+        wanted: dict[ProjectName, list[tuple[Lookup, WatchedImage]]] = defaultdict(list)
         for project in projects:
             for image in every.get(project.name, ()):
                 if image.unwatched_because:
                     continue
-                host = ImageReference.parse(image.image).registry
-                if host in silent:
-                    continue
-                if (project.name, host) not in own:
-                    own[project.name, host] = self.store.has_registry_credentials(
-                        host, project.name
-                    )
-                owner = project.name if own[project.name, host] else None
-                wanted[project.name].append(((image.image, owner), image))
+                lookup = lookup_for(project.name, image)
+                if lookup.image.registry not in silent:
+                    wanted[project.name].append((lookup, image))
         return wanted
 
-    def _look_up(self, wanted: _Wanted) -> Mapping[_Key, Digest | Failure]:
+    def _look_up(self, wanted: _Wanted) -> Mapping[Lookup, Digest | Failure]:
         """Ask once per distinct image; what is not answered when the tick must end is unknown."""
-        found: dict[_Key, Digest | Failure] = {}
-        for image, owner in dict.fromkeys(key for pairs in wanted.values() for key, _ in pairs):
-            reference = ImageReference.parse(image)
+        found: dict[Lookup, Digest | Failure] = {}
 
-            def ask(key: _Key = (image, owner), reference: ImageReference = reference) -> None:
-                try:
-                    found[key] = self.registry.digest(reference, key[1])
-                except ReconcilerError as error:
-                    found[key] = Failure.of(error)
-                except Exception as bug:  # noqa: BLE001  one image's bug must not stop the others
-                    self.on_bug(f"looking up {key[0]}", bug)
+        def ask(lookup: Lookup) -> None:
+            result = lookup.ask(self.registry, self.on_bug)
+            if result is not None:
+                found[lookup] = result
 
-            self.lanes.submit(reference.registry, ask)
+        for lookup in dict.fromkeys(key for pairs in wanted.values() for key, _ in pairs):
+            self.lanes.submit(lookup.image.registry, partial(ask, lookup))
         self.lanes.join(_LONGEST_TICK.total_seconds())
         return dict(found)
 
     def _compare(
         self,
         state: ProjectState,
-        pairs: Sequence[tuple[_Key, WatchedImage]],
+        pairs: Sequence[tuple[Lookup, WatchedImage]],
         results: Mapping[str, Digest | Failure],
     ) -> bool:
         """Pass on what was seen of one project; False if that failed.
@@ -128,34 +117,21 @@ class ImageWatch:
         if state.images_seeded and len(digests) == len(pairs) and digests == state.tracked_images:
             return True
         followed = [image.image for _, image in pairs]
-        return self._guarded(state.name, partial(self.on_images, state.name, followed, digests))
+        look = ImageLook(state.name, followed, digests, state.tracked_images)
+        return self._guarded(state.name, partial(self.on_images, look))
 
-    def _record(self, seen: Mapping[ProjectName, Sequence[WatchedImage]]) -> None:
+    def _record(self, seen: Mapping[ProjectName, Sequence[WatchedImage]], began: datetime) -> None:
         """Record the looks, many in one transaction, none of which holds up others for long."""
         names = list(seen)
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
-            self.store.record_lookups({name: seen[name] for name in batch})
+            self.store.record_lookups({name: seen[name] for name in batch}, began)
 
     def _looked(
-        self, pairs: Iterable[tuple[_Key, WatchedImage]], results: Mapping[str, Digest | Failure]
+        self, pairs: Iterable[tuple[Lookup, WatchedImage]], results: Mapping[str, Digest | Failure]
     ) -> list[WatchedImage]:
         now = self.clock.now()
-        looked = []
-        for _, image in pairs:
-            match results.get(image.image):
-                case Digest() as digest:
-                    since = image.first_seen_at if digest == image.digest else now
-                    looked.append(
-                        replace(
-                            image, digest=digest, first_seen_at=since, looked_at=now, error=None
-                        )
-                    )
-                case Failure() as failure:
-                    looked.append(replace(image, looked_at=now, error=failure))
-                case None:
-                    looked.append(image)
-        return looked
+        return [looked(image, results.get(image.image), now) for _, image in pairs]
 
     def _guarded(self, name: ProjectName, work: Callable[[], object]) -> bool:
         """Do ``work`` so that its failure is this project's alone; return whether it went well."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from reconciler.domain.errors import ReconcilerError, StoreError
+from reconciler.domain.errors import ReconcilerError, SourceError, StoreError
 from reconciler.domain.failure import Failure
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
@@ -59,7 +59,18 @@ class Pushes:
         if not followers:
             moved = ", ".join(sorted(ref.removeprefix("refs/heads/") for ref in refs)) or "nothing"
             return [f"no project follows {moved} of {repository}"]
-        return [f"{project.name}: {self.look_at(project)}" for project in followers]
+        return [f"{project.name}: {self._look_aside(project)}" for project in followers]
+
+    def _look_aside(self, project: Project) -> str:
+        """Look at one follower; what is wrong with its source keeps no other from being seen.
+
+        Raises:
+            StoreError: which is everybody's.
+        """
+        try:
+            return self.look_at(project)
+        except SourceError as error:
+            return f"{error.message}; it is looked at again soon"
 
     def look_at(self, project: Project, wish: Wish | None = None) -> str:
         """Look at one project's branch now, and act on it; elsewhere it takes a moment."""

@@ -1,7 +1,7 @@
 """Whether the configured registry answers; its images are not watched while it does not."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from reconciler.domain.failure import Failure
@@ -16,7 +16,11 @@ class RegistryProbe:
 
     registry: ImageRegistry
     host: str  #: empty: none is configured
+    #: Told what the first probe gave, and what one gave that differs from the one before.
+    on_change: Callable[[Failure | None], object] = lambda _: None
     failure: Failure | None = field(default=None, init=False)
+    #: Whether it was told of a failure; None: of nothing yet, or that could not be recorded.
+    _told: bool | None = field(default=None, init=False)
 
     def look(self) -> None:
         """Ask the registry's ``/v2/``, and say it once when the answer changes."""
@@ -30,6 +34,10 @@ class RegistryProbe:
             )
         if before and not self.failure:
             _log.info("registry %s answers again", self.host)
+        if self._told is not bool(self.failure):
+            self._told = None
+            self.on_change(self.failure)
+            self._told = bool(self.failure)
 
     def unreachable(self) -> Collection[str]:
         """Return the hosts that are not asked about images now."""

@@ -1,110 +1,37 @@
-"""Webhooks: what a forge sends is verified, noted, and taken for a hint to look; no more.
+"""Webhooks: what is sent to them is verified, noted, and taken for a hint to look; no more.
 
 The request is answered before anything is looked up. What came waits in memory and is recorded a
 moment later, many at a time. If that is lost, the next poll sees what moved.
 """
 
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
-from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import (
+    Conflict,
     InvalidInput,
     NotFound,
     ReconcilerError,
     StoreError,
-    TooBusy,
 )
-from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.payload import parse_payload
+from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import ProjectName
-from reconciler.domain.secret import Secret
-from reconciler.domain.webhook import HeaderValues, Webhook, WebhookName
-from reconciler.domain.webhook_payload import PushHint, parse_payload, read_push
+from reconciler.domain.registry_event import ImagesHint, read_registry_event
+from reconciler.domain.webhook import Matching, Webhook, WebhookName
+from reconciler.domain.webhook_apps import read_apps
+from reconciler.domain.webhook_payload import PushHint, read_push
 from reconciler.domain.webhook_signature import Verdict, verify
 from reconciler.domain.wish import Wish
-from reconciler.ports import Clock, Delivery, Store
+from reconciler.ports import Clock, Delivery, Hint, Store
+from reconciler.triggers.awakened import Awakened, LookAtImages
+from reconciler.triggers.doors import Door, Doors
+from reconciler.triggers.webhook_inbox import BATCH, MOST_WAITING, Arrival, Inbox, Knock
 
 #: Looks at a project in somebody's name; returns in plain words what came of it.
 LookAt = Callable[[Project, Wish], str]
 
-_BATCH = 500
-#: Verified deliveries that wait to be recorded; more are refused, and the forge told to come again.
-_MOST_WAITING = 20_000
-#: Refused deliveries of one webhook that wait to be recorded; more are counted only.
-_MOST_REFUSED_WAITING = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A webhook, with the secrets that open it."""
-
-    webhook: Webhook
-    secrets: Sequence[Secret]  #: the present one, then a previous one; never empty
-
-
-@dataclass(frozen=True, slots=True)
-class Knock:
-    """A request as it came."""
-
-    headers: HeaderValues
-    remote: str  #: address that it came from
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A verified delivery, before it is recorded."""
-
-    delivery: Delivery
-    webhook: Webhook
-    hint: PushHint | None = None  #: None: it announces nothing that anybody follows
-    is_ping: bool = False
-
-
-class Inbox:
-    """What came and waits to be recorded: bounded, and the refused apart from the others."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._arrivals: deque[Arrival] = deque()
-        self._refused: dict[WebhookName, deque[Delivery]] = {}
-        self._left_out: Counter[WebhookName] = Counter()
-
-    def add(self, arrival: Arrival) -> None:
-        """Let it wait. Raises ``TooBusy``."""
-        with self._lock:
-            if len(self._arrivals) >= _MOST_WAITING:
-                raise TooBusy(f"{len(self._arrivals)} deliveries wait to be looked at")
-            self._arrivals.append(arrival)
-
-    def refuse(self, delivery: Delivery) -> None:
-        """Let the record of a refused one wait; of many, the newest."""
-        with self._lock:
-            waiting = self._refused.setdefault(delivery.webhook, deque())
-            waiting.append(delivery)
-            if len(waiting) > _MOST_REFUSED_WAITING:
-                waiting.popleft()
-                self._left_out[delivery.webhook] += 1
-
-    def take(self) -> tuple[list[Arrival], list[Delivery], Mapping[WebhookName, int]]:
-        """Return what waits, oldest first, and how many refused ones were left out of it."""
-        with self._lock:
-            arrivals = list(islice(self._arrivals, _BATCH))
-            for _ in arrivals:
-                self._arrivals.popleft()
-            refused = [one for waiting in self._refused.values() for one in waiting]
-            left_out = dict(self._left_out)
-            self._refused.clear()
-            self._left_out.clear()
-        return arrivals, sorted(refused, key=lambda one: one.at), left_out
-
-    def put_back(self, arrivals: Sequence[Arrival]) -> None:
-        """Let them wait again, before the others."""
-        with self._lock:
-            self._arrivals.extendleft(reversed(arrivals))
+_AGAIN = "looked into again"
 
 
 @dataclass(slots=True)
@@ -115,14 +42,16 @@ class Receiver:
     clock: Clock
     look_at: LookAt
     on_arrival: Callable[[], object] = lambda: None  #: called when something waits
+    look_at_images: LookAtImages = lambda _hint, _wishes: None
+    doors: Doors = field(init=False)
     _inbox: Inbox = field(default_factory=Inbox, init=False)
+    _awakened: Awakened = field(default_factory=Awakened, init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no door known."""
+        self.doors = Doors(self.store, self.clock)
 
     # ── While the forge waits ─────────────────────────────────────────────────────────────────
-
-    def find_door(self, name: WebhookName) -> Door | None:
-        """Return the webhook that takes deliveries under ``name``; None: there is none."""
-        found = self.store.find_webhook_secrets(name)
-        return Door(*found) if found else None
 
     def refuse(self, door: Door, knock: Knock, verdict: Verdict) -> None:
         """Note a delivery that is not taken."""
@@ -137,7 +66,7 @@ class Receiver:
         """
         webhook = door.webhook
         verdict = verify(
-            webhook.provider, knock.headers, knock.body, door.secrets, self.clock.now()
+            webhook.provider, knock.headers, knock.body, door.secrets, self.clock.now(), knock.key
         )
         if not verdict.verified:
             self.refuse(door, knock, verdict)
@@ -151,15 +80,50 @@ class Receiver:
         self._let_in(arrival)
         return arrival
 
-    def followers_of(self, webhook: Webhook, hint: PushHint) -> Sequence[Project]:
+    def followers_of(self, webhook: Webhook, hint: Hint) -> Sequence[Project]:
         """Return the projects that ``hint`` may wake, by name."""
+        if isinstance(hint, ImagesHint):
+            watching = self.store.list_image_followers(hint)
+            return [one for one in watching if webhook.project in {None, one.name}]
         name = ProjectName(hint.repository_name)
-        return [
+        followers = [
             project
             for project in self._reach(webhook, name)
             if hint.concerns_branch_of(project)
             and (webhook.project is not None or hint.is_source_of(project))
         ]
+        return [one for one in followers if hint.may_concern(one)] or followers
+
+    # ── When a person asks ────────────────────────────────────────────────────────────────────
+
+    def redeliver(self, webhook: Webhook, number: int, actor: str) -> Delivery:
+        """Look again where a delivery pointed; return the new one that records it.
+
+        Raises:
+            NotFound: no such delivery is kept.
+            Conflict: it was not verified, or announces nothing.
+        """
+        before = self.store.get_delivery(webhook.name, number)
+        if not before.verdict.verified:
+            raise Conflict(
+                f"delivery {number} was refused: {before.verdict}; nothing follows of it"
+            )
+        if before.hint is None:
+            raise Conflict(f"delivery {number} announces nothing that could be looked at")
+        again = replace(
+            before,
+            at=self.clock.now(),
+            remote=_AGAIN,
+            delivery="",
+            note=f"asked for by {actor}",
+            led_to={},
+            duplicate=False,
+            repeats=number,
+        )
+        awakened = Awakened()
+        (made,) = self._take_up([Arrival(again, webhook)], [], {}, awakened)
+        awakened.look(self._look, self.look_at_images)
+        return self.store.get_delivery(webhook.name, made)
 
     # ── In the background ─────────────────────────────────────────────────────────────────────
 
@@ -167,37 +131,42 @@ class Receiver:
         """Record what came, and look where it points; each project once for all that came.
 
         Raises:
-            StoreError: what was verified waits for the next tick.
+            StoreError: what was verified, or not looked at yet, waits for the next tick.
         """
-        while True:
-            arrivals, refused, left_out = self._inbox.take()
-            if not (arrivals or refused or left_out):
-                return
-            try:
-                self._take_up(arrivals, refused, left_out)
-            except StoreError:
-                self._inbox.put_back(arrivals)
-                raise
+        try:
+            for _ in range(MOST_WAITING // BATCH):
+                arrivals, refused, left_out = self._inbox.take()
+                if not (arrivals or refused or left_out):
+                    return
+                try:
+                    self.doors.keep_fresh()
+                    self._take_up(arrivals, refused, left_out, self._awakened)
+                except StoreError:
+                    self._inbox.put_back(arrivals)
+                    raise
+        finally:
+            self._awakened.look(self._look, self.look_at_images)
 
     def _take_up(
         self,
         arrivals: Sequence[Arrival],
         refused: Sequence[Delivery],
         left_out: Mapping[WebhookName, int],
-    ) -> None:
-        known: dict[tuple[Webhook, PushHint], Sequence[Project]] = {}
-        woken: dict[ProjectName, tuple[Project, Arrival, int]] = {}
-        told = []
-        for position, arrival in enumerate(arrivals):
-            projects = self._awake(arrival, known)
-            told.append(_told(arrival, projects))
-            woken |= {one.name: (one, arrival, position) for one in projects if one.auto_deploy}
-        numbers = self.store.record_deliveries([*told, *refused], left_out)
-        for project, arrival, position in woken.values():
-            self._look(project, arrival.webhook, numbers[position])
+        awakened: Awakened,
+    ) -> Sequence[int]:
+        """Record them, and add whom they wake; return the numbers of ``arrivals``."""
+        known: dict[tuple[Webhook, Hint], Sequence[Project]] = {}
+        awake = [self._awake(arrival, known) for arrival in arrivals]
+        told = [_told(*one) for one in zip(arrivals, awake, strict=True)]
+        numbers = self.store.record_deliveries(
+            [*told, *refused], left_out, _announced(zip(arrivals, awake, strict=True))
+        )[: len(arrivals)]
+        for arrival, projects, number in zip(arrivals, awake, numbers, strict=True):
+            awakened.add(arrival, projects, number)
+        return numbers
 
     def _awake(
-        self, arrival: Arrival, known: dict[tuple[Webhook, PushHint], Sequence[Project]]
+        self, arrival: Arrival, known: dict[tuple[Webhook, Hint], Sequence[Project]]
     ) -> Sequence[Project]:
         if arrival.hint is None:
             return ()
@@ -206,9 +175,8 @@ class Receiver:
             known[key] = self.followers_of(*key)
         return known[key]
 
-    def _look(self, project: Project, webhook: Webhook, number: int) -> None:
+    def _look(self, project: Project, wish: Wish) -> None:
         """Look at one project; what is wrong with its source is its trouble alone."""
-        wish = Wish(Trigger.WEBHOOK, webhook.name, number or None)
         try:
             said = self.look_at(project, wish)
         except StoreError:
@@ -216,8 +184,8 @@ class Receiver:
         except ReconcilerError as error:
             said = error.message
         # An external source is looked at in the background, and tells by itself what that gave.
-        if number and isinstance(project.source, HostedSource):
-            self.store.record_outcomes({number: {project.name: said}})
+        if wish.delivery and isinstance(project.source, HostedSource):
+            self.store.record_outcomes({wish.delivery: {project.name: said}})
 
     def _reach(self, webhook: Webhook, repository: ProjectName) -> Sequence[Project]:
         if webhook.project is None:
@@ -250,7 +218,14 @@ def _understand(webhook: Webhook, delivery: Delivery, body: bytes) -> Arrival:
     if not webhook.is_push(delivery.event):
         note = f"{delivery.event or 'an event without a name'} announces no push"
         return Arrival(replace(delivery, note=note), webhook)
-    return Arrival(delivery, webhook, read_push(webhook.provider, payload))
+    if webhook.registry is not None:
+        event = read_registry_event(webhook.provider, webhook.registry, payload)
+        said = replace(delivery, event=event.name, hint=event.hint, note=event.note)
+        return Arrival(said, webhook)
+    hint = read_push(webhook.provider, payload)
+    if webhook.matching is Matching.APPS:
+        hint = replace(hint, apps=read_apps(webhook.provider, payload))
+    return Arrival(replace(delivery, hint=hint), webhook)
 
 
 def _told(arrival: Arrival, projects: Sequence[Project]) -> Delivery:
@@ -258,9 +233,25 @@ def _told(arrival: Arrival, projects: Sequence[Project]) -> Delivery:
     if arrival.hint is None:
         return arrival.delivery
     if not projects:
-        return replace(arrival.delivery, note=f"no project follows {arrival.hint}")
+        notes = (arrival.delivery.note, f"no project follows {arrival.hint}")
+        return replace(arrival.delivery, note="; ".join(filter(None, notes)))
     led_to = {
         one.name: "is looked at now" if one.auto_deploy else "its auto-deploy is off"
         for one in projects
     }
     return replace(arrival.delivery, led_to=led_to)
+
+
+def _announced(
+    taken: Iterable[tuple[Arrival, Sequence[Project]]],
+) -> Mapping[ProjectName, Delivery]:
+    """Return the projects elsewhere of which a push was announced now, by the forge itself."""
+    return {
+        project.name: arrival.delivery
+        for arrival, projects in taken
+        for project in projects
+        if isinstance(arrival.hint, PushHint)
+        and arrival.delivery.repeats is None
+        and project.auto_deploy
+        and isinstance(project.source, ExternalSource)
+    }
