@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from reconciler.domain.deployment import Deployment, Status
-from reconciler.domain.errors import Recovery
-from reconciler.domain.gate import MasterSwitch, Reason, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.errors import MigrationNeedsApproval, Recovery
+from reconciler.domain.gate import reasons_to_hold, reasons_to_refuse
 from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.settings import IMAGE_WATCH_INTERVAL
 from reconciler.domain.state import ProjectState, SourceHealth
-from reconciler.pipeline.reasons import ExplainedReason, reasons_of, reasons_of_hosts
+from reconciler.pipeline.reasons import ExplainedReason, Facts, reasons_of, with_remedy
 from reconciler.pipeline.trigger import Brakes
-from reconciler.ports import Store
+from reconciler.ports import Clock, Store
 
+#: Requests, and deployments that gave way, that an answer goes back to.
+_MOST_REQUESTS = 50
 _FAILED = frozenset({Status.FAILED, Status.NEEDS_OPERATOR})
 
 
@@ -25,6 +29,7 @@ class StandingCode(StrEnum):
     DEPLOYING = "deploying"
     QUEUED = "queued"
     HELD = "held"
+    NEEDS_APPROVAL = "needs-approval"
     FAILED = "failed"
     QUARANTINED = "quarantined"
     BRANCH_GONE = "branch-gone"
@@ -42,6 +47,7 @@ class ProjectSummary:
     health: SourceHealth
     standing: StandingCode
     text: str  #: one plain sentence
+    reason: str  #: code of the first reason that a list of all projects knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,69 +64,86 @@ class Explainer:
     """Answers from the store; looks at nothing else."""
 
     store: Store
+    clock: Clock
     brakes: Brakes
     #: Returns the hosts on which nothing can be done now, and why.
     troubles: Callable[[], Mapping[HostName, HostHealth]] = dict
+    places: int = 1  #: how many deployments one daemon carries out at once
 
     def summaries(self) -> Sequence[ProjectSummary]:
         """Return all projects, by name, in a handful of statements."""
-        states, health = self.store.list_states(), self.store.list_health()
-        switch = self.brakes(self.store.get_switch())
+        store, now, troubles = self.store, self.clock.now(), self.troubles()
+        states, health, images = store.list_states(), store.list_health(), store.list_images()
+        switch, registries = self.brakes(store.get_switch()), store.list_registry_troubles()
         return [
             summarize(
-                project, states[project.name], health.get(project.name, SourceHealth()), switch
+                Facts(
+                    project,
+                    states[project.name],
+                    health.get(project.name, SourceHealth()),
+                    switch,
+                    now,
+                    hosts=troubles,
+                    images=images.get(project.name, ()),
+                    registries=registries,
+                )
             )
-            for project in self.store.list_projects()
+            for project in store.list_projects()
             if project.name
             in states  # one that was added since the states were read waits a moment
         ]
 
     def summary(self, name: ProjectName) -> ProjectSummary:
         """Return one project. Raises ``NotFound``."""
-        project = self.store.get_project(name)
-        switch = self.brakes(self.store.get_switch())
-        return summarize(project, self.store.get_state(name), self.store.get_health(name), switch)
+        return summarize(self._facts(name))
 
     def why(self, name: ProjectName) -> Explanation:
         """Return why the project stands where it does. Raises ``NotFound``."""
-        summary = self.summary(name)
-        switch = self.brakes(self.store.get_switch())
-        reasons = reasons_of(
-            summary.project,
-            summary.state,
-            summary.health,
-            switch,
-            self.store.get_images(name),
-            self.store.list_triggers(name, limit=10),
+        facts = self._facts(name)
+        return Explanation(name, summarize(facts).text, reasons_of(facts))
+
+    def _facts(self, name: ProjectName) -> Facts:
+        store, now = self.store, self.clock.now()
+        project, state = store.get_project(name), store.get_state(name)
+        interval = store.get_settings()[IMAGE_WATCH_INTERVAL].value
+        announced = store.get_announcements(name)
+        return Facts(
+            project,
+            state,
+            store.get_health(name),
+            self.brakes(store.get_switch()),
+            now,
+            hosts=self.troubles(),
+            images=store.get_images(name),
+            registries=store.list_registry_troubles(),
+            image_interval=timedelta(seconds=int(interval)),
+            triggers=store.list_triggers(name, limit=_MOST_REQUESTS),
+            superseded=store.list_deployments(
+                name, statuses=[Status.SUPERSEDED], limit=_MOST_REQUESTS
+            ),
+            queue=store.queue_place(state.queued.id, now) if state.queued else None,
+            announcements=announced,
+            webhooks=store.list_webhooks() if announced.suspicious else (),
+            places=self.places,
         )
-        nothing = ExplainedReason(summary.standing, "nothing was seen or asked for yet")
-        found = (*reasons_of_hosts(summary.project, self.troubles()), *reasons)
-        return Explanation(name, summary.text, found or (nothing,))
 
 
-def summarize(
-    project: Project, state: ProjectState, health: SourceHealth, switch: MasterSwitch
-) -> ProjectSummary:
-    """Return where ``project`` stands; the first of these that is so."""
-    standing, text = _standing(project, state, health, reasons_to_hold(project, switch))
-    return ProjectSummary(project, state, health, standing, text)
+def summarize(facts: Facts) -> ProjectSummary:
+    """Return where a project stands; the first of these that is so."""
+    standing, text = _standing(facts)
+    first = reasons_of(facts)[0].code
+    return ProjectSummary(facts.project, facts.state, facts.health, standing, text, first)
 
 
 _Standing = tuple[StandingCode, str]
 
 
-def _standing(
-    project: Project, state: ProjectState, health: SourceHealth, holds: tuple[Reason, ...]
-) -> _Standing:
+def _standing(facts: Facts) -> _Standing:
+    project, state, health = facts.project, facts.state, facts.health
     if not project.kind.deployable:
         text = f"a {project.kind} project has nothing to deploy"
         return StandingCode.NOTHING_TO_DEPLOY, text
-    return (
-        _busy(state)
-        or _troubled(project, state, health)
-        or _held(project, state, health, holds)
-        or _calm(project, state)
-    )
+    return _busy(state) or _troubled(project, state, health) or _held(facts) or _calm(facts)
 
 
 def _busy(state: ProjectState) -> _Standing | None:
@@ -142,9 +165,7 @@ def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _S
         text += f"`reconciler project set {project.name} --branch …`"
         return StandingCode.BRANCH_GONE, text
     if (latest := state.latest) and (latest.status in _FAILED or _may_be_repeated(latest)):
-        said = latest.error.message if latest.error else latest.status
-        how = "failed" if latest.status is Status.FAILED else "needs a person"
-        return StandingCode.FAILED, f"deployment {latest.id} {how}: {said}"
+        return _failed(latest)
     if state.quarantined and _wants(state, health, state.quarantined[-1].revision.commit):
         last = state.quarantined[-1]
         runs = f"deployment {state.live.id} runs" if state.live else "nothing runs"
@@ -153,32 +174,59 @@ def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _S
     return None
 
 
+def _failed(latest: Deployment) -> _Standing:
+    """Return how it failed, and what a person does about it, if that is what it takes."""
+    error = latest.error
+    said = with_remedy(error.message, error) if error else latest.status
+    if error and error.code == MigrationNeedsApproval.code:
+        text = f"deployment {latest.id} waits for a person to approve its migration: {said}"
+        return StandingCode.NEEDS_APPROVAL, text
+    how = "failed" if latest.status is Status.FAILED else "needs a person"
+    return StandingCode.FAILED, f"deployment {latest.id} {how}: {said}"
+
+
 def _may_be_repeated(latest: Deployment) -> bool:
     """Tell whether it went back for a passing reason: what should run does not, and nobody asks."""
     passing = latest.error is not None and latest.error.recovery is Recovery.RETRY
     return latest.status is Status.ROLLED_BACK and passing
 
 
-def _held(
-    project: Project, state: ProjectState, health: SourceHealth, holds: tuple[Reason, ...]
-) -> _Standing | None:
-    moved = health.observed is not None and health.observed != state.tracked_commit
-    reasons = (*reasons_to_refuse(project), *holds) if project.auto_deploy else ()
-    if moved and reasons:
-        return StandingCode.HELD, f"the source moved, but {reasons[0].text}"
+def _held(facts: Facts) -> _Standing | None:
+    project, waits = facts.project, facts.waits
+    holds = (*reasons_to_refuse(project), *reasons_to_hold(project, facts.switch))
+    if waits and holds and project.auto_deploy:
+        return StandingCode.HELD, f"{waits} waits: {holds[0].text}"
     return None
 
 
-def _calm(project: Project, state: ProjectState) -> _Standing:
-    if state.live is None:
-        return StandingCode.NEVER_DEPLOYED, f"nothing was deployed yet; {_first_step(project)}"
-    runs = f"deployment {state.live.id} runs"
+def _calm(facts: Facts) -> _Standing:
+    project, live, error = facts.project, facts.state.live, facts.health.error
+    if live is None:
+        text = "nothing was deployed yet"
+        if error:
+            text += f", and its source can't be looked at: {error.message}"
+            return StandingCode.NEVER_DEPLOYED, with_remedy(text, error)
+        return StandingCode.NEVER_DEPLOYED, f"{text}; {_first_step(project)}"
+    runs = f"deployment {live.id} runs"
     if not project.auto_deploy:
         return StandingCode.OFF, f"auto-deploy is off; {runs}"
-    if state.live.target_revision.generation != project.generation:
-        text = f"{runs}, from before the last change of its declaration or variables"
-        return StandingCode.IN_SYNC, f"{text}; `reconciler deploy {project.name}` applies that"
-    return StandingCode.IN_SYNC, f"{runs}, and nothing moved since"
+    return StandingCode.IN_SYNC, f"{runs}{_what_else(facts, live)}"
+
+
+def _what_else(facts: Facts, live: Deployment) -> str:
+    """Return what is to be known of what runs and is in sync; goes on from a sentence."""
+    project, error = facts.project, facts.health.error
+    if live.target_revision.generation != project.generation:
+        text = ", from before the last change of its declaration or variables"
+        return f"{text}; `reconciler deploy {project.name}` applies that"
+    if error:  # nobody knows what moved
+        return with_remedy(f"; its source can't be looked at: {error.message}", error)
+    if passed := facts.state.passed_over_at(facts.health.observed):
+        return f"; the newest commit {passed.commit.short} was passed over: {passed.text}"
+    tip = facts.state.newest_wanted(facts.health.observed)
+    if facts.waits and tip not in {None, live.target_revision.commit}:  # held until just now
+        return f"; the next look takes up {facts.waits}"
+    return ", and nothing moved since"
 
 
 def _first_step(project: Project) -> str:
@@ -192,4 +240,4 @@ def _first_step(project: Project) -> str:
 
 def _wants(state: ProjectState, health: SourceHealth, commit: CommitSha | None) -> bool:
     """Tell whether ``commit`` is still the newest that the source has."""
-    return commit == (health.observed or state.tracked_commit)
+    return commit == state.newest_wanted(health.observed)
