@@ -14,17 +14,18 @@ from reconciler.domain.errors import (
     NothingToApprove,
     ReconcilerError,
     Refused,
-    RevisionNotFound,
     Withdrawn,
 )
 from reconciler.domain.failure import Failure
-from reconciler.domain.gate import ReasonCode
 from reconciler.domain.host import HostName
-from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.plan import PlanBasis
+from reconciler.domain.project import Project
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
+from reconciler.pipeline.sources import Sources
 from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
-from reconciler.ports import Approval, Clock, GitRemote, ImageRegistry, Repositories, Store
+from reconciler.ports import Approval, Clock, ImageRegistry, Store
 
 _LOOKS_AT_ONCE = 8
 
@@ -37,6 +38,7 @@ class Wanted:
     hosts: tuple[HostName, ...] = ()  #: empty: all of the project's
     force: bool = False  #: even what is live or quarantined
     reason: str = ""
+    plan: str = ""  #: id of the plan that was read: what it says is deployed, or nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,15 @@ class Requests:
     store: Store
     clock: Clock
     brakes: Brakes
-    remote: GitRemote
-    repositories: Repositories
+    sources: Sources
     registry: ImageRegistry
 
-    def deploy(self, name: ProjectName, wanted: Wanted, *, actor: str) -> TriggerResult:
+    def deploy(
+        self, name: ProjectName, wanted: Wanted, *, actor: str, plan: PlanBasis | None = None
+    ) -> TriggerResult:
         """Deploy a commit, or what the branch's tip is now, to all hosts or to some.
+
+        With a ``plan`` it is exactly what that was made from, if that still holds.
 
         Raises:
             NotFound: there is no such project.
@@ -68,26 +73,32 @@ class Requests:
         """
         project = self.store.get_project(name)
         _require_targets(project, wanted.hosts)
-        commit = wanted.commit or self._tip(project)
-        images = {} if wanted.commit else self._digests(name, commit)
+        revision = plan.revision if plan else self._revision(project, wanted)
         detail = wanted.reason or ("this very commit" if wanted.commit else "deploy now")
         return self._ask(
             Request(
                 name,
-                Revision(commit, images),
+                revision,
                 Cause(Trigger.PERSON, actor, detail),
                 force=wanted.force,
                 hosts=wanted.hosts,
+                plan=plan,
             )
         )
+
+    def _revision(self, project: Project, wanted: Wanted) -> Revision:
+        if wanted.commit:
+            return Revision(wanted.commit)
+        tip = self.sources.tip(project)
+        return Revision(tip, self._digests(project.name, tip))
 
     def _digests(self, name: ProjectName, tip: CommitSha | None) -> dict[str, Digest]:
         """Return the digests behind the tags that run, where the commit alone tells no difference.
 
         One that can't be looked up is left out: the deployment looks again, and says so.
         """
-        live = self.store.get_state(name).live
-        if live is None or live.target_revision.commit != tip:
+        images = images_told_apart_by(self.store.get_state(name).live, tip)
+        if not images:
             return {}
 
         def look(image: str) -> Digest | None:
@@ -96,7 +107,6 @@ class Requests:
             except ReconcilerError:
                 return None
 
-        images = list(live.target_revision.images)
         with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
             found = dict(zip(images, pool.map(look, images), strict=True))
         return {image: digest for image, digest in found.items() if digest is not None}
@@ -181,24 +191,15 @@ class Requests:
         reason = Failure(Withdrawn.code, f"{actor} took it back", Withdrawn.recovery)
         return self.store.ask_to_withdraw(deployment, reason, self.clock.now())
 
-    def _tip(self, project: Project) -> CommitSha | None:
-        source = project.source
-        if source is None:
-            return None
-        if isinstance(source, HostedSource):
-            tip = self.repositories.tip(source.repository, source.branch)
-        else:
-            credentials = self.store.git_credentials(project.name, source)
-            tip = self.remote.tip(source.url, source.branch, credentials)
-        if tip is None:
-            text = f"branch {source.branch} does not exist in the source of {project.name}"
-            missing = RevisionNotFound(text)
-            missing.remedy = f"push it, or `reconciler project set {project.name} --branch …`"
-            raise missing
-        return tip
-
     def _ask(self, request: Request) -> TriggerResult:
         return trigger_deployment(self.store, request, brakes=self.brakes, now=self.clock.now())
+
+
+def images_told_apart_by(live: Deployment | None, tip: CommitSha | None) -> Sequence[str]:
+    """Return the images whose digests tell whether ``tip`` is live: of another commit, none."""
+    if live is None or live.target_revision.commit != tip:
+        return ()
+    return tuple(live.target_revision.images)
 
 
 def _was_on_one_of(hosts: Set[HostName], deployment: Deployment) -> bool:

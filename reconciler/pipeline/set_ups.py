@@ -36,6 +36,7 @@ class SetUps:
         """
         project = self.store.get_project(name)
         target = get_target(project, host)
+        self.store.note("target.set-up", f"target {name} on {host}")
         variables = self.store.variables(name)
         for secret in variables.values():
             self.redaction.register(secret)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.domain.deployment import Deployment, PreparedTarget
-from reconciler.domain.errors import ReconcilerError, Recovery, TargetUnreachable
+from reconciler.domain.errors import ReconcilerError, Recovery, TargetUnreachable, TooBusy
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.references import ProjectName
 from reconciler.domain.target import Target, TargetStrategy
-from reconciler.domain.verification import Observation, Window, judge
+from reconciler.domain.verification import Observation, Sample, Window, judge
 from reconciler.pipeline.declaring.targets import get_target
 from reconciler.ports import Store, Strategy, TargetReport
 
 #: Hosts that are asked side by side.
 _AT_ONCE = 32
+#: Callers that wait side by side: each takes a thread from those that answer everybody.
+_CALLS_AT_ONCE = 8
 _NOW = timedelta(0)
 #: One look decides: what is asked is what runs, not how long it has.
 _AT_A_GLANCE = Window(healthy=_NOW, unchecked=_NOW, timeout=timedelta.max)
@@ -29,6 +31,7 @@ class Running:
 
     report: TargetReport
     differences: tuple[str, ...]  #: what is not as it was deployed; empty where all is
+    samples: tuple[Sample, ...] = ()  #: all that runs there of what was deployed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class TargetReports:
         self._within = within
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="report")
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(_CALLS_AT_ONCE)
         self._under_way: dict[_Key, Future[Running]] = {}
 
     def all(self) -> Sequence[TargetNow]:
@@ -99,6 +103,15 @@ class TargetReports:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, targets: Sequence[TargetNow]) -> Sequence[TargetNow]:
+        """Ask them all. Raises ``TooBusy``: too many callers wait already."""
+        if not self._places.acquire(blocking=False):
+            raise TooBusy(f"{_CALLS_AT_ONCE} others ask what runs already")
+        try:
+            return self._ask_in_time(targets)
+        finally:
+            self._places.release()
+
+    def _ask_in_time(self, targets: Sequence[TargetNow]) -> Sequence[TargetNow]:
         troubles = self._troubles()
         asked = {_key(one): self._begin(one) for one in targets if one.target.host not in troubles}
         wait(asked.values(), timeout=self._within.total_seconds())
@@ -123,7 +136,8 @@ class TargetReports:
         if one.prepared is None:
             return Running(report, ())
         seen = Observation(_NOW, tuple(strategy.observe(one.target)))
-        return Running(report, judge(one.prepared, (seen,), _AT_A_GLANCE).problems)
+        problems = judge(one.prepared, (seen,), _AT_A_GLANCE).problems
+        return Running(report, problems, seen.samples)
 
     def _answered(
         self, one: TargetNow, future: Future[Running] | None, trouble: HostHealth | None

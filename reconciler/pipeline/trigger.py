@@ -20,8 +20,9 @@ from reconciler.domain.admission import (
     decide_admission,
 )
 from reconciler.domain.deployment import Deployment, Trigger
-from reconciler.domain.gate import MasterSwitch, Reason, ReasonCode
+from reconciler.domain.gate import MasterSwitch, Reason
 from reconciler.domain.project import Project
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import ProjectState
 from reconciler.log import fields
@@ -31,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 #: Adds the emergency file to what is recorded of the master switch.
 Brakes = Callable[[MasterSwitch], MasterSwitch]
+
+
+class Overtaken(Exception):
+    """Another look at the project's images was acted on meanwhile. Nothing was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,14 @@ def trigger_deployment(
 
     Raises:
         NotFound: there is no such project.
+        Overtaken: what the request was compared with is tracked no longer.
         StoreError: nothing was recorded; the next look asks again.
     """
     with store.transaction() as transaction:
         project = transaction.get_project(request.project)
         state = transaction.get_state(request.project)
+        if request.compared_with is not None and request.compared_with != state.tracked_images:
+            raise Overtaken
         request = replace(request, revision=_completed(request, project, state))
         decision = decide_admission(project, state, request, brakes(transaction.get_switch()))
         result = _carry_out(transaction, request, decision, now)

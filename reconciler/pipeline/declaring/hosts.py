@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.domain.errors import Conflict, InvalidInput, Refused
 from reconciler.domain.host import Host, HostName, fingerprint_of, parse_fingerprint
 from reconciler.domain.secret import Secret
+from reconciler.domain.version import ANYTHING, Expected
 from reconciler.log import fields
 from reconciler.pipeline.declaring.changes import changed_draft
 from reconciler.pipeline.declaring.host_draft import HostDraft, draft_of, parse_host
@@ -56,16 +57,18 @@ class Hosts:
         self.store.create_host(host)
         return host
 
-    def change(self, name: HostName, change: HostChange) -> Host:
+    def change(self, name: HostName, change: HostChange, expected: Expected = ANYTHING) -> Host:
         """Change the fields that ``change`` names; naming an alias lets go of the address.
 
         Where another machine may answer from then on, its key has to be confirmed anew.
 
         Raises:
             NotFound: no such host.
+            ChangedMeanwhile: it is not what was expected, or somebody changed it at this moment.
             InvalidInput: one field is wrong. ``SeveralInvalid``: more are.
         """
         before = self.store.get_host(name)
+        expected.require(before)
         wanted = parse_host(_changed_draft(before, change), before.created_at)
         same_place = _place_of(wanted) == _place_of(before)
         after = replace(
@@ -75,31 +78,37 @@ class Hosts:
             key_stored_at=before.key_stored_at,
         )
         if after != before:
-            self._keep(after)
+            self._keep(before, after)
         return after
 
-    def remove(self, name: HostName) -> None:
+    def remove(self, name: HostName, expected: Expected = ANYTHING) -> None:
         """Forget the host with our key for it; what runs there goes on.
 
         Raises:
             NotFound: no such host.
+            ChangedMeanwhile: it is not what was expected, or somebody changed it at this moment.
             Conflict: a project has a target on it.
         """
-        self.store.remove_host(name)
+        host = self.store.get_host(name)
+        expected.require(host)
+        self.store.remove_host(name, host)
         self.machines.forget(name)
 
-    def put_key(self, name: HostName, key: Secret) -> Host:
+    def put_key(self, name: HostName, key: Secret, expected: Expected = ANYTHING) -> Host:
         """Store or replace our private key for the host.
 
         Raises:
             NotFound: no such host.
+            ChangedMeanwhile: it is not what was expected, or somebody changed it at this moment.
             InvalidInput: no OpenSSH private key, or the host is an alias, which has its own.
         """
-        if self.store.get_host(name).alias:
+        host = self.store.get_host(name)
+        expected.require(host)
+        if host.alias:
             problem = "does not belong to an alias: its IdentityFile says which key is used"
             raise InvalidInput("value", None, problem)
         check_ssh_key(key)
-        self.store.put_host_secret(name, key, self.clock.now())
+        self.store.put_host_secret(name, key, self.clock.now(), host)
         self.machines.forget(name)
         return self.store.get_host(name)
 
@@ -137,16 +146,16 @@ class Hosts:
         before = tuple(fingerprint_of(one) for one in host.host_keys)
         trusted = replace(host, host_keys=(key,))
         if trusted != host:
-            self._keep(trusted)
+            self._keep(host, trusted)
             said = f"in place of {', '.join(before)}" if before else "the first one"
             _log.warning(
                 "%s is known by %s from now on, %s", name, wanted, said, extra=fields(by=actor)
             )
         return Trusted(trusted, wanted, before)
 
-    def _keep(self, host: Host) -> None:
-        self.store.update_host(host)
-        self.machines.forget(host.name)
+    def _keep(self, before: Host, after: Host) -> None:
+        self.store.update_host(after, before)
+        self.machines.forget(after.name)
 
 
 def _not_offered(name: HostName, wanted: str, offered: Sequence[OfferedKey]) -> Refused:

@@ -9,6 +9,7 @@ from reconciler.domain.errors import InvalidInput
 from reconciler.domain.migration import Migration, parse_migration
 from reconciler.domain.migration import declaration_of as declaration_of_migration
 from reconciler.domain.numbers import parse_port, shown
+from reconciler.domain.path_patterns import parse_patterns
 from reconciler.domain.problems import Problems
 from reconciler.domain.project import (
     USUAL_COMPOSE_PATH,
@@ -37,7 +38,7 @@ _MOST_ENTRIES = 100
 #: Field → kinds that it belongs to; the fields that are not here belong to all.
 _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
     **dict.fromkeys(
-        ("repository", "url", "branch", "allow_manifest"),
+        ("repository", "url", "branch", "allow_manifest", "watch_paths", "skip_markers"),
         frozenset({ProjectKind.COMPOSE, ProjectKind.UNIT}),
     ),
     **dict.fromkeys(
@@ -83,6 +84,8 @@ class ProjectDraft:
     version: Mapping[str, object] | None = None  #: as ``parse_version_check`` takes it
     push_images: bool = False
     allow_manifest: bool = False
+    watch_paths: tuple[str, ...] = ()
+    skip_markers: bool = False
 
 
 def draft_of(project: Project) -> ProjectDraft:
@@ -107,6 +110,8 @@ def draft_of(project: Project) -> ProjectDraft:
         version=declaration_of_version(project.version) if project.version else None,
         push_images=project.push_images,
         allow_manifest=project.allow_manifest,
+        watch_paths=tuple(map(str, project.watch_paths)),
+        skip_markers=project.skip_markers,
     )
 
 
@@ -133,6 +138,8 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
         migration=_parse_migration(draft, problems),
         push_images=draft.push_images,
         allow_manifest=draft.allow_manifest,
+        watch_paths=problems.collect(lambda: parse_patterns(draft.watch_paths)) or (),
+        skip_markers=draft.skip_markers,
     )
     if kind in {ProjectKind.COMPOSE, ProjectKind.UNIT}:
         project = replace(project, source=_parse_source(draft, problems))

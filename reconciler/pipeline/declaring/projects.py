@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.domain.errors import AlreadyExists, InvalidInput, NotFound, Refused
-from reconciler.domain.gate import Reason, ReasonCode, reasons_to_refuse
+from reconciler.domain.gate import Reason, reasons_to_refuse
 from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import ProjectName
+from reconciler.domain.version import ANYTHING, Expected
 from reconciler.pipeline.declaring.changes import changed_draft
 from reconciler.pipeline.declaring.project_draft import ProjectDraft, draft_of, parse_draft
+from reconciler.pipeline.declaring.repositories import make_repository
 from reconciler.ports import (
     Checkouts,
     ProjectStore,
@@ -36,7 +39,7 @@ class Declared:
 
 
 def declare_project(
-    store: ProjectStore,
+    store: Store,
     repositories: Repositories,
     draft: ProjectDraft,
     now: datetime,
@@ -62,7 +65,7 @@ def declare_project(
     if _exists(store, project.name):
         raise AlreadyExists(f"there is a project {project.name} already")
     if isinstance(project.source, HostedSource):
-        _need_repository(repositories, project.source, create=create_repository)
+        _need_repository(store, repositories, project.source, create=create_repository)
     elif create_repository:
         raise InvalidInput(
             "create_repository", True, "needs `repository`, the name of the one to make"
@@ -77,6 +80,7 @@ def change_project(
     name: ProjectName,
     change: ProjectChange,
     now: datetime,
+    expected: Expected = ANYTHING,
 ) -> Declared:
     """Change the fields that ``change`` names; the others stay.
 
@@ -86,15 +90,17 @@ def change_project(
 
     Raises:
         NotFound: no such project.
+        ChangedMeanwhile: it is not what was expected, or somebody changed it at this moment.
         InvalidInput: one field is wrong. ``SeveralInvalid``: more are.
         Refused: auto-deploy is asked for where there is nothing to deploy.
     """
     before = store.get_project(name)
+    expected.require(before)
     wanted = parse_draft(_changed_draft(before, change), now)
     after = following(before, replace(wanted, targets=before.targets))
     refuse_needless_toggle(after)
     if isinstance(after.source, HostedSource) and after.source != before.source:
-        _need_repository(repositories, after.source, create=False)
+        _need_repository(store, repositories, after.source, create=False)
     return keep_change(store, before, after)
 
 
@@ -110,11 +116,14 @@ def following(before: Project, wanted: Project) -> Project:
 
 
 def keep_change(store: Store, before: Project, after: Project) -> Declared:
-    """Record ``after``, which follows ``before``, and tell which credentials it cost."""
+    """Record ``after``, which follows ``before``, and tell which credentials it cost.
+
+    Who switches auto-deploy by it is recorded with it.
+    """
     if after == before:
         return Declared(before, notes_on(before))
     bound = {(record.name, record.bound_to) for record in store.list_secrets(after.name)}
-    store.update_project(after)
+    store.update_project(after, before)
     kept = {(record.name, record.bound_to) for record in store.list_secrets(after.name)}
     dropped = (
         f"the credential bound to {origin} was dropped ({what})"
@@ -123,7 +132,9 @@ def keep_change(store: Store, before: Project, after: Project) -> Declared:
     return Declared(after, (*dropped, *notes_on(after)))
 
 
-def remove_project(store: ProjectStore, checkouts: Checkouts, name: ProjectName) -> None:
+def remove_project(
+    store: ProjectStore, checkouts: Checkouts, name: ProjectName, expected: Expected = ANYTHING
+) -> None:
     """Forget the project with its history and secrets.
 
     Its containers go on, its hosted repository stays, and so does its work tree, which may hold
@@ -131,9 +142,12 @@ def remove_project(store: ProjectStore, checkouts: Checkouts, name: ProjectName)
 
     Raises:
         NotFound: no such project.
+        ChangedMeanwhile: it is not what was expected, or somebody changed it at this moment.
         Conflict: a deployment of it is running.
     """
-    store.remove_project(name)
+    project = store.get_project(name)
+    expected.require(project)
+    store.remove_project(name, project)
     checkouts.remove(name)
 
 
@@ -146,7 +160,7 @@ def _changed_draft(project: Project, change: ProjectChange) -> ProjectDraft:
 
 
 def _what_would_run(project: Project) -> Project:
-    """Return ``project`` without what changes nothing that runs: times, toggles, exposure."""
+    """Return ``project`` without what changes nothing that runs: times, choices, exposure."""
     return replace(
         project,
         created_at=datetime.min,  # noqa: DTZ901  a blank, compared with nothing but itself
@@ -155,6 +169,8 @@ def _what_would_run(project: Project) -> Project:
         one_by_one=False,
         expose_service=None,
         expose_port=None,
+        watch_paths=(),
+        skip_markers=False,
         generation=0,
     )
 
@@ -166,9 +182,11 @@ def refuse_needless_toggle(project: Project) -> None:
         raise Refused(reason.code, reason.text, field="auto_deploy")
 
 
-def _need_repository(repositories: Repositories, source: HostedSource, *, create: bool) -> None:
+def _need_repository(
+    store: Store, repositories: Repositories, source: HostedSource, *, create: bool
+) -> None:
     if create:
-        repositories.create(source.repository)
+        make_repository(store, repositories, source.repository)
     elif source.repository not in repositories.names():
         problem = "is not a repository kept here; make it first, or ask for create_repository"
         raise InvalidInput("repository", source.repository, problem)

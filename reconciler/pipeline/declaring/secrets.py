@@ -8,7 +8,8 @@ from datetime import datetime
 
 from reconciler.domain.errors import InvalidInput, InvalidReference, NotFound
 from reconciler.domain.project import ExternalSource, Project
-from reconciler.domain.references import GitScheme, ImageReference, ProjectName
+from reconciler.domain.references import GitScheme, ProjectName
+from reconciler.domain.registry_host import parse_registry_host
 from reconciler.domain.secret import Secret
 from reconciler.ports import SecretRecord, Store
 
@@ -78,7 +79,8 @@ def remove_secret(store: Store, name: ProjectName, secret: str, now: datetime) -
         raise NotFound(f"{name} has no secret {secret}")
     if secret.startswith("variable:"):
         # First, so that a kill between the two causes a needless deployment, not a missing one.
-        store.update_project(replace(project, generation=project.generation + 1, updated_at=now))
+        after = replace(project, generation=project.generation + 1, updated_at=now)
+        store.update_project(after, project)
     store.remove_secret(name, secret)
 
 
@@ -92,7 +94,7 @@ def parse_secret_name(text: str) -> tuple[str, str]:
     if family in {"git-token", "git-ssh-key"} and not colon:
         return family, ""
     if family == "registry":
-        return family, _parse_registry_host(subject)
+        return family, _parse_secret_host(subject)
     if family == "variable":
         if not _VARIABLE.fullmatch(subject):
             problem = "must name a variable of letters, digits and '_', like variable:DATABASE_URL"
@@ -103,16 +105,12 @@ def parse_secret_name(text: str) -> tuple[str, str]:
     )
 
 
-def _parse_registry_host(text: str) -> str:
-    problem = "must name a registry host, like registry:registry.example:5000"
+def _parse_secret_host(text: str) -> str:
     try:
-        # A host alone could be an image of Docker Hub: only with a path is it a host for sure.
-        host = ImageReference.parse(f"{text}/name").registry
+        return parse_registry_host(text)
     except InvalidReference:
+        problem = "must name a registry host, like registry:registry.example:5000, in lower case"
         raise InvalidInput("secret", f"registry:{text}", problem) from None
-    if "/" in text or host != text:
-        raise InvalidInput("secret", f"registry:{text}", f"{problem}, in lower case")
-    return host
 
 
 def _binding(project: Project, draft: SecretDraft) -> str:
@@ -188,4 +186,4 @@ def _note_variable(
     changed = before is None or before.fingerprint != after.fingerprint
     left_over = before is not None and before.updated_at > project.updated_at
     generation = project.generation + (1 if changed or left_over else 0)
-    store.update_project(replace(project, generation=generation, updated_at=now))
+    store.update_project(replace(project, generation=generation, updated_at=now), project)

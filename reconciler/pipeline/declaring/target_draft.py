@@ -8,7 +8,6 @@ from reconciler.domain.argv import parse_argv
 from reconciler.domain.environment import parse_environment
 from reconciler.domain.errors import InvalidInput, Refused
 from reconciler.domain.folder import parse_folder
-from reconciler.domain.gate import ReasonCode
 from reconciler.domain.health_check import (
     HealthCheck,
     ProbeKind,
@@ -20,6 +19,7 @@ from reconciler.domain.host import LOCAL, HostName, HostPath, parse_host_name, p
 from reconciler.domain.numbers import parse_port, parse_seconds, seconds_of, shown
 from reconciler.domain.problems import Problems
 from reconciler.domain.project import Project, ProjectKind
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import RepositoryPath, parse_repository_path
 from reconciler.domain.target import Target, TargetStrategy, default_folder
 

@@ -17,6 +17,7 @@ from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
 from reconciler.domain.target import Target, default_folder, find_clashes
+from reconciler.domain.version import ANYTHING, Expected
 from reconciler.pipeline.declaring.changes import changed_draft
 from reconciler.pipeline.declaring.projects import Declared, notes_on
 from reconciler.pipeline.declaring.target_draft import TargetDraft, draft_of, parse_target
@@ -53,29 +54,39 @@ class Targets:
             raise AlreadyExists(f"{name} has a target on {target.host} already", remedy)
         return self._keep(project, (*project.targets, target))
 
-    def change(self, name: ProjectName, host: HostName, change: TargetChange) -> Declared:
+    def change(
+        self,
+        name: ProjectName,
+        host: HostName,
+        change: TargetChange,
+        expected: Expected = ANYTHING,
+    ) -> Declared:
         """Change the fields of a target that ``change`` names; the others stay.
 
         Raises:
             NotFound: no such project, or no such target of it.
+            ChangedMeanwhile: it is not what was expected, or somebody changed the project just now.
             InvalidInput: one field is wrong. ``SeveralInvalid``: more are.
         """
         project = self.store.get_project(name)
         before = get_target(project, host)
+        expected.require(before)
         after = parse_target(_changed_draft(before, change), project)
         declared = project.targets or project.where
         return self._keep(project, tuple(after if one == before else one for one in declared))
 
-    def remove(self, name: ProjectName, host: HostName) -> Declared:
+    def remove(self, name: ProjectName, host: HostName, expected: Expected = ANYTHING) -> Declared:
         """Take a target away; what runs there goes on.
 
         Raises:
             NotFound: no such project, or no such target of it.
+            ChangedMeanwhile: it is not what was expected, or somebody changed the project just now.
             RefusingToMigrate: its volumes are there.
         """
         project = self.store.get_project(name)
         if all(one.host != host for one in project.targets):
             raise _no_target(project, host)
+        expected.require(get_target(project, host))
         return self._keep(project, tuple(one for one in project.targets if one.host != host))
 
     def move(self, name: ProjectName, *, to: HostName, leaving: HostName | None = None) -> Declared:
@@ -113,7 +124,7 @@ class Targets:
         after = replace(before, targets=targets, generation=generation, updated_at=now)
         if not on_purpose:
             refuse_to_migrate(self.store, before, after)
-        self.store.update_project(after)
+        self.store.update_project(after, before)
         return Declared(after, notes_on(after))
 
     def _require_own_folder(self, target: Target) -> None:

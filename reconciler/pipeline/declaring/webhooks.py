@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.project import Project
 from reconciler.domain.references import parse_project_name
+from reconciler.domain.registry_host import parse_registry_host
 from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import (
+    REGISTRY_HOSTS,
+    Matching,
     Provider,
     Webhook,
     WebhookName,
+    parse_matching,
     parse_provider,
     parse_webhook_name,
 )
@@ -22,6 +27,7 @@ from reconciler.ports import Store, WebhookRecord
 
 #: A forge sends some of them in a header, so that no others than these characters come through.
 _GIVEN = re.compile(r"[\x21-\x7e]{16,255}")
+_IN_PATH = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET_BYTES = 32
 #: Source: Standard Webhooks, "Secret".
 _SIGNED_BYTES = range(24, 65)
@@ -35,6 +41,8 @@ class WebhookDraft:
     provider: str
     project: str | None = None
     secret: Secret | None = None  #: None: one is made
+    matching: str = Matching.REPOSITORY
+    registry: str | None = None  #: host of the images that a registry speaks of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +62,17 @@ def declare_webhook(store: Store, draft: WebhookDraft, now: datetime) -> Opened:
     """
     name, provider = parse_webhook_name(draft.name), parse_provider(draft.provider)
     project = parse_project_name(draft.project, "project") if draft.project is not None else None
-    if project is not None and store.get_project(project).source is None:
-        raise InvalidInput("project", project, "follows no repository, so that no push concerns it")
+    matching = parse_matching(draft.matching)
+    if project is not None and matching is Matching.APPS:
+        raise InvalidInput("matching", draft.matching, "chooses among many; leave `project` out")
+    if provider.announces_images and matching is Matching.APPS:
+        raise InvalidInput("matching", draft.matching, "is for pushes; a registry announces images")
+    registry = _registry_of(provider, draft.registry)
+    if project is not None:
+        _check_concerned(store.get_project(project), provider)
     secret = _accepted(provider, draft.secret)
-    record = store.create_webhook(Webhook(name, provider, now, project), secret)
+    webhook = Webhook(name, provider, now, project, matching, registry)
+    record = store.create_webhook(webhook, secret)
     return Opened(record, secret if draft.secret is None else None)
 
 
@@ -77,6 +92,27 @@ def rotate_webhook(
     return Opened(store.get_webhook(name), secret if given is None else None)
 
 
+def _registry_of(provider: Provider, given: str | None) -> str | None:
+    if not provider.announces_images:
+        if given is not None:
+            problem = f"does not belong to {provider}, which announces pushes to repositories"
+            raise InvalidInput("registry", given, problem)
+        return None
+    host = given if given is not None else REGISTRY_HOSTS[provider]
+    if host is None:
+        problem = f"is needed for {provider}: how images name it, like 'registry.example:5000'"
+        raise InvalidInput("registry", None, problem)
+    return parse_registry_host(host)
+
+
+def _check_concerned(project: Project, provider: Provider) -> None:
+    if provider.announces_images and not project.kind.runs_containers:
+        raise InvalidInput("project", project.name, "runs no images, so that no push concerns it")
+    if not provider.announces_images and project.source is None:
+        problem = "follows no repository, so that no push concerns it"
+        raise InvalidInput("project", project.name, problem)
+
+
 def _accepted(provider: Provider, given: Secret | None) -> Secret:
     """Return ``given`` if the provider can use it, or one that is made now."""
     signed = provider is Provider.GITLAB_SIGNED
@@ -84,6 +120,9 @@ def _accepted(provider: Provider, given: Secret | None) -> Secret:
         return _make_signing_token() if signed else Secret.of(secrets.token_urlsafe(_SECRET_BYTES))
     if not _GIVEN.fullmatch(given.reveal()):
         problem = "must be 16 to 255 printable ASCII characters without spaces"
+        raise InvalidInput("secret", None, problem)
+    if provider.has_key_in_path and not _IN_PATH.fullmatch(given.reveal()):
+        problem = "must be letters, digits, '-' and '_' only: it is a part of the address"
         raise InvalidInput("secret", None, problem)
     if signed and not _is_signing_token(given.reveal()):
         problem = f"must be a signing token: {SIGNED_PREFIX} and the base64 of 24 to 64 bytes"

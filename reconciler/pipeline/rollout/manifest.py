@@ -56,7 +56,7 @@ class Declaration:
             return ManifestText()
         credentials = self.orders.credentials()
         commits.fetch(self.declared.name, self.declared.source, commit, credentials)
-        content = self._content(commits, commit)
+        content = read_manifest(commits, self.declared, commit)
         if content is None:
             return ManifestText()
         if not self.declared.allow_manifest:
@@ -97,18 +97,23 @@ class Declaration:
         self.orders = replace(self.orders, project=project)
         self.targets.go_by(project, self.orders)
 
-    def _content(self, commits: Commits, commit: CommitSha) -> bytes | None:
-        name = self.declared.name
-        try:
-            return commits.read_files(name, commit, (MANIFEST_PATH,)).get(MANIFEST_PATH)
-        except InvalidComposeFile as error:  # a link, or far too large
-            if self.declared.allow_manifest:
-                raise InvalidManifest(error.message) from error
-            return b""
-
     def _say_what_it_does(self, overlay: Overlay) -> None:
         if overlay.added:
             self.say(f"{MANIFEST_PATH} says: {', '.join(overlay.added)}")
         if overlay.overruled:
             fields = ", ".join(overlay.overruled)
             self.say(f"note: {MANIFEST_PATH} is overruled by what is declared: {fields}")
+
+
+def read_manifest(commits: Commits, project: Project, commit: CommitSha) -> bytes | None:
+    """Return what is in the manifest at ``commit``; None where there is none.
+
+    Raises:
+        InvalidManifest: it is allowed, and no file that could be read.
+    """
+    try:
+        return commits.read_files(project.name, commit, (MANIFEST_PATH,)).get(MANIFEST_PATH)
+    except InvalidComposeFile as error:  # a link, or far too large
+        if project.allow_manifest:
+            raise InvalidManifest(error.message) from error
+        return b""

@@ -65,7 +65,7 @@ class Record:
 
     def failure_of(self, error: ReconcilerError) -> Failure:
         """Return what ``error`` says, as it may be kept and shown."""
-        return self._journal.without_secrets(Failure.of(error))
+        return self._journal.without_secrets(Failure.of(error, self._claim.deployment.project))
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:

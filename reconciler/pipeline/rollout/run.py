@@ -38,9 +38,10 @@ from reconciler.domain.errors import (
     Withdrawn,
 )
 from reconciler.domain.failure import Failure
-from reconciler.domain.gate import Reason, ReasonCode, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.gate import Reason, reasons_to_hold, reasons_to_refuse
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.log import log_fields
 from reconciler.pipeline.rollout.journal import Journal, Redaction

@@ -6,7 +6,7 @@ So a kill leaves some entries as they were, never half of one; applying again go
 
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from reconciler.domain.document import DocumentForm
@@ -27,9 +27,18 @@ from reconciler.pipeline.declaring.fleet.writing import write
 from reconciler.pipeline.declaring.host_draft import HostDraft
 from reconciler.pipeline.declaring.hosts import Hosts
 from reconciler.pipeline.declaring.projects import keep_change, notes_on, remove_project
+from reconciler.pipeline.declaring.repositories import make_repository
 from reconciler.pipeline.declaring.settings import change_settings
 from reconciler.pipeline.declaring.targets import refuse_to_migrate
-from reconciler.ports import Checkouts, Clock, DocumentReader, Repositories, Store
+from reconciler.ports import (
+    Checkouts,
+    Clock,
+    DocumentReader,
+    Repositories,
+    Store,
+    acting_for,
+    who_acts,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +96,8 @@ class Fleets:
             wanted = self.plan(content, form, prune=prune)
             applying = _Applying(self.parts, wanted, actor)
             try:
-                applying.run()
+                with acting_for(replace(who_acts(), actor=actor)):
+                    applying.run()
             except (AlreadyExists, NotFound) as meanwhile:
                 raise Conflict(f"{meanwhile.message}; apply the file again") from None
         return Applied(wanted, tuple(applying.notes), tuple(applying.left))
@@ -136,7 +146,7 @@ class _Applying:
             self._change_settings()
             self._log("settings", "")
         for repository in self._wanted.repositories:
-            self._parts.repositories.create(repository)
+            make_repository(self._parts.store, self._parts.repositories, repository)
             self._log("repository", repository)
         for host in self._wanted.hosts:
             if host.after is not None:
