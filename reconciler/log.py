@@ -35,9 +35,10 @@ _SHORTEST_WITHIN_WORDS = 8
 #: How many characters needles are indexed by: enough to tell tokens with one prefix apart.
 _KEY = _SHORTEST_WITHIN_WORDS
 
+#: No letter of a string is looked at twice, whether it ends or not: others write what is cleaned.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor. Source: ECMA-48, 5.4
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC and other strings: titles, links
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*+(?:\x07|\x1b\\)?"  # OSC and other strings: titles, links
     r"|\x1b[ -/]*[0-~]?"
 )
 # C0 but the tab, C1, line and paragraph separators, and what turns the direction of writing.

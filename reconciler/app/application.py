@@ -12,11 +12,15 @@ from reconciler.config import Config
 from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.release import ReleaseRecord
 from reconciler.log import Redactor
 from reconciler.pipeline.declaring.hosts import Hosts
+from reconciler.pipeline.declaring.registration import Registrations
 from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
 from reconciler.pipeline.host_checks import HostChecks
+from reconciler.pipeline.planning import Plans
+from reconciler.pipeline.releases import ReleaseDraft, Releases
 from reconciler.pipeline.requests import Approved, Requests, Wanted
 from reconciler.pipeline.set_ups import SetUps
 from reconciler.pipeline.target_reports import TargetReports
@@ -51,6 +55,8 @@ class Application:
     engine: DockerEngine
     started_at: datetime
     requests: Requests
+    releases: Releases
+    plans: Plans
     explainer: Explainer
     hosts: Hosts
     host_checks: HostChecks
@@ -60,14 +66,16 @@ class Application:
     fleet: FleetFiles
     pushes: Pushes
     receiver: Receiver
+    registrations: Registrations
     registry: OrasRegistry
     probe: RegistryProbe
     brakes: Brakes
     resources: ExitStack
 
     def deploy(self, name: ProjectName, wanted: Wanted, *, actor: str) -> TriggerResult:
-        """Ask for a deployment in a person's name; see ``Requests.deploy``."""
-        return self._started(self.requests.deploy(name, wanted, actor=actor))
+        """Ask for a deployment in a person's name; with a plan, for what that says or nothing."""
+        plan = self.plans.confirm(name, wanted.commit, wanted.plan) if wanted.plan else None
+        return self._started(self.requests.deploy(name, wanted, actor=actor, plan=plan))
 
     def approve(self, name: ProjectName, approved: Approved, *, actor: str) -> TriggerResult:
         """Approve what a migration found pending; see ``Requests.approve``."""
@@ -82,6 +90,13 @@ class Application:
         withdrawn = self.requests.withdraw(deployment, actor=actor)
         self.daemon.wake("leases")
         return withdrawn
+
+    def release(self, draft: ReleaseDraft, *, actor: str) -> tuple[ReleaseRecord, bool]:
+        """Keep what CI reports, and look whether it means a deployment; see ``Releases.record``."""
+        record, is_new = self.releases.record(draft, actor=actor)
+        if is_new:
+            self.daemon.look_now(record.report.project)
+        return record, is_new
 
     def received(self, repository: ProjectName, updates: Sequence[RefUpdate]) -> Sequence[str]:
         """Act on an accepted push; return lines for the pusher's terminal."""

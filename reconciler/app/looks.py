@@ -2,18 +2,20 @@
 
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.config import Config
 from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import ReconcilerError
-from reconciler.domain.references import CommitSha, Digest, ProjectName
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.registry_event import ImagesHint
 from reconciler.domain.settings import IMAGE_WATCH_INTERVAL, POLL_INTERVAL
+from reconciler.domain.state import ImageLook, PassedOver
 from reconciler.domain.wish import Wish
 from reconciler.log import fields
-from reconciler.pipeline.reconcile import InSync, Reconciler, Seeded
+from reconciler.pipeline.reconcile import InSync, OutOfDate, Reconciler, Seeded
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.ports import Clock, ComposeReader, GitRemote, ImageRegistry, Repositories, Store
 from reconciler.scheduling import LoopSpec
@@ -22,10 +24,15 @@ from reconciler.triggers.git_poll import GitPoll
 from reconciler.triggers.image_watch import ImageWatch
 from reconciler.triggers.lanes import Lanes
 from reconciler.triggers.push import ActOnTip, Pushes
+from reconciler.triggers.registry_events import RegistryEvents
 from reconciler.triggers.registry_probe import RegistryProbe
 from reconciler.triggers.webhook import Receiver
 
 _log = logging.getLogger(__name__)
+
+#: The first delivery is looked into at once; those that follow it closely, together. However often
+#: one is sent again, each project is looked at ten times a second at most.
+HINTS_REST = timedelta(milliseconds=100)
 
 
 class Reports:
@@ -46,17 +53,21 @@ class Reports:
 
         return act
 
-    def images(
-        self, name: ProjectName, followed: Collection[str], seen: Mapping[str, Digest]
-    ) -> str:
-        """Act on the digests that a look at the registries gave."""
-        result = self._reconciler.reconcile_images(name, followed, seen, Trigger.IMAGE_WATCH)
-        return self._told(result)
+    def watched(self, look: ImageLook) -> str | None:
+        """Act on what the image watch saw of a project."""
+        return self.announced(look, Wish(Trigger.IMAGE_WATCH, str(Trigger.IMAGE_WATCH)))
 
-    def _told(self, result: TriggerResult | InSync | Seeded) -> str:
+    def announced(self, look: ImageLook, wish: Wish) -> str | None:
+        """Act on a look at the registries, and tell what came of it; None: it is out of date."""
+        result = self._reconciler.reconcile_images(look, wish)
+        return None if isinstance(result, OutOfDate) else self._told(result)
+
+    def _told(self, result: TriggerResult | InSync | PassedOver | Seeded) -> str:
         match result:
             case InSync():
                 return "nothing moved"
+            case PassedOver(commit, text=text):
+                return f"passed over {commit.short}: {text}"
             case Seeded(images):
                 return f"recorded {len(images)} images to compare with"
         if result.admitted:
@@ -98,6 +109,13 @@ class Looks:
         self._watch_lanes = Lanes(
             "watch", at_once=at_once, per_host=at_once, suspects_at_once=at_once
         )
+        # Of their own, so that no look of the image watch is in their way, however long it takes.
+        self._event_lanes = Lanes(
+            "event", at_once=8, per_host=4, suspects_at_once=1, slow_at_once=8
+        )
+        self._events = RegistryEvents(
+            store, parts.registry, clock, self._event_lanes, reports.announced, _say_bug
+        )
         self._polls = GitPoll(
             store,
             parts.remote,
@@ -113,16 +131,20 @@ class Looks:
             ComposeImages(store, parts.remote, parts.repositories, parts.reader),
             clock,
             self._watch_lanes,
-            reports.images,
+            reports.watched,
             _say_bug,
             parts.probe.unreachable,
         )
+
+    def on_wish_done(self, wake: Callable[[], object]) -> None:
+        """Have ``wake`` called after each look that was wished for."""
+        self._polls.on_wish_done = wake
 
     def loops(self) -> Sequence[LoopSpec]:
         """Return the loops to schedule."""
         return (
             LoopSpec("polls", self._poll, timedelta(seconds=1)),
-            LoopSpec("webhooks", self._receiver.tick, timedelta(seconds=1)),
+            LoopSpec("webhooks", self._receiver.tick, timedelta(seconds=1), rest=HINTS_REST),
             LoopSpec("hosted", self._look_at_hosted, follows=POLL_INTERVAL),
             LoopSpec("images", self._look_at_images, follows=IMAGE_WATCH_INTERVAL),
         )
@@ -139,6 +161,10 @@ class Looks:
         except ReconcilerError as error:
             _say_bug(f"looking at {name}", error)
 
+    def look_at_images(self, hint: ImagesHint, wishes: Mapping[ProjectName, Wish]) -> None:
+        """Look in the background at images that a registry announced; see ``RegistryEvents``."""
+        self._events.look_at(hint, wishes)
+
     def close(self) -> None:
         """Start no further look, and record what the last ones gave."""
         try:
@@ -146,6 +172,7 @@ class Looks:
         finally:
             self._poll_lanes.close()
             self._watch_lanes.close()
+            self._event_lanes.close()
             self._polls.record()
 
     def _poll(self) -> None:

@@ -17,12 +17,14 @@ from reconciler.ports import (
     ImageRegistry,
     Machines,
     Migrator,
+    Planner,
     RegistryCredentials,
     Strategy,
 )
 from reconciler.strategies.compose import (
     ComposeMigrator,
     ComposeOptions,
+    ComposePlanner,
     ComposeStrategy,
     SelfUpdates,
 )
@@ -54,6 +56,10 @@ class Strategies:
         self._compose = _compose(parts)
         #: What runs the migrations of those that run containers.
         self.migrator: Migrator = ComposeMigrator(self._compose)
+        #: What foresees what targets of each kind would get.
+        self.planners: Mapping[TargetStrategy, Planner] = {
+            TargetStrategy.COMPOSE: ComposePlanner(self._compose)
+        }
         config = parts.config
         units = unit_strategies(
             parts.machines,

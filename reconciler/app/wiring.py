@@ -10,6 +10,7 @@ from pathlib import Path
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.adapters.documents import BoundedDocuments
 from reconciler.adapters.engine import DockerEngine
+from reconciler.adapters.forges.http_forges import HttpForges
 from reconciler.adapters.git.checkouts import GitCheckouts
 from reconciler.adapters.git.remote import DulwichRemote
 from reconciler.adapters.git.repositories import BareRepositories, find_hook
@@ -28,6 +29,7 @@ from reconciler.app.installation import (
     make_private,
 )
 from reconciler.app.looks import Looks, Parts, Reports
+from reconciler.app.planning import PlanningParts, plans_of
 from reconciler.app.registries import Registries, RegistryParts
 from reconciler.app.strategies import Strategies, StrategyParts
 from reconciler.config import Config
@@ -37,12 +39,16 @@ from reconciler.domain.verification import Window
 from reconciler.domain.wish import Wish
 from reconciler.log import Redactor
 from reconciler.pipeline.declaring.fleet import FleetParts, Fleets
+from reconciler.pipeline.declaring.registration import Registrations
 from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer
+from reconciler.pipeline.planning import Plans
 from reconciler.pipeline.reconcile import Reconciler
+from reconciler.pipeline.releases import Releases
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.rollout import Limits, Rollout
 from reconciler.pipeline.set_ups import SetUps
+from reconciler.pipeline.sources import Sources
 from reconciler.pipeline.target_reports import TargetReports
 from reconciler.ports import (
     Checkouts,
@@ -135,13 +141,15 @@ class _Wiring:
                 find_credentials=self.registries.find_credentials,
             )
         )
+        self.plans = self._plans(run / "plans", resources)
         self.target_reports = TargetReports(
             self.store, self.strategies.by_name, self.hosting.checks.troubles
         )
         resources.callback(self.target_reports.close)
 
     def application(self) -> Application:
-        reconciler = Reconciler(self.store, self.clock, self.brakes)
+        sources = Sources(self.store, self.remote, self.repositories)
+        reconciler = Reconciler(self.store, self.clock, self.brakes, sources.compare)
         deployments = Deployments(
             self.store,
             self._rollout(),
@@ -170,11 +178,13 @@ class _Wiring:
             probe=self.registries.probe,
         )
         looks = Looks(parts, reports, pushes, receiver)
+        receiver.look_at_images = looks.look_at_images
         fleet = self._fleet()
         loops = (*looks.loops(), self.hosting.loop(), *fleet.loops())
         daemon = Daemon(self.store, deployments, loops, grace=self.config.shutdown_grace)
         reports.on_admitted = lambda: daemon.wake("deployments")
         receiver.on_arrival = lambda: daemon.wake("webhooks")
+        looks.on_wish_done(lambda: daemon.wake("polls"))
         fleet.wake = daemon.wake
         daemon.look = looks.look_at
         daemon.on_start = self._mend
@@ -189,15 +199,16 @@ class _Wiring:
             daemon=daemon,
             engine=self.engine,
             started_at=self.clock.now(),
-            requests=Requests(
+            requests=Requests(self.store, self.clock, self.brakes, sources, self.registries.client),
+            plans=self.plans,
+            releases=Releases(self.store, self.clock, sources, self.registries.client),
+            explainer=Explainer(
                 self.store,
                 self.clock,
                 self.brakes,
-                self.remote,
-                self.repositories,
-                self.registries.client,
+                self.hosting.checks.troubles,
+                self.config.deployments_at_once,
             ),
-            explainer=Explainer(self.store, self.brakes, self.hosting.checks.troubles),
             hosts=self.hosting.hosts,
             host_checks=self.hosting.checks,
             targets=Targets(self.store, self.clock),
@@ -206,6 +217,7 @@ class _Wiring:
             fleet=fleet,
             pushes=pushes,
             receiver=receiver,
+            registrations=self._registrations(),
             registry=self.registries.client,
             probe=self.registries.probe,
             brakes=self.brakes,
@@ -239,6 +251,27 @@ class _Wiring:
             self.clock,
         )
         return FleetFiles(self.config, Fleets(parts), self.remote, self.repositories, self.clock)
+
+    def _registrations(self) -> Registrations:
+        config = self.config
+        forges = HttpForges(self.clock, ca_file=config.git_ca_file)
+        names = (*((config.listen.host,) if config.listen else ()), *config.own_names)
+        return Registrations(self.store, self.clock, forges, config.public_url, names)
+
+    def _plans(self, folder: Path, resources: ExitStack) -> Plans:
+        parts = PlanningParts(
+            config=self.config,
+            store=self.store,
+            clock=self.clock,
+            brakes=self.brakes,
+            runner=self.runner,
+            repositories=self.repositories,
+            checkouts=self.checkouts,
+            registries=self.registries,
+            strategies=self.strategies,
+            checks=self.hosting.checks,
+        )
+        return plans_of(parts, folder, resources)
 
     def _rollout(self) -> Rollout:
         config = self.config

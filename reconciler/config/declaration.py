@@ -19,12 +19,14 @@ from reconciler.config.values import (
     SECONDS,
     SECRET,
     TEXT,
+    URL,
     WHOLE,
     Key,
     Kind,
     Listen,
     one_of,
 )
+from reconciler.domain.forge import WebAddress
 from reconciler.domain.references import BranchName, GitUrl, ProjectName, RepositoryPath
 from reconciler.domain.secret import Secret
 
@@ -69,6 +71,14 @@ class Config:
             [],
             "More names by which people reach it, e.g. the proxy's. Requests for other hosts are "
             "refused, so that no web page elsewhere can talk to it through a name of its own.",
+        )
+    )
+    public_url: WebAddress | None = field(
+        metadata=_key(
+            URL,
+            "",
+            "URL by which forges reach this daemon, e.g. the proxy's: https://deploy.example.com. "
+            "Its host counts among host_names. Empty: each `reconciler webhook create` says it.",
         )
     )
     socket: Path = field(
@@ -294,6 +304,12 @@ class Config:
     def database_file(self) -> Path:
         """Where the embedded database is, unless ``database_url`` names another one."""
         return self.data_folder / "state.db"
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """By which names people and forges reach it, beside the one that it listens on."""
+        public = (self.public_url.host,) if self.public_url else ()
+        return (*self.host_names, *public)
 
     @property
     def token_file(self) -> Path:

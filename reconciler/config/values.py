@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.forge import WebAddress
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -138,8 +140,14 @@ def _read_repository(value: object) -> GitUrl | ProjectName | None:
     if not text:
         return None
     if ":" in text or "/" in text:
-        return _checked(GitUrl.parse, text)
+        parse = partial(GitUrl.parse, credentials="set fleet_user and fleet_token instead")
+        return _checked(parse, text)
     return _checked(parse_project_name, text)
+
+
+def _read_url(value: object) -> WebAddress | None:
+    text = _read_text(value)
+    return _checked(WebAddress.parse, text) if text else None
 
 
 def _parse_path(text: str) -> RepositoryPath:
@@ -160,6 +168,7 @@ WHOLE = Kind(_read_whole, _whole_of_text)
 SECONDS = Kind(lambda value: timedelta(seconds=_read_whole(value)), _whole_of_text, unit="seconds")
 LISTEN = Kind(_read_listen)  #: None for an empty text
 REGISTRY = Kind(_read_registry)
+URL = Kind(_read_url)  #: None for an empty text
 REPOSITORY = Kind(_read_repository)  #: None for an empty text
 BRANCH = Kind(lambda value: _checked(BranchName.parse, _read_text(value)))
 REPOSITORY_PATH = Kind(lambda value: _checked(_parse_path, _read_text(value)))

@@ -48,7 +48,8 @@ class Daemon:
             LoopSpec("settings", self.follow_settings, timedelta(seconds=2)),
         )
         self._loops = {
-            spec.name: Loop(spec.name, spec.work, deployments.clock, spec.every) for spec in every
+            spec.name: Loop(spec.name, spec.work, deployments.clock, spec.every, spec.rest)
+            for spec in every
         }
         deployments.on_free = self._loops["deployments"].wake
 

@@ -23,6 +23,7 @@ class LoopSpec:
     work: Callable[[], object]  #: one pass of it
     every: timedelta = timedelta(minutes=1)
     follows: str = ""  #: the live setting that is its interval, in place of ``every``
+    rest: timedelta = timedelta(0)  #: after a pass, in which wake-ups gather for the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,16 @@ class Loop:
     """One pass at a time, in a thread of its own, whenever it is woken."""
 
     def __init__(
-        self, name: str, work: Callable[[], object], clock: Clock, interval: timedelta
+        self,
+        name: str,
+        work: Callable[[], object],
+        clock: Clock,
+        interval: timedelta,
+        rest: timedelta = timedelta(0),
     ) -> None:
         self.name = name
         self.interval = interval
+        self._rest_seconds = rest.total_seconds()
         self._work = work
         self._clock = clock
         self._woken = threading.Event()
@@ -88,6 +95,7 @@ class Loop:
                 return
             self._woken.clear()
             self._pass()
+            self._stopped.wait(self._rest_seconds)
 
     def _pass(self) -> None:
         """Run the work once. Here any exception ends: the next pass starts afresh."""
