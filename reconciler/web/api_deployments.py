@@ -1,6 +1,6 @@
 """Deployments: ask for one, go back to one, follow one."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -10,13 +10,16 @@ from reconciler.domain.deployment import DeploymentId, Status
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.pipeline.trigger import TriggerResult
+from reconciler.ports import EVERY, DeploymentFilter
 from reconciler.web.auth import Policy, actor_of
 from reconciler.web.bodies import body_of
 from reconciler.web.events import EventStream
+from reconciler.web.filters import OnlyDeployments
 from reconciler.web.log_stream import MOST_FOLLOWERS, Followers, look, read_whole_log
+from reconciler.web.pagination import NewestPaged, Page
 from reconciler.web.problems import make_problem, refusal, respond
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
-from reconciler.web.schemas.body import DeploymentNumber
+from reconciler.web.schemas.body import MOST_NUMBER, DeploymentNumber
 from reconciler.web.schemas.deployments import (
     Approve,
     DeploymentBody,
@@ -31,25 +34,19 @@ reading = router_for(Policy.READ, "deployments")
 changing = router_for(Policy.ADMIN, "deployments")
 
 Number = Annotated[DeploymentNumber, Path(description="Number of a deployment.", examples=[42])]
-Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.", examples=[50])]
-Cursor = Annotated[
-    str | None,
-    Query(
-        pattern="^[1-9][0-9]{0,17}$",
-        description="`next` of the page before; the first page has none.",
-        examples=["41"],
-    ),
-]
-_COALESCED = {
+_OUTCOME = {
+    "Reconciler-Outcome": {
+        "description": "admitted or coalesced.",
+        "schema": {"type": "string", "examples": ["coalesced"]},
+    }
+}
+#: How answers to who asked for a deployment are documented.
+COALESCED: dict[str, Any] = {
     "model": DeploymentBody,
     "description": "The same revision is under way: this deployment serves the request too.",
-    "headers": {
-        "Reconciler-Outcome": {
-            "description": "admitted or coalesced.",
-            "schema": {"type": "string", "examples": ["coalesced"]},
-        }
-    },
+    "headers": _OUTCOME,
 }
+ASKED_FOR: dict[str, Any] = {"description": "It was admitted.", "headers": _OUTCOME}
 
 
 @changing.post(
@@ -57,7 +54,7 @@ _COALESCED = {
     status_code=202,
     response_model=DeploymentBody,
     summary="Deploy a project",
-    responses={200: _COALESCED, **errors(404, 409, 502, *WITH_BODY)},
+    responses={202: ASKED_FOR, 200: COALESCED, **errors(404, 409, 502, *WITH_BODY)},
 )
 def deploy(
     application: App, name: Name, request: Request, body: NewDeployment | None = None
@@ -66,10 +63,11 @@ def deploy(
 
     A person's request: no switch holds it.
 
-    409 where it may not start; `reasons` has all of them.
+    409 where it may not start; `reasons` has all of them. With a `plan`, 409 with the code
+    `plan-outdated` where what would be deployed is not what that said.
     """
     wanted = (body or NewDeployment()).wanted()
-    return _outcome(application, application.deploy(name, wanted, actor=actor_of(request)))
+    return outcome(application, application.deploy(name, wanted, actor=actor_of(request)))
 
 
 @changing.post(
@@ -77,7 +75,7 @@ def deploy(
     status_code=202,
     response_model=DeploymentBody,
     summary="Approve a pending migration",
-    responses={200: _COALESCED, **errors(404, 409, *WITH_BODY)},
+    responses={202: ASKED_FOR, 200: COALESCED, **errors(404, 409, *WITH_BODY)},
 )
 def approve(
     application: App, name: Name, request: Request, body: Approve | None = None
@@ -87,7 +85,7 @@ def approve(
     409 with the code `nothing-to-approve` where none waits.
     """
     approved = (body or Approve()).approved()
-    return _outcome(application, application.approve(name, approved, actor=actor_of(request)))
+    return outcome(application, application.approve(name, approved, actor=actor_of(request)))
 
 
 @changing.post(
@@ -95,14 +93,14 @@ def approve(
     status_code=202,
     response_model=DeploymentBody,
     summary="Go back to an earlier verified revision",
-    responses={200: _COALESCED, **errors(404, 409, *WITH_BODY)},
+    responses={202: ASKED_FOR, 200: COALESCED, **errors(404, 409, *WITH_BODY)},
 )
 def roll_back(
     application: App, name: Name, request: Request, body: Rollback | None = None
 ) -> Response:
     """Needs neither network nor build while its images are still there."""
     to = DeploymentId(body.to) if body and body.to is not None else None
-    return _outcome(application, application.roll_back(name, to=to, actor=actor_of(request)))
+    return outcome(application, application.roll_back(name, to=to, actor=actor_of(request)))
 
 
 @reading.get(
@@ -110,29 +108,27 @@ def roll_back(
     summary="List a project's deployments, newest first",
     responses=errors(404, 422),
 )
-def list_of_project(
-    application: App, name: Name, limit: Limit = 50, cursor: Cursor = None
-) -> DeploymentPage:
+def list_of_project(application: App, name: Name, page: NewestPaged) -> DeploymentPage:
     """In pages; `next` leads to the older ones."""
     application.store.get_project(name)
-    return _page(application, name, (), limit, cursor)
+    return _page(application, page, project=name)
 
 
 @reading.get("/deployments", summary="List deployments, newest first", responses=errors(422))
 def list_deployments(
     application: App,
+    page: NewestPaged,
+    only: OnlyDeployments,
     project: Annotated[
         str | None, Query(description="Only of this project.", examples=["shop"])
     ] = None,
     status: Annotated[
         list[Status] | None, Query(description="Only those that stand so.", examples=[["failed"]])
     ] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
 ) -> DeploymentPage:
     """In pages; `next` leads to the older ones."""
     name = parse_project_name(project, "project") if project is not None else None
-    return _page(application, name, tuple(status or ()), limit, cursor)
+    return _page(application, page, project=name, statuses=tuple(status or ()), only=only)
 
 
 @reading.get("/deployments/{id}", summary="Show a deployment", responses=errors(404, 422))
@@ -184,10 +180,11 @@ def read_log(
     request: Request,
     id: Number,  # noqa: A002  the path's word
     after: Annotated[
-        int, Query(ge=0, le=2**63 - 1, description="Only lines after this number.", examples=[0])
+        int, Query(ge=0, le=MOST_NUMBER, description="Only lines after this number.", examples=[0])
     ] = 0,
-    last_event_id: Annotated[
-        str | None, Header(description="Where a broken stream goes on.", examples=["7"])
+    _last_event_id: Annotated[
+        str | None,
+        Header(alias="Last-Event-ID", description="Where a broken stream goes on.", examples=["7"]),
     ] = None,
 ) -> Response:
     """JSON has at most 1,000 lines; ask again with the last number until `finished`.
@@ -200,8 +197,7 @@ def read_log(
     accepted = request.headers.get("accept", "")
     found, lines = look(application.store, deployment, after)
     if "text/event-stream" in accepted:
-        start = max(after, _event_number(last_event_id))
-        return _follow(application, request.app.state.followers, deployment, start)
+        return follow_log(application, request, deployment, after)
     if "text/plain" in accepted:
         return PlainTextResponse(read_whole_log(application.store, deployment, after))
     finished = found.status.final and not (
@@ -211,9 +207,16 @@ def read_log(
     return JSONResponse(body.model_dump(mode="json"))
 
 
-def _follow(
-    application: Application, followers: Followers, deployment: DeploymentId, after: int
+def follow_log(
+    application: Application, request: Request, deployment: DeploymentId, after: int
 ) -> Response:
+    """Answer with the log as it comes, after ``after`` or the event that was seen last.
+
+    Raises:
+        InvalidInput: the header ``Last-Event-ID`` is no number.
+    """
+    followers: Followers = request.app.state.followers
+    after = max(after, _event_number(request.headers.get("last-event-id")))
     if followers.full:
         return respond(make_problem(503, f"{MOST_FOLLOWERS} logs are being followed already"))
     return EventStream.of(followers.follow(application.store, deployment, after))
@@ -222,12 +225,13 @@ def _follow(
 def _event_number(text: str | None) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= MOST_NUMBER):
         raise InvalidInput("last-event-id", text, "is not the number of a line")
     return int(text)
 
 
-def _outcome(application: Application, result: TriggerResult) -> Response:
+def outcome(application: Application, result: TriggerResult) -> Response:
+    """Answer who asked for a deployment."""
     if result.deployment is None:
         return respond(refusal(result.reasons))
     body = body_of(application.store, result.deployment).model_dump(mode="json")
@@ -241,16 +245,19 @@ def _outcome(application: Application, result: TriggerResult) -> Response:
 
 def _page(
     application: Application,
+    page: Page,
+    *,
     project: ProjectName | None,
-    statuses: tuple[Status, ...],
-    limit: int,
-    cursor: str | None,
+    statuses: tuple[Status, ...] = (),
+    only: DeploymentFilter = EVERY,
 ) -> DeploymentPage:
-    found = application.store.list_deployments(
+    before = page.before()
+    newest = application.store.list_deployments(
         project,
         statuses=statuses,
-        before=DeploymentId(int(cursor)) if cursor else None,
-        limit=limit + 1,
+        only=only,
+        before=DeploymentId(before) if before is not None else None,
+        limit=page.limit + 1,
     )
-    items = [DeploymentBody.of(deployment) for deployment in found[:limit]]
-    return DeploymentPage(items=items, next=str(items[-1].id) if len(found) > limit else None)
+    found, following = page.cut(newest, lambda one: one.id)
+    return DeploymentPage(items=[DeploymentBody.of(one) for one in found], next=following)

@@ -6,6 +6,8 @@ from reconciler.app import Application
 from reconciler.domain.host import Host
 from reconciler.domain.secret import Secret
 from reconciler.web.auth import Policy, actor_of
+from reconciler.web.conditions import IfMatch, show_version
+from reconciler.web.pagination import Paged
 from reconciler.web.routing import WITH_BODY, App, OnHost, errors, router_for
 from reconciler.web.schemas.hosts import (
     HostBody,
@@ -23,47 +25,53 @@ reading = router_for(Policy.READ, "hosts")
 changing = router_for(Policy.ADMIN, "hosts")
 
 
-@reading.get("/hosts", summary="List all hosts, by name")
-def list_hosts(application: App) -> HostList:
+@reading.get("/hosts", summary="List hosts, by name", responses=errors(422))
+def list_hosts(application: App, page: Paged) -> HostList:
     """Each with how it answered last."""
-    return HostList(items=host_bodies(application))
+    found, following = page.by_name(application.store.list_hosts(), lambda one: one.name)
+    return HostList(items=[_body(application, host) for host in found], next=following)
 
 
 @changing.post(
     "/hosts", status_code=201, summary="Declare a host", responses=errors(409, *WITH_BODY)
 )
-def create_host(application: App, body: NewHost) -> HostBody:
+def create_host(application: App, request: Request, body: NewHost) -> HostBody:
     """Nothing is sent to it before a person confirmed its key: see `offered-keys` and `trust`."""
-    return _body(application, application.hosts.declare(body.draft()))
+    return _shown(application, request, application.hosts.declare(body.draft()))
 
 
 @reading.get("/hosts/{host}", summary="Show a host", responses=errors(404, 422))
-def show_host(application: App, host: OnHost) -> HostBody:
+def show_host(application: App, host: OnHost, request: Request) -> HostBody:
     """Its declaration, by which keys it is known, and how it answered last."""
-    return _body(application, application.store.get_host(host))
+    return _shown(application, request, application.store.get_host(host))
 
 
 @changing.patch("/hosts/{host}", summary="Change a host", responses=errors(404, *WITH_BODY))
-def patch_host(application: App, host: OnHost, body: HostPatch) -> HostBody:
+def patch_host(
+    application: App, host: OnHost, request: Request, body: HostPatch, expected: IfMatch
+) -> HostBody:
     """Fields that are left out stay. At another address its key has to be confirmed anew."""
-    return _body(application, application.hosts.change(host, body.change()))
+    return _shown(application, request, application.hosts.change(host, body.change(), expected))
 
 
 @changing.delete(
     "/hosts/{host}", status_code=204, summary="Remove a host", responses=errors(404, 409, 422)
 )
-def delete_host(application: App, host: OnHost) -> Response:
+def delete_host(application: App, host: OnHost, expected: IfMatch) -> Response:
     """409 while a project has a target on it. What runs there goes on."""
-    application.hosts.remove(host)
+    application.hosts.remove(host, expected)
     return Response(status_code=204)
 
 
 @changing.put(
     "/hosts/{host}/key", summary="Store our private key for it", responses=errors(404, *WITH_BODY)
 )
-def store_host_key(application: App, host: OnHost, body: NewHostKey) -> HostBody:
+def store_host_key(
+    application: App, host: OnHost, request: Request, body: NewHostKey, expected: IfMatch
+) -> HostBody:
     """Replaces the one that was there. An alias has its own, and takes none."""
-    return _body(application, application.hosts.put_key(host, Secret.of(body.value)))
+    changed = application.hosts.put_key(host, Secret.of(body.value), expected)
+    return _shown(application, request, changed)
 
 
 @changing.post("/hosts/{host}/check", summary="Check a host now", responses=errors(404, 422))
@@ -101,6 +109,11 @@ def trust_host_key(
     trusted = application.hosts.trust(host, body.fingerprint, actor=actor_of(request))
     application.daemon.wake("hosts")
     return TrustedBody.of(trusted, application.host_checks.standing(host))
+
+
+def _shown(application: Application, request: Request, host: Host) -> HostBody:
+    show_version(request, host)
+    return _body(application, host)
 
 
 def _body(application: Application, host: Host) -> HostBody:

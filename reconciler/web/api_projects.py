@@ -2,13 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from reconciler.app import Application
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.reason_codes import REASONS
 from reconciler.domain.references import ProjectName
 from reconciler.pipeline.declaring.projects import change_project, declare_project, remove_project
 from reconciler.web.auth import Policy
+from reconciler.web.conditions import IfMatch, show_version
+from reconciler.web.filters import Wanted
+from reconciler.web.pagination import NewestPaged, Paged
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.noticed import ImageBody, ImageList, TriggerBody, TriggerList
 from reconciler.web.schemas.projects import (
@@ -20,22 +24,24 @@ from reconciler.web.schemas.projects import (
     ProjectPatch,
     SummaryBody,
 )
-from reconciler.web.schemas.why import WhyBody
+from reconciler.web.schemas.why import ReasonList, ReasonMeaningBody, WhyBody
 
 reading = router_for(Policy.READ, "projects")
 changing = router_for(Policy.ADMIN, "projects")
 
 
-@reading.get("/projects", summary="List all projects, by name")
-def list_projects(application: App) -> ProjectList:
+@reading.get("/projects", summary="List projects, by name", responses=errors(422))
+def list_projects(application: App, page: Paged, only: Wanted) -> ProjectList:
     """Where each stands, without its history."""
-    return ProjectList(items=[SummaryBody.of(summary) for summary in application.summaries()])
+    wanted = filter(only.takes, application.summaries())
+    found, following = page.by_name(wanted, lambda one: one.project.name)
+    return ProjectList(items=[SummaryBody.of(summary) for summary in found], next=following)
 
 
 @changing.post(
     "/projects", status_code=201, summary="Declare a project", responses=errors(409, *WITH_BODY)
 )
-def create_project(application: App, body: NewProject) -> ProjectBody:
+def create_project(application: App, request: Request, body: NewProject) -> ProjectBody:
     """A field that does not belong to the kind is refused.
 
     `compose` and `unit` take `repository` or `url`, and `branch`; `compose` also `compose_path`,
@@ -49,24 +55,31 @@ def create_project(application: App, body: NewProject) -> ProjectBody:
         application.clock.now(),
         create_repository=body.create_repository,
     )
-    return _changed(application, declared.project.name, declared.notes)
+    return _changed(application, declared.project.name, request, declared.notes)
 
 
 @reading.get("/projects/{name}", summary="Show a project", responses=errors(404, 422))
-def show_project(application: App, name: Name) -> ProjectBody:
+def show_project(application: App, name: Name, request: Request) -> ProjectBody:
     """Its declaration, and what is known of it."""
-    return _in_full(application, name)
+    return _in_full(application, name, request)
 
 
 @changing.patch(
     "/projects/{name}", summary="Change a project", responses=errors(404, 409, *WITH_BODY)
 )
-def patch_project(application: App, name: Name, body: ProjectPatch) -> ProjectBody:
+def patch_project(
+    application: App, name: Name, request: Request, body: ProjectPatch, expected: IfMatch
+) -> ProjectBody:
     """Fields that are left out stay; null clears one. `notes` says what else it did."""
     declared = change_project(
-        application.store, application.repositories, name, body.change(), application.clock.now()
+        application.store,
+        application.repositories,
+        name,
+        body.change(),
+        application.clock.now(),
+        expected,
     )
-    return _changed(application, name, declared.notes)
+    return _changed(application, name, request, declared.notes)
 
 
 @changing.delete(
@@ -78,6 +91,7 @@ def patch_project(application: App, name: Name, body: ProjectPatch) -> ProjectBo
 def delete_project(
     application: App,
     name: Name,
+    expected: IfMatch,
     keep_containers: Annotated[
         bool,
         Query(description="Only true is possible: what runs is left running.", examples=[True]),
@@ -90,7 +104,7 @@ def delete_project(
     if not keep_containers:
         problem = "is not possible: stop the containers with `docker compose down` yourself"
         raise InvalidInput("keep_containers", keep_containers, problem)
-    remove_project(application.store, application.checkouts, name)
+    remove_project(application.store, application.checkouts, name, expected)
     return Response(status_code=204)
 
 
@@ -100,6 +114,12 @@ def delete_project(
 def explain_project(application: App, name: Name) -> WhyBody:
     """The answer from what was recorded, with times and evidence."""
     return WhyBody.of(application.why(name))
+
+
+@reading.get("/reasons", summary="List every reason code")
+def list_reasons() -> ReasonList:
+    """What each means that `why` and refused requests give. Codes of errors may appear, too."""
+    return ReasonList(items=[ReasonMeaningBody.of(meaning) for meaning in REASONS.values()])
 
 
 @changing.delete(
@@ -133,15 +153,12 @@ def look_now(application: App, name: Name) -> LookingBody:
     summary="What was asked for it, and what became of it",
     responses=errors(404, 422),
 )
-def list_triggers(
-    application: App,
-    name: Name,
-    limit: Annotated[int, Query(ge=1, le=500, description="How many.", examples=[50])] = 50,
-) -> TriggerList:
+def list_triggers(application: App, name: Name, page: NewestPaged) -> TriggerList:
     """Newest first; equal requests in a row are one record."""
     application.store.get_project(name)
-    records = application.store.list_triggers(name, limit=limit)
-    return TriggerList(items=[TriggerBody.of(record) for record in records])
+    records = application.store.list_triggers(name, before=page.before(), limit=page.limit + 1)
+    found, following = page.cut(records, lambda one: one.number)
+    return TriggerList(items=[TriggerBody.of(record) for record in found], next=following)
 
 
 @reading.get(
@@ -153,17 +170,23 @@ def list_images(application: App, name: Name) -> ImageList:
     return ImageList(items=[ImageBody.of(image) for image in application.store.get_images(name)])
 
 
-def _changed(application: Application, name: ProjectName, notes: tuple[str, ...]) -> ProjectBody:
+def _changed(
+    application: Application, name: ProjectName, request: Request, notes: tuple[str, ...]
+) -> ProjectBody:
     """Have a changed project looked at, and return it."""
     summary = application.summary(name)
     if summary.project.auto_deploy:
         application.daemon.look_now(name)
-    return _in_full(application, name, notes)
+    return _in_full(application, name, request, notes)
 
 
 def _in_full(
-    application: Application, name: ProjectName, notes: tuple[str, ...] | None = None
+    application: Application,
+    name: ProjectName,
+    request: Request,
+    notes: tuple[str, ...] | None = None,
 ) -> ProjectBody:
     summary = application.summary(name)
+    show_version(request, summary.project)
     restorable = [deployment.id for deployment in application.store.list_restorable(name)]
     return ProjectBody.in_full(summary, restorable, notes)

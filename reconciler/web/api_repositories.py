@@ -10,8 +10,10 @@ from reconciler.app import Application, RefUpdate
 from reconciler.domain.errors import AlreadyExists, Conflict, InvalidInput
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
+from reconciler.pipeline.declaring.repositories import make_repository, remove_repository
 from reconciler.web.auth import Policy, make_token
 from reconciler.web.git_http import Receipts
+from reconciler.web.pagination import Paged
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.daemon import (
     NewRepository,
@@ -29,11 +31,13 @@ _MOST_UPDATES = 1000
 _REF = re.compile(r"refs/[\x21-\x7e]{1,250}")
 
 
-@reading.get("/repositories", summary="List the repositories kept here, by name")
-def list_repositories(application: App) -> RepositoryList:
+@reading.get(
+    "/repositories", summary="List the repositories kept here, by name", responses=errors(422)
+)
+def list_repositories(application: App, page: Paged) -> RepositoryList:
     """With the branches that are in them."""
-    names = application.repositories.names()
-    return RepositoryList(items=[_body(application, name) for name in names])
+    names, following = page.by_name(application.repositories.names(), lambda name: name)
+    return RepositoryList(items=[_body(application, name) for name in names], next=following)
 
 
 @changing.post(
@@ -47,7 +51,14 @@ def create_repository(application: App, body: NewRepository) -> RepositoryBody:
     name = parse_project_name(body.name)
     if name in application.repositories.names():
         raise AlreadyExists(f"there is a repository {name} already")
-    application.repositories.create(name)
+    make_repository(application.store, application.repositories, name)
+    return _body(application, name)
+
+
+@reading.get("/repositories/{name}", summary="Show a repository", responses=errors(404, 422))
+def show_repository(application: App, name: Name) -> RepositoryBody:
+    """With the branches that are in it."""
+    application.repositories.path(name)
     return _body(application, name)
 
 
@@ -70,7 +81,7 @@ def delete_repository(application: App, name: Name) -> Response:
     for token, scope, _ in application.store.list_tokens():
         if scope == f"repository:{name}":
             application.store.remove_token(token)
-    application.repositories.remove(name)
+    remove_repository(application.store, application.repositories, name)
     return Response(status_code=204)
 
 

@@ -7,8 +7,9 @@ from fastapi import Path, Response
 from reconciler.domain.secret import Secret
 from reconciler.pipeline.declaring.secrets import SecretDraft, put_secret, remove_secret
 from reconciler.web.auth import Policy
+from reconciler.web.pagination import Paged
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
-from reconciler.web.schemas.daemon import NewSecret, SecretBody, SecretList
+from reconciler.web.schemas.secrets import NewSecret, SecretBody, SecretList
 
 reading = router_for(Policy.READ, "secrets")
 changing = router_for(Policy.ADMIN, "secrets")
@@ -25,11 +26,12 @@ SecretName = Annotated[
 @reading.get(
     "/projects/{name}/secrets", summary="List a project's secrets", responses=errors(404, 422)
 )
-def list_secrets(application: App, name: Name) -> SecretList:
+def list_secrets(application: App, name: Name, page: Paged) -> SecretList:
     """Names, fingerprints and dates; never values."""
     application.store.get_project(name)
     records = application.store.list_secrets(name)
-    return SecretList(items=[SecretBody.of(record) for record in records])
+    found, following = page.by_name(records, lambda one: one.name)
+    return SecretList(items=[SecretBody.of(record) for record in found], next=following)
 
 
 @changing.put(

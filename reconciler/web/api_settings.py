@@ -9,6 +9,8 @@ from reconciler.domain.errors import InvalidInput
 from reconciler.domain.settings import SETTINGS
 from reconciler.pipeline.declaring.settings import change_settings
 from reconciler.web.auth import Policy, actor_of, make_token, withdraw_token
+from reconciler.web.conditions import IfMatch, show_version
+from reconciler.web.pagination import Paged
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.daemon import (
     NewToken,
@@ -28,13 +30,15 @@ _SCOPES = ("admin", "read")
 
 
 @reading.get("/settings", summary="List the live settings")
-def list_settings(application: App) -> SettingList:
+def list_settings(application: App, request: Request) -> SettingList:
     """With who changed each last, and why."""
-    return _settings(application)
+    return _settings(application, request)
 
 
 @changing.patch("/settings", summary="Change live settings", responses=errors(*WITH_BODY))
-def patch_settings(application: App, request: Request, body: SettingsPatch) -> SettingList:
+def patch_settings(
+    application: App, request: Request, body: SettingsPatch, expected: IfMatch
+) -> SettingList:
     """All of them or none; they hold from the next tick on, without a restart."""
     change_settings(
         application.store,
@@ -42,16 +46,18 @@ def patch_settings(application: App, request: Request, body: SettingsPatch) -> S
         reason=body.reason,
         actor=actor_of(request),
         now=application.clock.now(),
+        expected=expected,
     )
-    return _settings(application)
+    return _settings(application, request)
 
 
-@admitting.get("/tokens", summary="List the tokens, by name")
-def list_tokens(application: App) -> TokenList:
+@admitting.get("/tokens", summary="List the tokens, by name", responses=errors(422))
+def list_tokens(application: App, page: Paged) -> TokenList:
     """Names and scopes; never the tokens."""
-    tokens = sorted(application.store.list_tokens())
+    found, following = page.by_name(application.store.list_tokens(), lambda one: one[0])
     return TokenList(
-        items=[TokenBody(name=name, scope=scope, created_at=at) for name, scope, at in tokens]
+        items=[TokenBody(name=name, scope=scope, created_at=at) for name, scope, at in found],
+        next=following,
     )
 
 
@@ -78,6 +84,7 @@ def delete_token(
     return Response(status_code=204)
 
 
-def _settings(application: Application) -> SettingList:
+def _settings(application: Application, request: Request) -> SettingList:
     records = application.store.get_settings()
+    show_version(request, records)
     return SettingList(items=[SettingBody.of(records[key]) for key in SETTINGS])

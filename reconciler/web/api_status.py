@@ -4,6 +4,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import JSONResponse
@@ -43,6 +44,7 @@ _COUNTED = {
     StandingCode.DEPLOYING: "deploying",
     StandingCode.QUEUED: "deploying",
     StandingCode.HELD: "held",
+    StandingCode.NEEDS_APPROVAL: "held",
     StandingCode.FAILED: "failed",
     StandingCode.QUARANTINED: "failed",
     StandingCode.BRANCH_GONE: "failed",
@@ -83,11 +85,16 @@ def find_problems(application: Application, check: StoreCheck) -> list[str]:
     return [*stuck, text] if (text := check.problem()) else stuck
 
 
+UNWELL: dict[int | str, dict[str, Any]] = {
+    503: {"model": HealthBody, "description": "It does not, or it is shutting down."}
+}
+
+
 @open_to_all.get(
     "/api/healthz",
     response_model=HealthBody,
     summary="Whether it does its work",
-    responses={503: {"model": HealthBody, "description": "It does not, or it is shutting down."}},
+    responses=UNWELL,
 )
 def healthz(application: App, request: Request) -> JSONResponse:
     """503 when a loop makes no progress, when the store fails, and while shutting down."""
@@ -137,7 +144,7 @@ def status(application: App) -> StatusBody:
         commit=_built_of(),
         started_at=application.started_at,
         state=application.daemon.state,
-        master_switch=_switch(application),
+        master_switch=SwitchBody.of(application.switch()),
         engine=_engine(application.engine.ping()),
         registries=_registries(application),
         loops=[_loop(loop) for loop in application.daemon.loops()],
@@ -162,17 +169,6 @@ def _counts(summaries: Sequence[ProjectSummary]) -> CountsBody:
     found = Counter(_COUNTED.get(summary.standing, "") for summary in summaries)
     names = set(_COUNTED.values())
     return CountsBody(projects=len(summaries), **{name: found[name] for name in names})
-
-
-def _switch(application: Application) -> SwitchBody:
-    switch = application.switch()
-    return SwitchBody(
-        enabled=switch.enabled,
-        changed_by=switch.changed_by or None,
-        changed_at=switch.changed_at,
-        reason=switch.reason or None,
-        emergency_file=switch.emergency_file or None,
-    )
 
 
 def _engine(answer: str | Failure) -> EngineBody:

@@ -11,7 +11,9 @@ from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.pipeline.declaring.projects import Declared
 from reconciler.pipeline.declaring.targets import get_target
 from reconciler.web.auth import Policy
+from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.events import EventStream
+from reconciler.web.pagination import Paged
 from reconciler.web.routing import WITH_BODY, App, Name, OnHost, errors, router_for
 from reconciler.web.schemas.targets import (
     Move,
@@ -30,16 +32,13 @@ reading = router_for(Policy.READ, "targets")
 changing = router_for(Policy.ADMIN, "targets")
 
 
-@reading.get("/targets", summary="List the targets of all projects")
-def list_all_targets(application: App) -> TargetList:
-    """By project; what is implied is among them."""
-    return TargetList(
-        items=[
-            TargetBody.of(target, project)
-            for project in application.store.list_projects()
-            for target in project.where
-        ]
-    )
+@reading.get("/targets", summary="List the targets of all projects", responses=errors(422))
+def list_all_targets(application: App, page: Paged) -> TargetList:
+    """By project and host; what is implied is among them."""
+    projects = application.store.list_projects()
+    every = ((target, project) for project in projects for target in project.where)
+    found, following = page.by_name(every, lambda one: f"{one[0].project} {one[0].host}")
+    return TargetList(items=[TargetBody.of(*one) for one in found], next=following)
 
 
 @reading.get("/targets/status", summary="What runs on all targets now", responses=errors(404, 422))
@@ -73,21 +72,23 @@ def list_targets(application: App, name: Name) -> TargetList:
     summary="Give a project one more target",
     responses=errors(404, 409, *WITH_BODY),
 )
-def create_target(application: App, name: Name, body: NewTarget) -> TargetChanged:
+def create_target(application: App, name: Name, request: Request, body: NewTarget) -> TargetChanged:
     """On a host that was declared, or on local. The next deployment goes there too.
 
     409 with `refusing-to-migrate` where it would take the project away from its volumes.
     """
     draft = body.draft()
     declared = application.targets.add(name, draft)
-    return _changed(declared, parse_host_name(draft.host))
+    return _changed(request, declared, parse_host_name(draft.host))
 
 
 @reading.get("/projects/{name}/targets/{host}", summary="Show a target", responses=errors(404, 422))
-def show_target(application: App, name: Name, host: OnHost) -> TargetBody:
+def show_target(application: App, name: Name, host: OnHost, request: Request) -> TargetBody:
     """As it is declared, its defaults included."""
     project = application.store.get_project(name)
-    return TargetBody.of(get_target(project, host), project)
+    target = get_target(project, host)
+    show_version(request, target)
+    return TargetBody.of(target, project)
 
 
 @changing.patch(
@@ -95,9 +96,17 @@ def show_target(application: App, name: Name, host: OnHost) -> TargetBody:
     summary="Change a target",
     responses=errors(404, 409, *WITH_BODY),
 )
-def patch_target(application: App, name: Name, host: OnHost, body: TargetPatch) -> TargetChanged:
+def patch_target(
+    application: App,
+    name: Name,
+    host: OnHost,
+    request: Request,
+    body: TargetPatch,
+    expected: IfMatch,
+) -> TargetChanged:
     """Fields that are left out stay; null clears one. The next deployment applies it."""
-    return _changed(application.targets.change(name, host, body.values()), host)
+    declared = application.targets.change(name, host, body.values(), expected)
+    return _changed(request, declared, host)
 
 
 @changing.delete(
@@ -106,9 +115,9 @@ def patch_target(application: App, name: Name, host: OnHost, body: TargetPatch) 
     summary="Take a target away",
     responses=errors(404, 409, 422),
 )
-def delete_target(application: App, name: Name, host: OnHost) -> Response:
+def delete_target(application: App, name: Name, host: OnHost, expected: IfMatch) -> Response:
     """What runs there goes on. 409 with `refusing-to-migrate` where its volumes are there."""
-    application.targets.remove(name, host)
+    application.targets.remove(name, host, expected)
     return Response(status_code=204)
 
 
@@ -159,6 +168,7 @@ def _require_target(application: Application, name: ProjectName, host: HostName)
     get_target(application.store.get_project(name), host)
 
 
-def _changed(declared: Declared, host: HostName) -> TargetChanged:
+def _changed(request: Request, declared: Declared, host: HostName) -> TargetChanged:
     target = get_target(declared.project, host)
+    show_version(request, target)
     return TargetChanged(target=TargetBody.of(target, declared.project), notes=list(declared.notes))

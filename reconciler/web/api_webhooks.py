@@ -1,8 +1,8 @@
-"""Webhooks: declared, given new secrets, tried, and what came in through them."""
+"""Webhooks: declared, given new secrets, and tried."""
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Response
 
 from reconciler.domain.errors import NotFound
 from reconciler.domain.references import parse_project_name
@@ -11,10 +11,9 @@ from reconciler.domain.webhook import WebhookName, parse_webhook_name
 from reconciler.pipeline.declaring.webhooks import declare_webhook, rotate_webhook
 from reconciler.triggers.webhook_trial import try_webhook
 from reconciler.web.auth import Policy
+from reconciler.web.pagination import Paged
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.webhooks import (
-    DeliveryBody,
-    DeliveryList,
     NewTrial,
     NewWebhook,
     NewWebhookSecret,
@@ -44,11 +43,17 @@ async def _webhook_name(
 Named = Annotated[WebhookName, Depends(_webhook_name)]
 
 
-@reading.get("/webhooks", summary="List the webhooks, by name")
-def list_webhooks(application: App) -> WebhookList:
+@reading.get("/webhooks", summary="List the webhooks, by name", responses=errors(422))
+def list_webhooks(application: App, page: Paged) -> WebhookList:
     """With what came in through each; never their secrets."""
-    records = application.store.list_webhooks()
-    return WebhookList(items=[WebhookBody.of(record) for record in records])
+    store = application.store
+    records, known = store.list_webhooks(), store.list_announcements()
+    found, following = page.by_name(records, lambda one: one.webhook.name)
+    items = [
+        WebhookBody.of(one, known.get(one.webhook.project) if one.webhook.project else None)
+        for one in found
+    ]
+    return WebhookList(items=items, next=following)
 
 
 @changing.post(
@@ -59,13 +64,16 @@ def list_webhooks(application: App) -> WebhookList:
 )
 def create_webhook(application: App, body: NewWebhook) -> WebhookMade:
     """A forge may send to it from now on. A secret that is made here is shown this once."""
-    return WebhookMade.of(declare_webhook(application.store, body.draft(), application.clock.now()))
+    made = declare_webhook(application.store, body.draft(), application.clock.now())
+    return WebhookMade.of(made, application.registrations.public_url)
 
 
 @reading.get("/webhooks/{name}", summary="Show a webhook", responses=errors(404, 422))
 def show_webhook(application: App, name: Named) -> WebhookBody:
     """With what came in through it; never its secret."""
-    return WebhookBody.of(application.store.get_webhook(name))
+    record = application.store.get_webhook(name)
+    project = record.webhook.project
+    return WebhookBody.of(record, application.store.get_announcements(project) if project else None)
 
 
 @changing.delete(
@@ -82,13 +90,17 @@ def delete_webhook(application: App, name: Named) -> Response:
     summary="Give a webhook a new secret",
     responses=errors(404, *WITH_BODY),
 )
-def rotate_webhook_secret(application: App, name: Named, body: NewWebhookSecret) -> WebhookMade:
+def rotate_webhook_secret(
+    application: App, name: Named, body: NewWebhookSecret | None = None
+) -> WebhookMade:
     """The one before is taken until it is dropped, so that the forge can be told in between."""
-    given = Secret.of(body.secret) if body.secret is not None else None
+    asked = body or NewWebhookSecret()
+    given = Secret.of(asked.secret) if asked.secret is not None else None
     now = application.clock.now()
-    return WebhookMade.of(
-        rotate_webhook(application.store, name, given, keep_previous=body.keep_previous, now=now)
+    made = rotate_webhook(
+        application.store, name, given, keep_previous=asked.keep_previous, now=now
     )
+    return WebhookMade.of(made, application.registrations.public_url)
 
 
 @changing.delete(
@@ -107,26 +119,12 @@ def drop_previous_webhook_secret(application: App, name: Named) -> WebhookBody:
     summary="Send a webhook a push that is pretended",
     responses=errors(404, 409, *WITH_BODY),
 )
-def send_test_webhook(application: App, name: Named, body: NewTrial) -> TrialBody:
+def send_test_webhook(application: App, name: Named, body: NewTrial | None = None) -> TrialBody:
     """Signed, and taken as those that forges send. Whether they reach the daemon it can't tell."""
     store = application.store
-    door = application.receiver.find_door(name)
+    door = application.receiver.doors.find(name)
     if door is None:
         raise NotFound(f"there is no webhook {name!r}; `reconciler webhook list` shows all")
-    project = parse_project_name(body.project, "project") if body.project is not None else None
+    of = body.project if body else None
+    project = parse_project_name(of, "project") if of is not None else None
     return TrialBody.of(try_webhook(store, application.clock, application.receiver, door, project))
-
-
-@reading.get(
-    "/webhooks/{name}/deliveries",
-    summary="What came in through a webhook, newest first",
-    responses=errors(404, 422),
-)
-def list_deliveries(
-    application: App,
-    name: Named,
-    limit: Annotated[int, Query(ge=1, le=250, description="How many at most.", examples=[50])] = 50,
-) -> DeliveryList:
-    """The newest 200 that were verified and the newest 50 that were not; a moment behind."""
-    found = application.store.list_deliveries(name, limit=limit)
-    return DeliveryList(items=[DeliveryBody.of(one) for one in found])

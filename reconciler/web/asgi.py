@@ -1,20 +1,25 @@
 """The web application: routes, guards and errors put together."""
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount
 
 from reconciler import __version__
 from reconciler.app import Application
 from reconciler.config.values import Listen
-from reconciler.domain.errors import ReconcilerError
 from reconciler.web import (
+    api_apps,
+    api_audit,
+    api_deliveries,
+    api_deploy_server,
     api_deployments,
+    api_events,
     api_fleet,
     api_hosts,
+    api_plan,
     api_projects,
+    api_registrations,
+    api_releases,
     api_repositories,
     api_secrets,
     api_settings,
@@ -26,7 +31,10 @@ from reconciler.web import (
     webhook_arrivals,
 )
 from reconciler.web.auth import Authentication, Policy
+from reconciler.web.denials import Denials
+from reconciler.web.feed import Feed
 from reconciler.web.git_http import GitHttp, Receipts
+from reconciler.web.happenings import Looker
 from reconciler.web.limits import Limits
 from reconciler.web.log_stream import Followers
 from reconciler.web.routing import GuardedRoute
@@ -40,7 +48,14 @@ Over TCP every route but health, readiness, version, this description and webhoo
 `application/problem+json` (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Hosted
 repositories are at `/git/NAME.git` for git itself, with a token as the password."""
 
-_OPEN_ROUTERS = (api_status.open_to_all, pages.open_to_all, webhook_arrivals.arriving)
+_ROUTERS = (
+    api_status.open_to_all,
+    pages.open_to_all,
+    webhook_arrivals.arriving,
+    api_deploy_server.open_to_all,
+    api_deploy_server.reading,
+    api_deploy_server.changing,
+)
 _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_projects.reading,
     api_projects.changing,
@@ -48,6 +63,9 @@ _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_secrets.changing,
     api_deployments.reading,
     api_deployments.changing,
+    api_releases.reading,
+    api_releases.changing,
+    api_plan.reading,
     api_hosts.reading,
     api_hosts.changing,
     api_targets.reading,
@@ -62,7 +80,14 @@ _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_settings.admitting,
     api_webhooks.reading,
     api_webhooks.changing,
+    api_audit.reading,
+    api_deliveries.reading,
+    api_deliveries.changing,
+    api_registrations.changing,
     api_status.reading,
+    api_events.reading,
+    api_apps.reading,
+    api_apps.changing,
 )
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
 
@@ -86,30 +111,34 @@ def create_web(application: Application) -> FastAPI:
     app.state.application = application
     app.state.followers = Followers()
     app.state.set_ups = SetUpStreams()
+    app.state.feed = Feed(Looker(application))
     app.state.receipts = Receipts()
+    app.state.denials = Denials(application)
     app.state.arrivals = webhook_arrivals.Arrivals(application)
     app.state.store_check = api_status.StoreCheck(application)
-    for router in _OPEN_ROUTERS:
+    for router in _ROUTERS:
         app.include_router(router)
     for router in _V1_ROUTERS:
         app.include_router(router, prefix="/api/v1")
-    app.router.routes.append(Mount("/git", GitHttp(application, app.state.receipts)))
+    app.router.routes.append(
+        Mount("/git", GitHttp(application, app.state.receipts, app.state.denials))
+    )
     _add_layers(app, application)
     return app
 
 
 def _add_layers(app: FastAPI, application: Application) -> None:
     """Put the layers around the routes; the one added last is asked first."""
-    app.add_exception_handler(ReconcilerError, problems.on_error)
-    app.add_exception_handler(HTTPException, problems.on_http_error)
-    app.add_exception_handler(RequestValidationError, problems.on_invalid_request)
+    for kind, answer in problems.HANDLERS.items():
+        app.add_exception_handler(kind, answer)
     app.add_middleware(
         Authentication, store=application.store, open_paths=open_paths(app.router.routes)
     )
+    app.add_middleware(webhook_arrivals.Shortcut)
     listen = application.config.listen or Listen("localhost", 0)
     app.add_middleware(
         Limits,
-        host_names=(listen.host, *application.config.host_names),
+        host_names=(listen.host, *application.config.own_names),
         any_address=listen.host in _ANYWHERE,
     )
 

@@ -17,7 +17,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from reconciler.domain.errors import AccessDenied, AlreadyExists, InvalidInput, ReconcilerError
-from reconciler.ports import SecretStore
+from reconciler.ports import Acting, SecretStore, acting_for
 from reconciler.web.problems import make_problem, problem_of, respond
 
 if TYPE_CHECKING:
@@ -212,13 +212,21 @@ class Authentication:
             await _unauthorized(scope, receive, send)
             return
         scope[PRINCIPAL] = principal
-        await self._app(scope, receive, send)
+        with acting_for(acting_of(scope, principal)):
+            await self._app(scope, receive, send)
 
     async def _look_up(self, headers: Headers) -> Principal | None:
         token = bearer_token(headers)
         if not token:
             return None
         return await to_thread.run_sync(find_principal, self._store, token)
+
+
+def acting_of(scope: "Scope", principal: Principal) -> Acting:
+    """Return in whose name the request is carried out, as the audit log names them."""
+    client = scope.get("client")
+    remote = "socket" if PEER in scope else str(client[0]) if client else ""
+    return Acting(principal.name, remote, scope.get("reconciler.request_id", ""))
 
 
 async def _unauthorized(scope: "Scope", receive: "Receive", send: "Send") -> None:

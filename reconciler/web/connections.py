@@ -13,29 +13,42 @@ if TYPE_CHECKING:
 
 #: Of a head, or of what follows a body: nothing else is collected before it is looked at.
 HEAD_LIMIT_BYTES = 64 << 10
+#: Of one request, its trailers included: each costs time that others wait for.
+MOST_HEADERS = 256
+#: Of a body whose request was answered already; a small rest leaves the connection usable.
+UNWANTED_LIMIT_BYTES = 1 << 20
 #: In which a head must be whole, and a body end that nobody reads any more.
 HEAD_SECONDS = 30.0
 #: How long an answer may wait for its reader to take more of it.
 READER_SECONDS = 300.0
+#: Open at a time. Of more, those that wait for their clients make room; from here to the server's
+#: own bound, beyond which it answers everybody with 503, is for those that are being answered.
+MOST_CONNECTIONS = 448
+_JUST_CAME_SECONDS = 1.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP with bounds that the server itself lacks: of a head's size and time, and of a reader's.
 
-    Without them a stranger fills the memory with one request, or takes every place for ever.
+    Without them a stranger fills the memory with one request, or takes every place.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._in_message = False
+        self.in_message = False
+        self.idle_since = 0.0
         self._collected_bytes = 0
+        self._unwanted_bytes = 0
+        self._headers = 0
         self._timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        self.idle_since = self.loop.time()
         self._start_timer()
+        self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
@@ -45,16 +58,23 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless too much of it would have to be collected."""
-        if not self._in_message:
+        if not self.in_message:
             self._start_timer()
         self._collected_bytes += len(data)
         super().data_received(data)
         if self._collected_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The head of a request has at most {HEAD_LIMIT_BYTES} bytes.")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header; what is raised here ends the parsing, and is answered with 400."""
+        self._headers += 1
+        if self._headers > MOST_HEADERS:
+            raise ValueError(f"more than {MOST_HEADERS} headers")
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Note that the head is whole."""
-        self._in_message, self._collected_bytes = True, 0
+        self.in_message, self._collected_bytes, self._unwanted_bytes = True, 0, 0
         self._stop_timer()
         super().on_headers_complete()
 
@@ -62,17 +82,21 @@ class BoundedProtocol(HttpToolsProtocol):
         """Pass on a part of the body; how much that may be is not decided here."""
         self._collected_bytes = 0
         super().on_body(body)
+        self._unwanted_bytes += 0 if self.is_answering else len(body)
+        if self._unwanted_bytes > UNWANTED_LIMIT_BYTES:
+            self.transport.abort()
 
     def on_message_complete(self) -> None:
         """Note that what comes now begins another head."""
-        self._in_message, self._collected_bytes = False, 0
+        self.in_message, self._collected_bytes, self._headers = False, 0, 0
         self._stop_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on with the next request; the rest of a body that was not wanted has its time."""
+        self.idle_since = self.loop.time()
         super().on_response_complete()
-        if self._in_message:
+        if self.in_message:
             self._start_timer()
 
     def pause_writing(self) -> None:
@@ -87,6 +111,35 @@ class BoundedProtocol(HttpToolsProtocol):
             self._reader_timer = None
         super().resume_writing()
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request on it is not answered in full."""
+        cycle: object = self.cycle  # None before the first request, whatever its type says
+        return cycle is not None and not self.cycle.response_complete
+
+    def _make_room(self) -> None:
+        """End a connection that waits for its client, where there are too many.
+
+        First what never asked anything, then what was answered and kept, then what has a body
+        that is still on its way, last what just came; never one that is being answered.
+        """
+        there = [one for one in self.connections if isinstance(one, BoundedProtocol)]
+        open_ones = [one for one in there if not one.transport.is_closing()]
+        if len(open_ones) <= MOST_CONNECTIONS:
+            return
+        waiting = [one for one in open_ones if one.in_message or not one.is_answering]
+        if waiting:
+            min(waiting, key=lambda one: one.worth).transport.abort()
+
+    @property
+    def worth(self) -> tuple[int, float]:
+        """Return what to compare by which of those that wait is ended; the least is."""
+        if self.is_answering:
+            return 2, self.idle_since
+        if self.loop.time() - self.idle_since < _JUST_CAME_SECONDS:
+            return 3, self.idle_since
+        return int(self.cycle is not None), self.idle_since
+
     def _start_timer(self) -> None:
         """Start it unless it runs: what drips in does not prolong it."""
         if self._timer is None:
@@ -99,8 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _on_time(self) -> None:
         self._timer = None
-        answering: object = self.cycle  # None before the first request, whatever its type says
-        if answering is None or self.cycle.response_complete:
+        if not self.is_answering:
             self.transport.abort()
         else:  # an earlier answer is still on its way
             self._start_timer()

@@ -20,7 +20,7 @@ class EventStream(StreamingResponse):
         return cls(events, headers={"x-accel-buffering": "no"})
 
 
-def event(name: str, data: str, number: int | None = None) -> bytes:
+def event(name: str, data: str, number: int | str | None = None) -> bytes:
     """Return one event as it is sent; a stream that broke goes on after its ``number``."""
     identity = "" if number is None else f"id: {number}\n"
     return f"{identity}event: {name}\ndata: {data}\n\n".encode()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from reconciler.adapters.git.http_backend import HttpBackend
@@ -22,14 +23,17 @@ from reconciler.app import Application, RefUpdate
 from reconciler.domain.errors import NotFound, ReconcilerError
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
+from reconciler.ports import acting_for
 from reconciler.web.auth import (
     Policy,
     Principal,
+    acting_of,
     basic_password,
     bearer_token,
     find_principal,
     local_principal,
 )
+from reconciler.web.denials import Denials
 from reconciler.web.problems import problem_of
 
 if TYPE_CHECKING:
@@ -89,25 +93,18 @@ class Receipts:
 class GitHttp:
     """An ASGI application for ``/git/NAME.git/…``."""
 
-    def __init__(self, application: Application, receipts: Receipts) -> None:
+    def __init__(self, application: Application, receipts: Receipts, denials: Denials) -> None:
         self._application = application
         self._receipts = receipts
+        self._denials = denials
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer one request."""
         try:
             principal = await self._authenticate(scope)
-            wanted = _parse(scope)
-            _authorize(principal, wanted)
-            variables = _variables(scope, wanted, principal)
-            folder = await to_thread.run_sync(self._application.repositories.path, wanted.name)
-            async with self._places, asyncio.timeout(_LONGEST_SECONDS):
-                backend = await HttpBackend.start(folder, variables)
-                if wanted.pushes:
-                    await self._push(_Exchange(backend, receive, send, finish=True), wanted.name)
-                else:
-                    await _Exchange(backend, receive, send, finish=False).run()
+            with acting_for(acting_of(scope, principal)):
+                await self._answer(principal, scope, receive, send)
         except _Refused as refused:
             await _say(refused, scope, receive, send)
         except NotFound:
@@ -115,6 +112,22 @@ class GitHttp:
         except ReconcilerError as error:
             problem = problem_of(error)
             await _say(_Refused(problem.status, problem.detail), scope, receive, send)
+
+    async def _answer(
+        self, principal: Principal, scope: "Scope", receive: "Receive", send: "Send"
+    ) -> None:
+        wanted = _parse(scope)
+        if not principal.may(Policy.REPOSITORY, wanted.name):
+            await self._denials.note(principal.name, Request(scope))
+            raise _Refused(403, f"{principal.name} may not use repository {wanted.name}")
+        variables = _variables(scope, wanted, principal)
+        folder = await to_thread.run_sync(self._application.repositories.path, wanted.name)
+        async with self._places, asyncio.timeout(_LONGEST_SECONDS):
+            backend = await HttpBackend.start(folder, variables)
+            if wanted.pushes:
+                await self._push(_Exchange(backend, receive, send, finish=True), wanted.name)
+            else:
+                await _Exchange(backend, receive, send, finish=False).run()
 
     async def _authenticate(self, scope: "Scope") -> Principal:
         if local := local_principal(scope):
@@ -237,11 +250,6 @@ def _parse(scope: "Scope") -> _Wanted:
     if not query.startswith("service=") or service not in _SERVICES:
         raise _Refused(403, "only git's smart protocol is spoken here; use a newer git")
     return _Wanted(name, rest, service)
-
-
-def _authorize(principal: Principal, wanted: _Wanted) -> None:
-    if not principal.may(Policy.REPOSITORY, wanted.name):
-        raise _Refused(403, f"{principal.name} may not use repository {wanted.name}")
 
 
 def _variables(scope: "Scope", wanted: _Wanted, principal: Principal) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
-from reconciler.web.auth import GIT_PREFIX, PEER
+from reconciler.web.auth import GIT_PREFIX, PEER, WEBHOOK_PREFIX
 from reconciler.web.problems import make_problem, respond
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Limits:
         except Exception:
             # The one place where a bug ends: one bad request must not take anything else with it.
             log.exception(
-                "request %s failed: %s %s", request_id, scope["method"], ascii(scope["path"])
+                "request %s failed: %s %s", request_id, scope["method"], _path_to_show(scope)
             )
             if answer.started:
                 raise
@@ -87,6 +87,15 @@ class Limits:
             return False
         host = _without_port(given[0].strip().lower())
         return host in self._hosts or (self._any_address and _is_address(host))
+
+
+def _path_to_show(scope: "Scope") -> str:
+    """Return the path for the log: what follows a webhook's name is its secret."""
+    path: str = scope["path"]
+    if path.startswith(WEBHOOK_PREFIX):
+        name, slash, _ = path.removeprefix(WEBHOOK_PREFIX).partition("/")
+        path = f"{WEBHOOK_PREFIX}{name}{slash and '/KEY'}"
+    return ascii(path)
 
 
 _HOST_REMEDY = "name it in host_names of the configuration, if it is yours"

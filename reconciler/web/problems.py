@@ -1,8 +1,9 @@
 """Errors → RFC 9457 problems, in one table."""
 
 import http
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from reconciler.domain import errors
-from reconciler.domain.gate import Reason, ReasonCode
+from reconciler.domain.gate import Reason
 from reconciler.web.schemas.problem import FieldProblem, Problem, ReasonBody
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,12 +27,16 @@ _STATUS: tuple[tuple[type[errors.ReconcilerError], int], ...] = (
     (errors.Refused, 409),
     (errors.AccessDenied, 403),
     (errors.RevisionNotFound, 409),  # the request is fine; what it names is not there now
+    (errors.ForgeDenied, 409),  # it is not the caller's own token
+    (errors.ForgeRepositoryMissing, 409),
+    (errors.ForgeRefused, 409),
     (errors.SourceError, 502),
     (errors.StoreError, 503),
     (errors.PreconditionFailed, 503),
     (errors.TargetUnreachable, 503),
     (errors.Interrupted, 503),
     (errors.TooBusy, 503),
+    (errors.TookTooLong, 503),
     (errors.HostRefused, 502),
 )
 #: Status of an error that no handler raised → its code.
@@ -42,6 +47,7 @@ _CODES = {
     404: "not-found",
     405: "method-not-allowed",
     408: "too-slow",
+    412: "changed-meanwhile",
     413: "too-large",
     415: "unsupported-media-type",
     421: "unknown-host",
@@ -58,8 +64,6 @@ def problem_of(error: errors.ReconcilerError) -> Problem:
     """Return what ``error`` says, as clients see it."""
     code = error.code
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    if code == ReasonCode.DRAINING:
-        status = 503
     evidence = {key: value for key, value in error.evidence.items() if key != "field"}
     problems = None
     if isinstance(error, errors.SeveralInvalid):
@@ -89,13 +93,12 @@ def make_problem(status: int, detail: str, *, code: str = "", **more: object) ->
 def refusal(reasons: Sequence[Reason]) -> Problem:
     """Return the answer to a deployment that may not start."""
     first = reasons[0]
-    status = 503 if first.code is ReasonCode.DRAINING else 409
     bodies = [
         ReasonBody(code=reason.code, text=reason.text, deployment=reason.deployment)
         for reason in reasons
     ]
     text = "; ".join(reason.text for reason in reasons)
-    return make_problem(status, text, code=first.code, reasons=bodies)
+    return make_problem(409, text, code=first.code, reasons=bodies)
 
 
 def respond(problem: Problem, request_id: str | None = None, **headers: str) -> Response:
@@ -116,10 +119,21 @@ def request_id_of(request: Request) -> str | None:
 def on_error(request: Request, error: Exception) -> Response:
     """Answer an expected failure."""
     assert isinstance(error, errors.ReconcilerError)  # noqa: S101  registered for this class
-    headers = {}
+    headers, problem = {}, problem_of(error)
     if isinstance(error, errors.SourceThrottled):
         headers["retry-after"] = str(_whole_seconds(error.retry_after))
-    return respond(problem_of(error), request_id_of(request), **headers)
+    if isinstance(error, errors.ChangedMeanwhile) and "if-match" in request.headers:
+        title = http.HTTPStatus.PRECONDITION_FAILED.phrase
+        problem = problem.model_copy(update={"status": 412, "title": title})
+    return respond(problem, request_id_of(request), **headers)
+
+
+def answer_to(request: Request, error: Exception) -> Response:
+    """Answer whatever a route raises that is no bug; raise again what is one."""
+    for kind, answer in HANDLERS.items():
+        if isinstance(error, kind):
+            return answer(request, error)
+    raise error
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
@@ -142,29 +156,37 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
     wrong_type = next((one for one in error.errors() if one["loc"] == ("body",)), None)
     if wrong_type and wrong_type["type"] == "model_attributes_type" and not _is_json(request):
         return respond(make_problem(415, "the body must be application/json"))
-    found = [FieldProblem(field=_path(one["loc"]), detail=_detail(one)) for one in error.errors()]
+    found = [FieldProblem(field=_field(one), detail=_detail(one)) for one in error.errors()]
     if len(found) == 1:
         return respond(make_problem(422, found[0].detail, field=found[0].field))
     text = "; ".join(one.detail for one in found)
     return respond(make_problem(422, text, problems=found))
 
 
+#: What a route may raise → how it is answered.
+HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
+    errors.ReconcilerError: on_error,
+    HTTPException: on_http_error,
+    RequestValidationError: on_invalid_request,
+}
+
+
 def _is_json(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
 
 
-def _path(location: Sequence[int | str]) -> str:
+def _field(problem: dict[str, Any]) -> str:
+    location: Sequence[int | str] = problem["loc"]
+    if problem["type"] == "json_invalid":  # where in the text it ends to be JSON is no field
+        return "body"
     inner = location[1:] if len(location) > 1 and location[0] != "cookie" else location
     return _printable(".".join(str(part) for part in inner))
 
 
-def _detail(problem: dict[str, object]) -> str:
-    location = problem["loc"]
-    assert isinstance(location, tuple)  # noqa: S101  pydantic's own
-    message = str(problem["msg"])
-    if problem["type"] == "extra_forbidden":
-        message = "is not a field of this request"
-    return f"{_path(location)}: {_printable(message[0].lower() + message[1:])}"
+def _detail(problem: dict[str, Any]) -> str:
+    own = {"extra_forbidden": "is not a field of this request", "json_invalid": "is not JSON"}
+    message = own.get(problem["type"]) or str(problem["msg"])
+    return f"{_field(problem)}: {_printable(message[0].lower() + message[1:])}"
 
 
 def _printable(text: str) -> str:

@@ -8,9 +8,14 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from reconciler.app import Application
+from reconciler.domain.errors import AccessDenied, InvalidInput
 from reconciler.domain.host import HostName, parse_host_name
 from reconciler.domain.references import ProjectName, parse_project_name
+from reconciler.web import idempotency
 from reconciler.web.auth import Policy, authorize, principal_of
+from reconciler.web.conditions import expected, if_none_match, tagged
+from reconciler.web.events import EventStream
+from reconciler.web.idempotency import idempotency_key
 from reconciler.web.problems import MEDIA_TYPE, make_problem
 
 _EXPLAINED = {
@@ -19,6 +24,7 @@ _EXPLAINED = {
     404: "There is no such thing.",
     405: "Not with this method.",
     408: "The body came too slowly.",
+    412: "It is declared otherwise than what If-Match names.",
     409: "It does not fit the present state; `code` says why.",
     413: "The body is larger than 1 MiB.",
     415: "The body must be application/json.",
@@ -26,26 +32,65 @@ _EXPLAINED = {
     422: "A value is not accepted; `field` and `detail` say which and why.",
     429: "Too many requests from this address; try again after Retry-After.",
     500: "A bug; `request` finds it in the daemon's log.",
-    502: "A git server, a registry or a host did not give what was asked.",
+    502: "A git server, forge, registry or host did not give what was asked.",
     503: "The database is busy, or the daemon is shutting down; try again after Retry-After.",
 }
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks its policy before it reads the body."""
+    """A route that checks its policy before it reads the body.
+
+    Besides, what it answers to a GET has an entity tag, and what changes something takes an
+    ``Idempotency-Key``; unless it is open to all, or streams.
+    """
 
     policy: Policy
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        only_reads = set(given.get("methods") or ()) <= {"GET"}
+        streams = given.get("response_class") is EventStream
+        self._repeatable = not (only_reads or streams or self.policy is Policy.OPEN)
+        self._tagged = only_reads and not streams and self.policy is not Policy.OPEN
+        added = [Depends(idempotency_key)] if self._repeatable else []
+        added += [Depends(if_none_match)] if self._tagged else []
+        given["dependencies"] = [*(given.get("dependencies") or ()), *added]
+        super().__init__(path, endpoint, **given)
+        self._takes_if_match = any(one.call is expected for one in self.dependant.dependencies)
+        also = ((409, 422) if self._repeatable else ()) + ((412,) if self._takes_if_match else ())
+        self.responses = {**errors(*also), **self.responses}
+        if self._tagged:
+            self.responses = {**_UNCHANGED, **errors(422), **self.responses}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler behind its guard."""
         answer = super().get_route_handler()
-        policy = self.policy
+
+        async def answer_tagged(request: Request) -> Response:
+            if "if-match" in request.headers and not (self._takes_if_match or self._tagged):
+                raise InvalidInput("if-match", None, "is not possible here")
+            return tagged(request, await answer(request))
 
         async def guarded(request: Request) -> Response:
-            authorize(principal_of(request), policy, request.path_params.get("name", ""))
-            return await answer(request)
+            principal = principal_of(request)
+            try:
+                authorize(principal, self.policy, request.path_params.get("name", ""))
+            except AccessDenied:
+                await request.app.state.denials.note(principal.name, request)
+                raise
+            if self.policy is Policy.OPEN:
+                return await answer(request)
+            if self._repeatable and idempotency.HEADER in request.headers:
+                application = await application_of(request)
+                once = idempotency.Once(application.store, application.clock)
+                return await once.answer(request, answer_tagged)
+            return await answer_tagged(request)
 
         return guarded
+
+
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "You have it: its ETag is one of If-None-Match."}
+}
 
 
 class OpenRoute(GuardedRoute):
@@ -120,6 +165,19 @@ async def _project_name(
     return parse_project_name(name)
 
 
+async def _app_name(
+    app: Annotated[
+        str,
+        Path(
+            description="Name of a project.",
+            examples=["shop"],
+            json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]{0,62}$"},
+        ),
+    ],
+) -> ProjectName:
+    return parse_project_name(app, "app")
+
+
 async def _host_name(
     host: Annotated[
         str,
@@ -136,5 +194,7 @@ async def _host_name(
 App = Annotated[Application, Depends(application_of)]
 #: Name of a project or repository, from the path.
 Name = Annotated[ProjectName, Depends(_project_name)]
+#: The same where callers of earlier systems say it.
+AppName = Annotated[ProjectName, Depends(_app_name)]
 #: Name of a host, from the path.
 OnHost = Annotated[HostName, Depends(_host_name)]

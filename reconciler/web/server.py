@@ -186,6 +186,7 @@ class _Serving:
         """End the streams, then the listeners, each after the answers that it owes."""
         app.state.followers.stop()
         app.state.set_ups.stop()
+        app.state.feed.stop()
         for server in self._servers:
             server.should_exit = True
 

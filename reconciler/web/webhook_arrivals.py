@@ -1,21 +1,28 @@
-"""Where forges send to: answered at once, and looked into afterwards."""
+"""Where forges and registries send to: answered at once, and looked into afterwards."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Path, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from reconciler.app import Application
-from reconciler.domain.errors import InvalidInput
-from reconciler.domain.webhook import parse_webhook_name
+from reconciler.domain.errors import InvalidInput, ReconcilerError
+from reconciler.domain.webhook import DIALECTS, Provider, parse_webhook_name
 from reconciler.domain.webhook_signature import Verdict
-from reconciler.triggers.webhook import Arrival, Door, Knock
-from reconciler.web.auth import Policy
-from reconciler.web.problems import make_problem, respond
+from reconciler.triggers.doors import Door, Doors
+from reconciler.triggers.webhook_inbox import Arrival, Knock
+from reconciler.web.auth import WEBHOOK_PREFIX, Policy
+from reconciler.web.problems import make_problem, on_error, on_http_error, respond
 from reconciler.web.routing import App, errors, router_for
 from reconciler.web.schemas.webhooks import Received
 from reconciler.web.webhook_bounds import BodyBudget, Rate
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 arriving = router_for(Policy.OPEN, "webhooks")
 
@@ -34,19 +41,25 @@ _FORM = make_problem(
 )
 #: A body up to here is verified and read in less time than another thread takes to begin.
 _QUICK_BYTES = 16 << 10
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "additionalProperties": True},
-                "example": {
-                    "ref": "refs/heads/main",
-                    "repository": {"full_name": "team/app"},
-                },
-            }
-        },
-    }
+_THREADS = 8
+
+
+def _described(example: Mapping[str, object]) -> dict[str, Any]:
+    schema = {"type": "object", "additionalProperties": True}
+    return {"schema": schema, "example": example}
+
+
+_PUSHED = {"action": "push", "target": {"repository": "team/app", "tag": "1.2"}}
+_BODY = {
+    "application/json": _described(
+        {"ref": "refs/heads/main", "repository": {"full_name": "team/app"}}
+    ),
+    DIALECTS[Provider.DISTRIBUTION].media_types[0]: _described({"events": [_PUSHED]}),
+}
+_IMAGE_BODY = {
+    "application/json": _described(
+        {"push_data": {"tag": "1.2"}, "repository": {"repo_name": "team/app"}}
+    )
 }
 
 
@@ -56,51 +69,114 @@ class Arrivals:
     def __init__(self, application: Application) -> None:
         self.rate = Rate(application.clock.monotonic)
         self.budget = BodyBudget()
+        # Their own: behind thousands of them in one queue nobody else would be answered.
+        self.threads = CapacityLimiter(_THREADS)
+
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "It was a ping.", "model": Received},
+    **errors(401, 404, 408, 413, 415, 422, 429),
+}
+_Name = Annotated[str, Path(description="Name of the webhook.", examples=["forgejo"])]
 
 
 @arriving.post(
     "/webhook/{name}",
     status_code=202,
-    summary="Take what a forge announces",
+    summary="Take what a forge or a registry announces",
     response_model=Received,
-    responses={
-        200: {"description": "It was a ping.", "model": Received},
-        **errors(401, 404, 408, 413, 415, 422, 429),
-    },
-    openapi_extra=_BODY,
+    responses=_ANSWERS,
+    openapi_extra={"requestBody": {"required": True, "content": _BODY}},
 )
-async def receive_webhook(
-    application: App,
-    request: Request,
-    name: Annotated[str, Path(description="Name of the webhook.", examples=["forgejo"])],
-) -> Response:
+async def receive_webhook(application: App, request: Request, name: _Name) -> Response:
     """Takes no token, but the provider's signature over the body, made with the webhook's secret.
 
     What it says is looked up at the source afterwards. The same delivery may come again.
     """
+    return await _receive(application, request, name, None)
+
+
+@arriving.post(
+    "/webhook/{name}/{key}",
+    status_code=202,
+    summary="Take what a registry announces that can't sign",
+    response_model=Received,
+    responses=_ANSWERS,
+    openapi_extra={"requestBody": {"required": True, "content": _IMAGE_BODY}},
+)
+async def receive_webhook_by_key(
+    application: App,
+    request: Request,
+    name: _Name,
+    key: Annotated[str, Path(description="The secret.", examples=["qM8Yk0W5cXo3bR7tZ1nV4uE6"])],
+) -> Response:
+    """Takes Docker Hub and Quay alone, and only here: they send nothing else that is secret."""
+    return await _receive(application, request, name, key)
+
+
+async def _receive(application: App, request: Request, name: str, key: str | None) -> Response:
     arrivals: Arrivals = request.app.state.arrivals
     remote = (request.client.host if request.client else "") or "local"
     arrivals.rate.take(remote)
     if application.daemon.state == "draining":  # it would be forgotten
         return respond(make_problem(503, "the daemon is shutting down"), connection="close")
-    door = await to_thread.run_sync(_find_door, application, name)
+    door = await _find_door(application.receiver.doors, name, arrivals.threads)
     if door is None:
         return respond(make_problem(404, "there is no such webhook"), connection="close")
     headers = _values(request)
-    if not _is_json(request):
+    if not door.webhook.takes(_media_type(request)):
         application.receiver.refuse(door, Knock(headers, remote), Verdict.NOT_JSON)
         return respond(_FORM, connection="close")
-    knock = Knock(headers, remote, await arrivals.budget.read(request))
+    knock = Knock(headers, remote, await arrivals.budget.read(request), key)
     if len(knock.body) <= _QUICK_BYTES:
         return _answer(application.receiver.receive(door, knock), door)
-    return _answer(await to_thread.run_sync(application.receiver.receive, door, knock), door)
+    receive, threads = application.receiver.receive, arrivals.threads
+    return _answer(await to_thread.run_sync(receive, door, knock, limiter=threads), door)
 
 
-def _find_door(application: Application, name: str) -> Door | None:
+class Shortcut:
+    """Answers forges ahead of the routing, which costs more than all the rest of an answer.
+
+    What it has no short way for goes on: the route is among the others, and answers the same.
+    """
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self._app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer what the route would be found for."""
+        name = _webhook_named_by(scope)
+        if not name:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            answer = await receive_webhook(request.app.state.application, request, name)
+        except HTTPException as error:
+            answer = on_http_error(request, error)
+        except ReconcilerError as error:
+            answer = on_error(request, error)
+        except ClientDisconnect:  # nobody is there to be answered
+            return
+        await answer(scope, receive, send)
+
+
+def _webhook_named_by(scope: "Scope") -> str:
+    """Return the name that a delivery is for; empty: it is something else."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return ""
+    before, _, name = scope["path"].rpartition("/")
+    return str(name) if f"{before}/" == WEBHOOK_PREFIX else ""
+
+
+async def _find_door(doors: Doors, text: str, threads: CapacityLimiter) -> Door | None:
     try:
-        return application.receiver.find_door(parse_webhook_name(name))
+        name = parse_webhook_name(text)
     except InvalidInput:  # answered like any other name that nobody declared
         return None
+    if doors.is_at_hand(name):
+        return doors.find(name)
+    return await to_thread.run_sync(doors.find, name, limiter=threads)
 
 
 def _answer(arrival: Arrival | None, door: Door) -> Response:
@@ -120,6 +196,5 @@ def _values(request: Request) -> dict[str, list[str]]:
     return found
 
 
-def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0]
-    return media_type.strip().lower() == "application/json"
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

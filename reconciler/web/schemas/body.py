@@ -8,9 +8,12 @@ SHA = "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
 DIGEST = "sha256:" + "4f" * 32
 AT = "2026-11-20T16:00:00Z"
 
-#: A deployment's number, as SQLite and PostgreSQL can hold it.
+#: The largest number that a column of either database can hold, or be compared with.
+MOST_NUMBER = 2**31 - 1
+
+#: A deployment's number.
 DeploymentNumber = Annotated[
-    int, Field(ge=1, le=2**63 - 1, description="Number of a deployment.", examples=[42])
+    int, Field(ge=1, le=MOST_NUMBER, description="Number of a deployment.", examples=[42])
 ]
 
 
@@ -27,6 +30,11 @@ class Answer(BaseModel):
 
 
 _SHOWN_BY_ITS_PARTS = object()
+
+
+def next_page() -> Any:
+    """Return the field that leads to a list's next page."""
+    return said("Give it as `cursor` for the next page; null on the last.", "c2hvcA", default=None)
 
 
 def said(description: str, example: Any = _SHOWN_BY_ITS_PARTS, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Bodies of the daemon itself: status, settings, tokens, secrets, repositories."""
+"""Bodies of the daemon itself: status, settings, tokens, repositories."""
 
 from datetime import datetime
 from typing import Self
@@ -6,9 +6,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
 
+from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.settings import LONGEST_SECONDS, SETTINGS, Setting
-from reconciler.ports import SecretRecord, SettingRecord
-from reconciler.web.schemas.body import AT, SHA, Answer, Asked, said
+from reconciler.ports import SettingRecord
+from reconciler.web.schemas.body import AT, SHA, Answer, Asked, next_page, said
 from reconciler.web.schemas.fleet import FleetStandingBody
 from reconciler.web.schemas.hosts import HostBody
 from reconciler.web.schemas.projects import SummaryBody
@@ -26,53 +27,6 @@ def _schema_of(setting: Setting) -> JsonDict:
     }
 
 
-class SecretBody(Answer):
-    """What may be shown of a stored secret."""
-
-    name: str = said(
-        "git-token, git-ssh-key, registry:HOST or variable:NAME.", "registry:registry.example"
-    )
-    fingerprint: str = said("Tells equal from different, no more.", "5f0c2b1a")
-    bound_to: str | None = said(
-        "Origin or host that it is sent to; null for a variable.", "registry.example"
-    )
-    username: str | None = said("The user name that goes with it.", "robot")
-    updated_at: datetime = said("When it was stored.", AT)
-
-    @classmethod
-    def of(cls, record: SecretRecord) -> Self:
-        """Return the body of ``record``."""
-        return cls(
-            name=record.name,
-            fingerprint=record.fingerprint,
-            bound_to=record.bound_to or None,
-            username=record.username or None,
-            updated_at=record.updated_at,
-        )
-
-
-class SecretList(Answer):
-    """By name."""
-
-    items: list[SecretBody] = said("The secrets, without their values.", [])
-
-
-class NewSecret(Asked):
-    """A secret to store. It is never shown again."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    value: str = said("The secret itself, at most 64 KiB.", "s3cret", repr=False)
-    username: str = said(
-        "The user name that goes with it; needed for a registry.", "robot", default=""
-    )
-    bound_to: str | None = said(
-        "Where you think it is sent to; refused if that is not so. Null: where it belongs.",
-        "https://git.example",
-        default=None,
-    )
-
-
 class RepositoryBody(Answer):
     """A repository that this daemon keeps."""
 
@@ -87,6 +41,7 @@ class RepositoryList(Answer):
     """By name."""
 
     items: list[RepositoryBody] = said("The repositories.", [])
+    next: str | None = next_page()
 
 
 class NewRepository(Asked):
@@ -129,6 +84,7 @@ class TokenList(Answer):
     """By name."""
 
     items: list[TokenBody] = said("The tokens, without their text.", [])
+    next: str | None = next_page()
 
 
 class SettingBody(Answer):
@@ -240,6 +196,17 @@ class SwitchBody(Answer):
     emergency_file: str | None = said(
         "The file that stops everything; null where it is not there.", None
     )
+
+    @classmethod
+    def of(cls, switch: MasterSwitch) -> Self:
+        """Return the body of ``switch``."""
+        return cls(
+            enabled=switch.enabled,
+            changed_by=switch.changed_by or None,
+            changed_at=switch.changed_at,
+            reason=switch.reason or None,
+            emergency_file=switch.emergency_file or None,
+        )
 
 
 class EngineBody(Answer):

@@ -21,12 +21,22 @@ from reconciler.domain.deployment import (
 from reconciler.domain.durations import UsualDurations, stages_ahead
 from reconciler.domain.host import parse_host_name
 from reconciler.domain.migration import MigrationState
+from reconciler.domain.plan import parse_plan_id
 from reconciler.domain.references import CommitSha
 from reconciler.domain.remark import parse_remark
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.requests import Approved, Wanted
 from reconciler.ports import LogLine
-from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, DeploymentNumber, said
+from reconciler.web.schemas.body import (
+    AT,
+    DIGEST,
+    SHA,
+    Answer,
+    Asked,
+    DeploymentNumber,
+    next_page,
+    said,
+)
 from reconciler.web.schemas.failure import FailureBody
 from reconciler.web.schemas.projects import IMAGE
 
@@ -47,6 +57,11 @@ class NewDeployment(Asked):
     hosts: list[str] = said(
         "Only on these hosts of the project; empty: on all.", ["web1"], default=[]
     )
+    plan: str | None = said(
+        "Id of the plan that was read: exactly that is deployed, or nothing.",
+        "5f0c2a9be1d47380",
+        default=None,
+    )
 
     def wanted(self) -> Wanted:
         """Return what was asked for. Raises ``InvalidInput``."""
@@ -56,6 +71,7 @@ class NewDeployment(Asked):
             hosts=tuple(dict.fromkeys(hosts)),
             force=self.force,
             reason=parse_remark(self.reason, "reason"),
+            plan=parse_plan_id(self.plan) if self.plan is not None else "",
         )
 
 
@@ -292,7 +308,7 @@ class DeploymentPage(Answer):
     """Some deployments, newest first."""
 
     items: list[DeploymentBody] = said("The deployments.", [])
-    next: str | None = said("Give it as `cursor` for the next page; null on the last.", "41")
+    next: str | None = next_page()
 
 
 class LogLineBody(Answer):

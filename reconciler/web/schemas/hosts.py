@@ -10,7 +10,7 @@ from reconciler.pipeline.declaring.host_draft import HostDraft
 from reconciler.pipeline.declaring.hosts import Trusted
 from reconciler.pipeline.host_checks import HostStanding
 from reconciler.ports import HostFacts, OfferedKey
-from reconciler.web.schemas.body import AT, Answer, Asked, said
+from reconciler.web.schemas.body import AT, Answer, Asked, next_page, said
 from reconciler.web.schemas.failure import FailureBody
 
 FINGERPRINT = "SHA256:uNiVztksCsDhcc0u9e8BrrJXVGDuWzcbC1YGm2uMXc4"
@@ -140,6 +140,7 @@ class HostList(Answer):
     """By name."""
 
     items: list[HostBody] = said("The hosts; the daemon's own machine is none of them.", [])
+    next: str | None = next_page()
 
 
 class NewHostKey(Asked):

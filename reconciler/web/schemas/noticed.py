@@ -5,7 +5,7 @@ from typing import Self
 
 from reconciler.domain.state import WatchedImage
 from reconciler.ports import TriggerRecord
-from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, said
+from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, next_page, said
 from reconciler.web.schemas.deployments import RevisionBody
 from reconciler.web.schemas.failure import FailureBody
 from reconciler.web.schemas.problem import ReasonBody
@@ -15,6 +15,7 @@ from reconciler.web.schemas.projects import IMAGE
 class TriggerBody(Answer):
     """One request for a deployment, and what became of it."""
 
+    number: int = said("Grows with each.", 17)
     trigger: str = said("What noticed.", "push")
     actor: str = said("Who or what asked.", "push")
     detail: str = said("In plain words.", "main moved 1f2e3d4c → 9a8b7c6d")
@@ -32,6 +33,7 @@ class TriggerBody(Answer):
     def of(cls, record: TriggerRecord) -> Self:
         """Return the body of ``record``."""
         return cls(
+            number=record.number,
             trigger=record.cause.trigger,
             actor=record.cause.actor,
             detail=record.cause.detail,
@@ -49,6 +51,7 @@ class TriggerList(Answer):
     """Newest first."""
 
     items: list[TriggerBody] = said("The requests.", [])
+    next: str | None = next_page()
 
 
 class ImageBody(Answer):

@@ -6,11 +6,11 @@ from typing import Any, Self
 from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.migration import declaration_of as declaration_of_migration
 from reconciler.domain.project import ExternalSource, HostedSource, ProjectKind, Source
-from reconciler.domain.state import Quarantine
+from reconciler.domain.state import PassedOver, Quarantine
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.pipeline.declaring.project_draft import ProjectDraft
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
-from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, said
+from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, next_page, said
 
 MIGRATION: dict[str, Any] = {"command": ["bin/migrate", "up"], "approval_status": 3}
 VERSION: dict[str, Any] = {"port": 8080, "path": "/version", "json_path": "commit"}
@@ -82,11 +82,23 @@ class NewProject(Asked):
         True,
         default=False,
     )
+    watch_paths: list[str] = said(
+        "compose, unit: folders, files and globs of the repository; a commit that changes none "
+        "of them, compared with what runs, is passed over. Empty: every commit counts.",
+        ["apps/shop", "**/*.sql"],
+        default=[],
+    )
+    skip_markers: bool = said(
+        "compose, unit: whether `[skip cd]`, `[skip ci]` and the like in the newest commit's "
+        "message have it passed over.",
+        True,
+        default=False,
+    )
 
     def draft(self) -> ProjectDraft:
         """Return what was asked for."""
         values: dict[str, Any] = self.model_dump(exclude={"create_repository"})
-        for field in ("ports", "volumes", "stateful_services"):
+        for field in ("ports", "volumes", "stateful_services", "watch_paths"):
             values[field] = tuple(values[field])
         return ProjectDraft(**values)
 
@@ -124,6 +136,12 @@ class ProjectPatch(Asked):
     )
     push_images: bool | None = said("compose: push what is built.", True, default=None)
     allow_manifest: bool | None = said("compose, unit: heed the manifest.", True, default=None)
+    watch_paths: list[str] | None = said(
+        "compose, unit: paths of the repository that concern it.", ["apps/shop"], default=None
+    )
+    skip_markers: bool | None = said(
+        "compose, unit: heed `[skip cd]` and the like.", True, default=None
+    )
 
     def change(self) -> dict[str, Any]:
         """Return the fields that were given."""
@@ -193,6 +211,9 @@ class SummaryBody(Answer):
     auto_deploy: bool = said("Whether triggers deploy it by themselves.", True)
     state: StandingCode = said("Where it stands, in one word.", "in-sync")
     state_text: str = said("The same in a sentence.", "deployment 42 runs, and nothing moved since")
+    reason: str = said(
+        "Code of the first reason, as far as a list of all knows it; `why` has all.", "live"
+    )
     live: LiveBody | None = said("What was verified last; null before the first.", None)
     tracked_commit: str | None = said("Commit that was last acted on.", SHA)
     source: SourceBody | None = said(
@@ -220,6 +241,7 @@ def _summary_values(summary: ProjectSummary) -> dict[str, Any]:
         "auto_deploy": project.auto_deploy,
         "state": summary.standing,
         "state_text": summary.text,
+        "reason": summary.reason,
         "live": LiveBody.of(state.live),
         "tracked_commit": state.tracked_commit.text if state.tracked_commit else None,
         "source": SourceBody.of(project.source),
@@ -252,6 +274,29 @@ class QuarantineBody(Answer):
         )
 
 
+class PassedOverBody(Answer):
+    """A commit that does not concern its project."""
+
+    commit: str = said("The commit.", SHA)
+    code: str = said("path-untouched or skip-marker.", "path-untouched")
+    text: str = said("The same in a sentence.", "2 paths differ from 5f0c2b1a, none is watched")
+    at: datetime = said("When that was found.", AT)
+    compared_with: str = said("The commit that runs, or one that was rolled back.", SHA)
+
+    @classmethod
+    def of(cls, passed: PassedOver | None) -> Self | None:
+        """Return the body of ``passed``."""
+        if passed is None:
+            return None
+        return cls(
+            commit=passed.commit.text,
+            code=passed.code,
+            text=passed.text,
+            at=passed.at,
+            compared_with=passed.base.text,
+        )
+
+
 class ProjectBody(SummaryBody):
     """A project in full: its declaration and what is known of it."""
 
@@ -267,6 +312,13 @@ class ProjectBody(SummaryBody):
     version: dict[str, Any] | None = said("compose: where the app tells its commit.", VERSION)
     push_images: bool = said("compose: whether what is built is pushed.", False)
     allow_manifest: bool = said("Whether the repository may add to this declaration.", False)
+    watch_paths: list[str] = said(
+        "Paths that a commit has to change to be deployed by itself; empty: any.", ["apps/shop"]
+    )
+    skip_markers: bool = said("Whether `[skip cd]` and the like are heeded.", False)
+    passed_over: PassedOverBody | None = said(
+        "The newest commit, where it was seen and is not deployed by itself.", None
+    )
     generation: int = said("Grows with each edit of what would run.", 3)
     created_at: datetime = said("When it was declared.", AT)
     updated_at: datetime = said("When its declaration changed last.", AT)
@@ -307,6 +359,9 @@ class ProjectBody(SummaryBody):
             version=declaration_of_version(project.version) if project.version else None,
             push_images=project.push_images,
             allow_manifest=project.allow_manifest,
+            watch_paths=[str(pattern) for pattern in project.watch_paths],
+            skip_markers=project.skip_markers,
+            passed_over=PassedOverBody.of(state.passed_over_at(summary.health.observed)),
             generation=project.generation,
             created_at=project.created_at,
             updated_at=project.updated_at,
@@ -323,6 +378,7 @@ class ProjectList(Answer):
     """All projects, by name."""
 
     items: list[SummaryBody] = said("The projects.", [])
+    next: str | None = next_page()
 
 
 class LiftedBody(Answer):

@@ -9,7 +9,7 @@ from reconciler.domain.project import Project
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.declaring.target_draft import TargetDraft
 from reconciler.pipeline.target_reports import TargetNow
-from reconciler.web.schemas.body import SHA, Answer, Asked, said
+from reconciler.web.schemas.body import SHA, Answer, Asked, next_page, said
 from reconciler.web.schemas.failure import FailureBody
 
 _FOLDER = "/opt/apps/api"
@@ -174,6 +174,7 @@ class TargetList(Answer):
     """By project, each in the order of its declaration."""
 
     items: list[TargetBody] = said("The targets.", [])
+    next: str | None = next_page()
 
 
 class TargetChanged(Answer):

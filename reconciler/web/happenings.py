@@ -1,0 +1,149 @@
+"""What is to be seen of the daemon at one moment, and what differs a moment later."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reconciler.app import Application
+from reconciler.domain.deployment import Deployment, DeploymentId, Status
+from reconciler.domain.errors import NotFound
+from reconciler.domain.state import SourceHealth
+from reconciler.pipeline.explain import ProjectSummary
+from reconciler.web.bodies import body_of
+from reconciler.web.schemas.daemon import SwitchBody
+from reconciler.web.schemas.projects import SummaryBody
+
+_UNDER_WAY = (Status.QUEUED, Status.RUNNING)
+_MOST = 1000
+
+_Key = tuple[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event, before it has a number."""
+
+    kind: str
+    project: str  #: whose; empty: everybody's
+    data: str  #: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something that is to be seen, and how it is told."""
+
+    fact: object  #: equal to the one of a moment later where there is nothing to tell
+    told: Happening
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that is to be seen."""
+
+    things: Mapping[_Key, Thing] = field(default_factory=dict)
+    newest: int = 0  #: number of the newest deployment
+
+    def snapshot(self, project: str) -> str:
+        """Return all of it, or of one project, as JSON."""
+        seen = [
+            one.told
+            for one in self.things.values()
+            if one.told.project in {"", project} or not project
+        ]
+        (daemon,) = _of(seen, "daemon")
+        (switch,) = _of(seen, "switch")
+        projects, deployments = ",".join(_of(seen, "project")), ",".join(_of(seen, "deployment"))
+        return (
+            f'{{"daemon":{daemon},"switch":{switch},'
+            f'"projects":[{projects}],"deployments":[{deployments}]}}'
+        )
+
+    def changes_since(self, before: "Scene") -> Iterator[Happening]:
+        """Yield what is to be told to those who know ``before``."""
+        for kind, key in before.things.keys() - self.things.keys():
+            if kind == "project":
+                yield Happening("project-removed", str(key), json.dumps({"name": key}))
+        for place, thing in self.things.items():
+            known = before.things.get(place)
+            if known is None or known.fact != thing.fact:
+                yield thing.told
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Looks at the daemon and its store. Reads only; to be called in a thread."""
+
+    application: Application
+
+    def mark(self) -> str:
+        """Return text that is another once anything is to be told; it costs little."""
+        application = self.application
+        return (
+            f"{application.daemon.state} {application.switch()} {application.store.change_mark()}"
+        )
+
+    def look(self, before: Scene) -> Scene:
+        """Return what is to be seen now; what is as it was ``before`` is not told anew."""
+        application = self.application
+        state, switch = application.daemon.state, application.switch()
+        newest = self._newest()
+        deployments = self._deployments(before, newest)
+        told = json.dumps({"state": state})
+        things: dict[_Key, Thing] = {
+            ("daemon", ""): Thing(state, Happening("daemon", "", told)),
+            ("switch", ""): Thing(
+                switch, Happening("switch", "", SwitchBody.of(switch).model_dump_json())
+            ),
+        }
+        for summary in application.summaries():
+            place = ("project", summary.project.name)
+            things[place] = _project(summary, before.things.get(place))
+        for one in deployments:
+            things["deployment", one.id] = self._deployment(one, before)
+        return Scene(things, newest)
+
+    def _deployments(self, before: Scene, newest: int) -> Sequence[Deployment]:
+        """Return those under way, those that were so before, and those that came and went since."""
+        store = self.application.store
+        found = {one.id: one for one in store.list_deployments(statuses=_UNDER_WAY, limit=_MOST)}
+        if before.things and (came := min(newest - before.newest, _MOST)) > 0:
+            newer = store.list_deployments(before=DeploymentId(newest + 1), limit=came)
+            found |= {one.id: one for one in newer if one.id > before.newest}
+        for number in _under_way(before) - found.keys():
+            try:
+                found[number] = store.get_deployment(number)
+            except NotFound:  # it went with its project
+                continue
+        return [found[number] for number in sorted(found)]
+
+    def _deployment(self, one: Deployment, before: Scene) -> Thing:
+        known = before.things.get(("deployment", one.id))
+        if known is not None and known.fact == one:
+            return known
+        data = body_of(self.application.store, one).model_dump_json()
+        return Thing(one, Happening("deployment", one.project, data))
+
+    def _newest(self) -> int:
+        return next((one.id for one in self.application.store.list_deployments(limit=1)), 0)
+
+
+def _project(summary: ProjectSummary, known: Thing | None) -> Thing:
+    health = summary.health
+    # That it was looked at again, and when, is nothing to tell.
+    seen = SourceHealth(
+        observed=health.observed, branch_gone=health.branch_gone, error=health.error
+    )
+    fact = replace(summary, health=seen)
+    if known is not None and known.fact == fact:
+        return known
+    name = summary.project.name
+    return Thing(fact, Happening("project", name, SummaryBody.of(summary).model_dump_json()))
+
+
+def _under_way(scene: Scene) -> set[DeploymentId]:
+    facts = (thing.fact for thing in scene.things.values())
+    return {one.id for one in facts if isinstance(one, Deployment) and not one.status.final}
+
+
+def _of(seen: Iterable[Happening], kind: str) -> list[str]:
+    return [one.data for one in seen if one.kind == kind]
