@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from reconciler.cli.failure import CommandFailed, ExitStatus
+from reconciler.cli.failure import CommandFailed, ExitStatus, detail_of, details_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -83,6 +83,15 @@ class Client:
         given = {name: value for name, value in query.items() if value not in {None, ""}}
         return self.send("GET", path, query=given)
 
+    def get_all(self, path: str) -> JsonObject:
+        """Return a list at ``path`` whole: its first page, with the items of all that follow."""
+        first = page = self.get(path)
+        items = items_of(first)
+        while isinstance(following := page.get("next"), str):
+            page = self.get(path, cursor=following)
+            items += items_of(page)
+        return {**first, "items": items, "next": None} if "next" in first else first
+
     def send(
         self,
         method: str,
@@ -154,6 +163,19 @@ class Client:
         except httpx2.HTTPError as error:
             raise Disconnected from error
 
+    def lines(self, path: str) -> Iterator[str]:
+        """Yield the lines of a long answer as they come."""
+        import httpx2
+
+        try:
+            with self._http.stream("GET", path) as answer:
+                if answer.is_error:
+                    answer.read()
+                    self._read(answer)
+                yield from answer.iter_lines()
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
     def _read(self, answer: "httpx2.Response") -> JsonObject:
         if answer.is_redirect:
             target = answer.headers.get("location", "")
@@ -184,13 +206,13 @@ class Client:
         if answer.status_code == 401:
             return self._denied()
         return CommandFailed(
-            _detail(problem) or f"{self.where} answered {answer.status_code}",
+            detail_of(problem) or f"{self.where} answered {answer.status_code}",
             str(problem.get("remedy") or ""),
             status,
             answer=answer.status_code,
             code=str(problem.get("code") or ""),
             problem=problem,
-            several=_details(problem),
+            several=details_of(problem),
         )
 
     def _denied(self) -> CommandFailed:
@@ -262,26 +284,6 @@ def parse_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             event = value
         elif name == "data":
             data.append(value)
-
-
-def _details(problem: Mapping[str, object]) -> tuple[str, ...]:
-    """Return each of several problems; empty where there is one."""
-    several = problem.get("problems")
-    parts = (
-        [part for part in several if isinstance(part, dict)] if isinstance(several, list) else []
-    )
-    return tuple(_with_field(part.get("field"), part.get("detail")) for part in parts)
-
-
-def _detail(problem: Mapping[str, object]) -> str:
-    if details := _details(problem):
-        return "; ".join(details)
-    return str(problem.get("detail") or problem.get("title") or "")
-
-
-def _with_field(field: object, detail: object) -> str:
-    text = str(detail)
-    return text if not field or text.startswith(f"{field}:") else f"{field}: {text}"
 
 
 def _is_url(text: str) -> bool:

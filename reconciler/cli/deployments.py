@@ -15,6 +15,8 @@ SUBJECT = typer.Argument(
     ..., metavar="ID|PROJECT", help="A deployment, or a project's newest.", show_default=False
 )
 
+#: What a plan says is looked at once more before it is deployed.
+_ASKING_SECONDS = 75
 #: Conflicts that are no answer of the gate.
 _NO_REFUSAL = {"conflict", "already-exists", "nothing-to-approve"}
 #: What helps against an answer of the gate, where its text does not say so itself.
@@ -37,6 +39,9 @@ def deploy(
         None, "--host", metavar="HOST", help="Only there; may be repeated.  [default: all]"
     ),
     reason: str = typer.Option("", "--reason", metavar="TEXT", help="Kept with the deployment."),
+    plan: str | None = typer.Option(
+        None, "--plan", metavar="ID", help="Exactly what `reconciler plan` showed, or nothing."
+    ),
     wait: bool = WAIT,
     timeout: float | None = TIMEOUT,
     as_json: bool = AS_JSON,
@@ -58,6 +63,8 @@ def deploy(
         body["reason"] = reason
     if host:
         body["hosts"] = list(host)
+    if plan:
+        body["plan"] = plan
     client = connect(context)
     deployment = ask(client, at("projects", name, "deployments"), body)
     _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
@@ -237,7 +244,7 @@ def lift(context: typer.Context, name: str = PROJECT) -> None:
 def ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
     """Ask for a deployment; what the gate refuses ends with the status for that."""
     try:
-        return client.send("POST", path, body)
+        return client.send("POST", path, body, seconds=_ASKING_SECONDS)
     except CommandFailed as failure:
         if failure.answer == 409 and failure.code not in _NO_REFUSAL:
             failure.status = ExitStatus.REFUSED

@@ -50,3 +50,24 @@ class CommandFailed(Exception):
         self.several = several  #: the parts of a message that tells of more than one problem
         #: What the terminal shows in place of the message, each as an error of its own.
         self.lines: tuple[str, ...] = ()
+
+
+def details_of(problem: Mapping[str, object]) -> tuple[str, ...]:
+    """Return each of the several problems that a document tells; empty where it is one."""
+    several = problem.get("problems")
+    parts = (
+        [part for part in several if isinstance(part, dict)] if isinstance(several, list) else []
+    )
+    return tuple(_with_field(part.get("field"), part.get("detail")) for part in parts)
+
+
+def detail_of(problem: Mapping[str, object]) -> str:
+    """Return what a problem document says is wrong."""
+    if details := details_of(problem):
+        return "; ".join(details)
+    return str(problem.get("detail") or problem.get("title") or "")
+
+
+def _with_field(field: object, detail: object) -> str:
+    text = str(detail)
+    return text if not field or text.startswith(f"{field}:") else f"{field}: {text}"

@@ -32,6 +32,7 @@ def examples(*lines: str) -> str:
 
 
 PROJECT = typer.Argument(..., metavar="PROJECT", help="Name of the project.", show_default=False)
+WEBHOOK = typer.Argument(..., metavar="WEBHOOK", help="Name of the webhook.", show_default=False)
 AS_JSON = typer.Option(False, "--json", help="Print the API's JSON as it stands.")
 LIMIT = typer.Option(20, "--limit", metavar="N", min=1, max=500, help="How many at most.")
 WAIT = typer.Option(

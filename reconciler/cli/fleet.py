@@ -12,12 +12,12 @@ from reconciler.cli import show
 from reconciler.cli.client import JsonObject, at, connect, items_of
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, YES, confirm, examples, new_family
+from reconciler.cli.files import is_stdin, name_of, read_text
 from reconciler.domain.document import DocumentForm, form_of, parse_form
 from reconciler.domain.errors import InvalidInput
 
 fleet = new_family("Declare projects, hosts and settings in one file.")
 
-_LIMIT_BYTES = 1 << 20
 #: Thousands of new projects take a while.
 _LONGEST_SECONDS = 300
 _FILE = typer.Argument(
@@ -122,7 +122,7 @@ def _send(
 ) -> JsonObject:
     query = {"prune": "true"} if prune else {}
     doing = "comparing" if what == "plan" else "applying"
-    with _named(file), show.busy(f"{doing} {_name(file)}"):
+    with _named(file), show.busy(f"{doing} {name_of(file)}"):
         return connect(context).send(
             "POST", at("fleet", what), body, query, seconds=_LONGEST_SECONDS
         )
@@ -136,7 +136,7 @@ def _named(file: Path) -> Iterator[None]:
     except CommandFailed as failure:
         if failure.status == ExitStatus.INVALID:
             failure.lines = tuple(
-                f"{_name(file)}: {line}" for line in failure.several or (failure.message,)
+                f"{name_of(file)}: {line}" for line in failure.several or (failure.message,)
             )
         raise
 
@@ -149,37 +149,14 @@ def _read(file: Path, form: str | None) -> JsonObject:
     """
     try:
         told = parse_form(form, "--format") if form else _form_of(file)
-        content = sys.stdin.buffer.read(_LIMIT_BYTES + 1) if _is_stdin(file) else _content(file)
-        return {"text": content.decode(), "format": told.value}
     except InvalidInput as error:
         remedy = "--format says how it is written"
         raise CommandFailed(error.message, remedy, ExitStatus.USAGE) from error
-    except OSError as error:
-        text = f"{_name(file)} can't be read ({error.strerror})"
-        raise CommandFailed(text, status=ExitStatus.INVALID) from error
-    except UnicodeDecodeError as error:
-        text = f"{_name(file)} is not text in UTF-8"
-        raise CommandFailed(text, status=ExitStatus.INVALID) from error
-
-
-def _content(file: Path) -> bytes:
-    with file.expanduser().open("rb") as stream:
-        content = stream.read(_LIMIT_BYTES + 1)
-    if len(content) > _LIMIT_BYTES:
-        raise CommandFailed(f"{file} is over {_LIMIT_BYTES >> 20} MiB", status=ExitStatus.INVALID)
-    return content
+    return {"text": read_text(file), "format": told.value}
 
 
 def _form_of(file: Path) -> DocumentForm:
-    return DocumentForm.TOML if _is_stdin(file) else form_of(str(file), "FILE")
-
-
-def _is_stdin(file: Path) -> bool:
-    return str(file) == "-"
-
-
-def _name(file: Path) -> str:
-    return "standard input" if _is_stdin(file) else str(file)
+    return DocumentForm.TOML if is_stdin(file) else form_of(str(file), "FILE")
 
 
 def _show(answer: JsonObject) -> None:

@@ -84,7 +84,7 @@ def _put_first_key(client: Client, name: str, key: str) -> None:
 @host.command("list", epilog=examples("reconciler host list", "reconciler host list --json"))
 def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
     """List the hosts, and how each answered last."""
-    answer = connect(context).get(at("hosts"))
+    answer = connect(context).get_all(at("hosts"))
     if as_json:
         show.as_json(answer)
     else:

@@ -8,13 +8,16 @@ import typer
 
 from reconciler import __version__
 from reconciler.cli import daemon, deployments, findings, set_up, show, switches
+from reconciler.cli.audit import audit
 from reconciler.cli.client import connect
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, examples, new_family
 from reconciler.cli.fleet import fleet
 from reconciler.cli.hosts import host
+from reconciler.cli.plan import plan
 from reconciler.cli.projects import project
 from reconciler.cli.release import release
+from reconciler.cli.releases import releases
 from reconciler.cli.repositories import repo
 from reconciler.cli.secrets import secret
 from reconciler.cli.status import status, version_of
@@ -137,7 +140,9 @@ _FAMILIES = (
     ("secret", secret),
     ("repo", repo),
     ("token", token),
+    ("audit", audit),
     ("webhook", webhook),
+    ("releases", releases),
     ("switch", switch),
     ("quarantine", deployments.quarantine),
 )
@@ -154,12 +159,22 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     (status, "status", ("reconciler status", "reconciler status --json")),
     (findings.why, "why", ("reconciler why shop",)),
     (
+        plan,
+        "plan",
+        (
+            "reconciler plan shop",
+            "reconciler plan shop --commit 1f2e3d4c5b6a798081920a1b2c3d4e5f60718293",
+            "reconciler plan shop --json",
+        ),
+    ),
+    (
         deployments.deploy,
         "deploy",
         (
             "reconciler deploy shop --wait",
             "reconciler deploy shop --host web1 --wait",
             "reconciler deploy shop --commit 1f2e3d4c5b6a798081920a1b2c3d4e5f60718293",
+            "reconciler deploy shop --plan 5f0c2a9be1d47380 --wait",
             "reconciler deploy shop --force --reason 'the disk was full' --wait",
         ),
     ),

@@ -86,6 +86,12 @@ def version_check_of(item: JsonObject) -> str:
     return where + (f", {name}" if name else "") if port else ""
 
 
+def watched_of(item: JsonObject) -> str:
+    """Return which commits concern it; empty where every one does."""
+    markers = "commits without [skip cd]" if show.pick(item, "skip_markers") else ""
+    return ", ".join(filter(None, (show.words(item, "watch_paths"), markers)))
+
+
 def quarantined_of(item: JsonObject) -> str:
     """Return the revisions that were rolled back."""
     revisions = show.pick(item, "quarantined")

@@ -31,6 +31,17 @@ ALLOW_MANIFEST = typer.Option(
     "--allow-manifest/--forbid-manifest",
     help="Whether .reconciler.toml in the repository counts.  [default: it does not]",
 )
+WATCH = typer.Option(
+    None,
+    "--watch",
+    metavar="PATH",
+    help="Folder, file or glob of the repository whose changes concern it; may be repeated.",
+)
+SKIP_MARKERS = typer.Option(
+    None,
+    "--skip-markers/--no-skip-markers",
+    help="Whether [skip cd] and the like in a commit keep it from deploying.",
+)
 MIGRATION = typer.Option(
     None,
     "--migration",
@@ -77,6 +88,8 @@ _FIELDS = {
     "one_by_one": "one_by_one",
     "push_images": "push_images",
     "allow_manifest": "allow_manifest",
+    "watch": "watch_paths",
+    "skip_markers": "skip_markers",
     "migration": "migration.command",
     "migration_service": "migration.service",
     "migration_timeout": "migration.timeout_seconds",

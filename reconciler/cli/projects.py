@@ -15,6 +15,7 @@ from reconciler.cli.project_lines import (
     source_of,
     toggle_of,
     version_check_of,
+    watched_of,
 )
 from reconciler.cli.project_options import (
     ALLOW_MANIFEST,
@@ -31,6 +32,7 @@ from reconciler.cli.project_options import (
     PORT,
     PUSH_IMAGES,
     REPO,
+    SKIP_MARKERS,
     STATEFUL,
     URL,
     VERSION_JSON,
@@ -38,6 +40,7 @@ from reconciler.cli.project_options import (
     VERSION_PORT,
     VERSION_SERVICE,
     VOLUME,
+    WATCH,
     cleared,
     given,
     names_inner_fields,
@@ -75,6 +78,8 @@ def add(
     one_by_one: bool | None = ONE_BY_ONE,
     push_images: bool | None = PUSH_IMAGES,
     allow_manifest: bool | None = ALLOW_MANIFEST,
+    watch: list[str] | None = WATCH,
+    skip_markers: bool | None = SKIP_MARKERS,
     migration: str | None = MIGRATION,
     migration_service: str | None = MIGRATION_SERVICE,
     migration_timeout: float | None = MIGRATION_TIMEOUT,
@@ -106,6 +111,7 @@ def add(
         "reconciler project set shop --branch live",
         "reconciler project set shop --url https://git.example.com/shop.git",
         "reconciler project set shop --one-by-one",
+        "reconciler project set shop --watch apps/shop --watch 'libs/**/*.sql'",
         'reconciler project set shop --migration "bin/migrate up" --approval-status 3',
         "reconciler project set shop --version-port 8080 --version-path /version",
         "reconciler project set shop --clear expose-service --clear expose-port",
@@ -127,6 +133,8 @@ def set_(
     one_by_one: bool | None = ONE_BY_ONE,
     push_images: bool | None = PUSH_IMAGES,
     allow_manifest: bool | None = ALLOW_MANIFEST,
+    watch: list[str] | None = WATCH,
+    skip_markers: bool | None = SKIP_MARKERS,
     migration: str | None = MIGRATION,
     migration_service: str | None = MIGRATION_SERVICE,
     migration_timeout: float | None = MIGRATION_TIMEOUT,
@@ -160,7 +168,7 @@ def set_(
 )
 def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
     """List all projects with their states."""
-    answer = connect(context).get(at("projects"))
+    answer = connect(context).get_all(at("projects"))
     if as_json:
         show.as_json(answer)
     else:
@@ -194,6 +202,7 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("version", version_check_of(item)),
             ("built images", "go to their registry" if show.pick(item, "push_images") else ""),
             ("manifest", "counts" if show.pick(item, "allow_manifest") else ""),
+            ("watches", watched_of(item)),
             ("ports", show.words(item, "ports")),
             ("volumes", show.words(item, "volumes")),
             ("looked at", show.ago(item, "looked_at")),

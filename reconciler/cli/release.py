@@ -53,6 +53,8 @@ def release(
 ) -> None:
     """Deploy an app, and follow it until it is verified.
 
+    What CI built and reported is another thing: `reconciler releases`.
+
     It ends with 0 only if the very revision that was asked for runs, and runs well.
 
     Exit status: 0 verified, 10 refused, 11 failed, 12 rolled back, 13 a person has to look, 14

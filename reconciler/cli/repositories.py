@@ -25,7 +25,7 @@ def create(context: typer.Context, name: str = _NAME) -> None:
 @repo.command("list", epilog=examples("reconciler repo list"))
 def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
     """List the repositories with their branches."""
-    answer = connect(context).get(at("repositories"))
+    answer = connect(context).get_all(at("repositories"))
     if as_json:
         show.as_json(answer)
         return

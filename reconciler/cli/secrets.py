@@ -67,7 +67,7 @@ def set_(
 @secret.command("list", epilog=examples("reconciler secret list blog"))
 def list_(context: typer.Context, project: str = PROJECT, as_json: bool = AS_JSON) -> None:
     """List a project's secrets; never their values."""
-    answer = connect(context).get(at("projects", project, "secrets"))
+    answer = connect(context).get_all(at("projects", project, "secrets"))
     if as_json:
         show.as_json(answer)
         return

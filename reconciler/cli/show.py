@@ -30,7 +30,10 @@ _STYLES = {
         ),
         "red",
     ),
-    **dict.fromkeys(("rolled-back", "quarantined", "held", "draining", "unconfirmed"), "yellow"),
+    **dict.fromkeys(
+        ("rolled-back", "quarantined", "held", "needs-approval", "draining", "unconfirmed"),
+        "yellow",
+    ),
     **dict.fromkeys(("queued", "running", "deploying", "starting"), "cyan"),
     **dict.fromkeys(
         ("off", "superseded", "withdrawn", "never-deployed", "nothing-to-deploy"), "dim"
@@ -140,9 +143,20 @@ def table(headings: Sequence[str], rows: Iterable[Sequence["str | Text"]], empty
         _print_in_two_lines(_fitting(columns, out.width))
 
 
-def facts(pairs: Iterable[tuple[str, "str | Text"]], style: str = "bold") -> None:
+def indented(text: str, style: str) -> "RenderableType":
+    """Return ``text`` in ``style``, all of its lines a little to the right."""
+    from rich.padding import Padding
+
+    return Padding(styled(text, style), (0, 0, 0, _GAP))
+
+
+def facts(pairs: Iterable[tuple[str, "RenderableType"]], style: str = "bold") -> None:
     """Print ``name  value`` lines that line up; those without a value are left out."""
-    told = [(styled(name, style), _cell(value)) for name, value in pairs if value]
+    told = [
+        (styled(name, style), _cell(value) if isinstance(value, str) else value)
+        for name, value in pairs
+        if value
+    ]
     if told:
         _print(_grid(list(zip(*told, strict=True))))
 
@@ -152,7 +166,7 @@ def paragraph(text: str, style: str = "") -> None:
     _print(styled(text, style))
 
 
-def _grid(columns: Sequence[Sequence["Text"]]) -> "Table":
+def _grid(columns: Sequence[Sequence["RenderableType"]]) -> "Table":
     """Return columns that line up, the last as wide as the terminal lets it."""
     from rich.table import Table
 
@@ -174,9 +188,15 @@ def _fitting(columns: Sequence[Sequence["Text"]], width: int) -> list[Sequence["
         if room < 0:
             break
         fitting += 1
-    rest = zip(*columns[fitting:], strict=True)
+    rest = zip(*map(_named, columns[fitting:-1]), columns[-1], strict=True)
     prose = [Text(" " * _GAP).join(cell for cell in row if cell) for row in rest]
     return [*columns[:fitting], prose]
+
+
+def _named(column: Sequence["Text"]) -> Sequence["Text"]:
+    """Return a column whose cells say what they are, for where its heading is not above them."""
+    name = column[0].plain.lower()
+    return [column[0], *(styled(f"{name} ", "dim") + cell if cell else cell for cell in column[1:])]
 
 
 def _print_in_two_lines(columns: Sequence[Sequence["Text"]]) -> None:

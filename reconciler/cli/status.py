@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_PROBLEMS = 10
 #: States that the table alone does not explain.
-_TROUBLED = {"failed", "quarantined", "held", "branch-gone"}
+_TROUBLED = {"failed", "quarantined", "held", "needs-approval", "branch-gone"}
 
 
 def status(

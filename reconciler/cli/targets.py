@@ -79,7 +79,7 @@ def list_(
 ) -> None:
     """List the targets, with how each one runs."""
     path = at("projects", project, "targets") if project else at("targets")
-    answer = connect(context).get(path)
+    answer = connect(context).get_all(path)
     if as_json:
         show.as_json(answer)
         return

@@ -29,7 +29,7 @@ def add(
 @token.command("list", epilog=examples("reconciler token list"))
 def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
     """List the tokens: name, scope and date, never the token."""
-    answer = connect(context).get(at("tokens"))
+    answer = connect(context).get_all(at("tokens"))
     if as_json:
         show.as_json(answer)
         return

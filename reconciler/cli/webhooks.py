@@ -1,17 +1,24 @@
-"""``reconciler webhook …``: ways in for forges, which announce pushes there."""
+"""``reconciler webhook …``: ways in for forges and registries, which announce pushes there."""
 
 from pathlib import Path
 
 import typer
 
-from reconciler.cli import show
+from reconciler.cli import deliveries, show
 from reconciler.cli.client import JsonObject, at, connect, items_of
-from reconciler.cli.family import AS_JSON, LIMIT, YES, confirm, examples, new_family
+from reconciler.cli.family import AS_JSON, WEBHOOK, YES, confirm, examples, new_family
 from reconciler.cli.secrets import read_secret
+from reconciler.cli.webhook_registration import (
+    TOKEN_FILE,
+    create,
+    deregister,
+    place_of,
+    show_one,
+    wakes_of,
+)
 
-webhook = new_family("Let forges announce pushes, so that they deploy at once.")
+webhook = new_family("Let forges and registries announce what was pushed.")
 
-_NAME = typer.Argument(..., metavar="WEBHOOK", help="Name of the webhook.", show_default=False)
 _SECRET_FILE = typer.Option(
     None,
     "--secret-file",
@@ -25,25 +32,39 @@ _SECRET_FILE = typer.Option(
     epilog=examples(
         "reconciler webhook add forgejo --provider forgejo",
         "reconciler webhook add push --provider gitea --project shop",
+        "reconciler webhook add mono --provider gitea --apps",
         "reconciler webhook add gl --provider gitlab --secret-file gitlab.secret",
+        "reconciler webhook add images --provider harbor --registry hub.example",
     ),
 )
 def add(
     context: typer.Context,
-    name: str = _NAME,
+    name: str = WEBHOOK,
     provider: str = typer.Option(
         ...,
         "--provider",
         metavar="PROVIDER",
         help="gitea, forgejo, gogs, github, gitlab, gitlab-signed, bitbucket-cloud or "
-        "bitbucket-server.",
+        "bitbucket-server; of registries distribution, harbor, docker-hub, quay or "
+        "github-packages.",
         show_default=False,
     ),
     project: str | None = typer.Option(
         None,
         "--project",
         metavar="PROJECT",
-        help="Wake only this one.  [default: each that follows the repository pushed to]",
+        help="Wake only this one.  [default: each that follows what was pushed]",
+    ),
+    registry: str | None = typer.Option(
+        None,
+        "--registry",
+        metavar="HOST",
+        help="Of a registry: its host, as images name it; needed for distribution and harbor.",
+    ),
+    apps: bool = typer.Option(
+        False,
+        "--apps",
+        help="Of those, wake the projects NAME whose folder apps/NAME/ was changed.",
     ),
     secret_file: Path | None = _SECRET_FILE,
 ) -> None:
@@ -51,6 +72,10 @@ def add(
     body: dict[str, object] = {"name": name, "provider": provider, **_secret_from(secret_file)}
     if project:
         body["project"] = project
+    if apps:
+        body["matching"] = "apps"
+    if registry:
+        body["registry"] = registry
     _show_made(context, connect(context).send("POST", at("webhooks"), body))
 
 
@@ -59,22 +84,27 @@ def add(
 )
 def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
     """List the webhooks, and how much came in through each."""
-    answer = connect(context).get(at("webhooks"))
+    answer = connect(context).get_all(at("webhooks"))
     if as_json:
         show.as_json(answer)
         return
     show.table(
-        ("WEBHOOK", "PROVIDER", "PATH", "WAKES", "VERIFIED", "REFUSED", "LAST", "SECRETS"),
+        (
+            *("WEBHOOK", "PROVIDER", "PATH", "WAKES", "VERIFIED", "REFUSED", "LAST", "SECRETS"),
+            *("AT THE FORGE", "REMARK"),
+        ),
         (
             (
                 show.styled(show.word(item, "name"), "bold"),
                 show.word(item, "provider"),
                 show.word(item, "url_path"),
-                show.word(item, "project") or "followers",
+                wakes_of(item),
                 show.word(item, "verified"),
                 show.word(item, "refused"),
                 _last(item),
                 _secrets(item),
+                show.word(item, "registration", "repository"),
+                show.word(item, "announced", "remark"),
             )
             for item in items_of(answer)
         ),
@@ -82,12 +112,44 @@ def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
     )
 
 
-@webhook.command("remove", epilog=examples("reconciler webhook remove forgejo"))
-def remove(context: typer.Context, name: str = _NAME, yes: bool = YES) -> None:
+webhook.command(
+    "create",
+    epilog=examples(
+        "reconciler webhook create shop --token-file forge.token",
+        "reconciler webhook create shop --provider gitea --url https://deploy.example",
+        "pass show github/hooks | reconciler webhook create blog",
+        "reconciler webhook create shop --provider gitea --forge-url http://10.0.0.5",
+    ),
+)(create)
+webhook.command("show", epilog=examples("reconciler webhook show shop"))(show_one)
+
+
+@webhook.command(
+    "remove",
+    epilog=examples(
+        "reconciler webhook remove forgejo",
+        "reconciler webhook remove shop --forge --token-file forge.token",
+    ),
+)
+def remove(
+    context: typer.Context,
+    name: str = WEBHOOK,
+    forge: bool = typer.Option(
+        False, "--forge", help="Remove it at its forge first, with an access token of the forge."
+    ),
+    token_file: Path | None = TOKEN_FILE,
+    yes: bool = YES,
+) -> None:
     """Remove a webhook with its deliveries. Projects are polled as before."""
     confirm(f"Remove the webhook {name} with its deliveries?", yes)
-    connect(context).send("DELETE", at("webhooks", name))
+    client = connect(context)
+    known = client.get(at("webhooks", name))
+    if forge:
+        deregister(client, name, token_file)
+    client.send("DELETE", at("webhooks", name))
     show.say(f"removed {name}")
+    if not forge and (place := place_of(known)):
+        show.note(f"the forge still has it, {place}: remove it there, too")
 
 
 @webhook.command(
@@ -100,7 +162,7 @@ def remove(context: typer.Context, name: str = _NAME, yes: bool = YES) -> None:
 )
 def rotate(
     context: typer.Context,
-    name: str = _NAME,
+    name: str = WEBHOOK,
     secret_file: Path | None = _SECRET_FILE,
     at_once: bool = typer.Option(
         False, "--at-once", help="Refuse the previous secret from now on, e.g. after a leak."
@@ -125,36 +187,21 @@ def rotate(
         )
 
 
-@webhook.command(
+webhook.command(
     "deliveries",
     epilog=examples(
-        "reconciler webhook deliveries forgejo",
+        "reconciler webhook deliveries",
+        "reconciler webhook deliveries --project shop",
         "reconciler webhook deliveries forgejo --limit 200 --json",
     ),
-)
-def deliveries(
-    context: typer.Context, name: str = _NAME, limit: int = LIMIT, as_json: bool = AS_JSON
-) -> None:
-    """List what came in, and what it led to or why it was refused."""
-    answer = connect(context).get(at("webhooks", name, "deliveries"), limit=min(limit, 250))
-    if as_json:
-        show.as_json(answer)
-        return
-    show.table(
-        ("NUMBER", "CAME", "FROM", "EVENT", "VERDICT", "LED TO"),
-        (
-            (
-                show.word(item, "number"),
-                show.ago(item, "at"),
-                show.word(item, "remote"),
-                show.word(item, "event"),
-                show.word(item, "verdict"),
-                _led_to(item),
-            )
-            for item in items_of(answer)
-        ),
-        empty="nothing came yet",
-    )
+)(deliveries.deliveries)
+webhook.command(
+    "redeliver",
+    epilog=examples(
+        "reconciler webhook redeliver forgejo 17",
+        "reconciler webhook redeliver forgejo 17 --json",
+    ),
+)(deliveries.redeliver)
 
 
 @webhook.command(
@@ -165,23 +212,23 @@ def deliveries(
 )
 def try_(
     context: typer.Context,
-    name: str = _NAME,
+    name: str = WEBHOOK,
     project: str | None = typer.Option(
         None, "--project", metavar="PROJECT", help="Pretend a push to what this one follows."
     ),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Send a webhook a signed push, as its forge would.
+    """Send a webhook a signed push, as its forge or registry would.
 
-    Whether the forge reaches the daemon it can't tell: the forge's own test button does.
+    Whether that reaches the daemon it can't tell: the forge's own test button does.
     """
     body = {"project": project} if project else {}
     answer = connect(context).send("POST", at("webhooks", name, "test"), body)
     if as_json:
         show.as_json(answer)
         return
-    pushed = f"{show.word(answer, 'branch')} of {show.word(answer, 'repository')}"
-    show.say(f"a push to {pushed} was verified")
+    pushed = f"{show.word(answer, 'branch')} to {show.word(answer, 'repository')}"
+    show.say(f"a push of {pushed} was verified")
     if wakes := show.words(answer, "wakes"):
         show.say(f"it has these looked at: {wakes}")
     else:
@@ -194,20 +241,30 @@ def _secret_from(file: Path | None) -> dict[str, object]:
 
 
 def _show_made(context: typer.Context, made: JsonObject) -> None:
-    name = show.word(made, "webhook", "name")
+    name, provider = (show.word(made, "webhook", one) for one in ("name", "provider"))
     path = show.word(made, "webhook", "url_path")
-    url = context.find_root().obj
+    daemon = (context.find_root().obj or "http://DAEMON:8484").rstrip("/")
     show.facts(
         (
             ("webhook", name),
-            ("provider", show.word(made, "webhook", "provider")),
-            ("target URL", f"{url.rstrip('/') if url else 'http://DAEMON:8484'}{path}"),
-            ("content type", "application/json"),
+            ("provider", provider),
+            ("images of", show.word(made, "webhook", "registry")),
+            ("target URL", show.word(made, "url") or f"{daemon}{path}"),
+            _to_be_set(provider, path),
         )
     )
     if secret := show.word(made, "secret"):
         show.note(f"secret of {name}, shown this once:")
         show.say(secret)
+
+
+def _to_be_set(provider: str, path: str) -> tuple[str, str]:
+    """Return what has to be set besides the address, where the other side has a choice."""
+    if path.endswith("/KEY"):
+        return "KEY", "the secret; whoever sees the address can announce pushes"
+    if provider in {"distribution", "harbor"}:
+        return "header", "Authorization: Bearer SECRET"
+    return "content type", "application/json"
 
 
 def _last(item: JsonObject) -> str:
@@ -219,12 +276,4 @@ def _last(item: JsonObject) -> str:
 def _secrets(item: JsonObject) -> str:
     if show.word(item, "previous_fingerprint"):
         return f"two, since {show.ago(item, 'rotated_at')}"
-    return "one"
-
-
-def _led_to(item: JsonObject) -> str:
-    led_to = show.pick(item, "led_to")
-    projects = led_to if isinstance(led_to, dict) else {}
-    told = "; ".join(f"{name}: {show.word(projects, name)}" for name in projects)
-    again = "sent again: " if show.pick(item, "duplicate") is True else ""
-    return f"{again}{told or show.word(item, 'note')}"
+    return ""
