@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +16,7 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.references import Digest, ImageReference
 from reconciler.domain.secret import Secret
-from reconciler.ports import ImageRegistry, RegistryCredentials
+from reconciler.ports import ImageFacts, ImageRegistry, RegistryCredentials
 from tests.parts.child import free_port
 from tests.parts.registry import (
     DOCKER_LIST,
@@ -86,6 +87,20 @@ def test_the_digest_of_many_architectures_is_the_indexs(
     assert len(seen) == 2
 
 
+def test_f4_an_image_is_described_by_its_digest(server: Registry, registry: ImageRegistry) -> None:
+    """F4: its layers' size for the platform asked for, and when it was made, if it says so."""
+    made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    plain = server.push_manifest("team/told", "main", "told", created=made.isoformat())
+    told = registry.describe(image(server, "team/told:main"), Digest(plain), "linux/amd64")
+    assert told == ImageFacts(len(b"layer of told"), made)
+    index, _ = server.push_index("team/told", "many", {"amd64": "a", "arm64": "longer"})
+    name = image(server, "team/told:many")
+    for platform, size in (("linux/amd64", 10), ("linux/arm64", 15), ("windows/amd64", None)):
+        assert registry.describe(name, Digest(index), platform) == ImageFacts(size, None)
+    gone = Digest(f"sha256:{'0' * 64}")
+    assert registry.describe(name, gone, "linux/amd64") == ImageFacts()
+
+
 def test_a_look_up_is_no_pull(server: Registry, registry: ImageRegistry) -> None:
     """Docker Hub counts each GET of a manifest: where HEAD says it all, there is none."""
     server.push_manifest("team/counted", "main", "counted")
@@ -121,6 +136,27 @@ def test_what_is_not_there_is_said_so(server: Registry, registry: ImageRegistry,
     server.push_manifest("team/app", "main", "there")
     with pytest.raises(RevisionNotFound, match=name):
         registry.digest(image(server, name))
+
+
+def test_a_digest_is_there_or_it_is_not(server: Registry, registry: ImageRegistry) -> None:
+    """Looked up by itself: no tag needs to name it, and one of another repository is none."""
+    pushed = server.push_manifest("team/held", "moving", "first")
+    server.push_manifest("team/held", "moving", "second")
+    server.push_manifest("team/other", "main", "other")
+
+    def held(name: str, digest: str) -> bool:
+        return registry.holds(image(server, f"{name}@{digest}"))
+
+    assert held("team/held", pushed)
+    assert held("team/held:never-pushed", pushed)
+    assert not held("team/held", f"sha256:{'0' * 64}")
+    assert not held("team/other", pushed)
+    assert not held("team/nowhere", pushed)
+    with pytest.raises(InvalidReference, match="no digest"):
+        registry.holds(image(server, "team/held:moving"))
+    away = f"localhost:{free_port()}/team/held@{pushed}"
+    with pytest.raises(SourceUnreachable):
+        registry.holds(ImageReference.parse(away))
 
 
 def test_many_at_once_get_each_their_own(server: Registry, registry: ImageRegistry) -> None:

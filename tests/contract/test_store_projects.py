@@ -7,7 +7,9 @@ import pytest
 
 from reconciler.domain.deployment import Stage, Status, Trigger
 from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
+from reconciler.domain.path_patterns import parse_patterns
 from reconciler.domain.project import Container, ExternalSource, HostedSource, Project, ProjectKind
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -16,11 +18,12 @@ from reconciler.domain.references import (
     RepositoryPath,
     ServiceName,
 )
+from reconciler.domain.registry_event import ImageHint, ImagesHint
 from reconciler.domain.secret import Secret
 from reconciler.domain.settings import MASTER_SWITCH, POLL_INTERVAL
-from reconciler.domain.state import SourceHealth, WatchedImage
+from reconciler.domain.state import RegistryTrouble, SourceHealth, WatchedImage
 from reconciler.domain.wish import Wish
-from reconciler.ports import PollResult, SettingRecord
+from reconciler.ports import Acting, PollResult, SettingRecord, acting_for
 from reconciler.store.logs import HEAD_BYTES, TAIL_BYTES
 from reconciler.store.sql_store import SqlStore
 from tests.parts.stores import (
@@ -39,6 +42,32 @@ _MINUTE = timedelta(minutes=1)
 _BARE = Project(WEB, ProjectKind.DOMAIN_ONLY, NOW, NOW)
 
 
+class TestRegistries:
+    cooled = RegistryTrouble(
+        "r.example", ReasonCode.REGISTRY_COOLED, "429", NOW, NOW + _MINUTE, "ann"
+    )
+    away = RegistryTrouble("r.example", ReasonCode.REGISTRY_UNREACHABLE, "no answer", NOW)
+
+    def test_troubles_come_out_as_they_went_in(self, store: SqlStore) -> None:
+        for trouble in (self.away, self.cooled, replace(self.cooled, username="")):
+            store.put_registry_trouble(trouble)
+        everybody = replace(self.cooled, username="")
+        assert set(store.list_registry_troubles()) == {everybody, self.cooled, self.away}
+        store.drop_registry_trouble("r.example", ReasonCode.REGISTRY_UNREACHABLE)
+        assert set(store.list_registry_troubles()) == {everybody, self.cooled}
+
+    def test_what_goes_on_began_when_it_began(self, store: SqlStore) -> None:
+        """One that was over by then begins anew."""
+        for trouble in (self.away, self.cooled):
+            store.put_registry_trouble(trouble)
+            store.put_registry_trouble(replace(trouble, since=NOW + _MINUTE / 2, message="again"))
+        for trouble in store.list_registry_troubles():
+            assert (trouble.since, trouble.message) == (NOW, "again")
+        anew = replace(self.cooled, since=NOW + 2 * _MINUTE, until=NOW + 3 * _MINUTE)
+        store.put_registry_trouble(anew)
+        assert anew in store.list_registry_troubles()
+
+
 class TestProjects:
     @pytest.mark.parametrize(
         "declared",
@@ -52,6 +81,8 @@ class TestProjects:
                     compose_path=RepositoryPath("deploy/compose.yaml"),
                     stateful_services=(ServiceName("db"),),
                     generation=7,
+                    watch_paths=parse_patterns(["apps/web", "**/*.sql"]),
+                    skip_markers=True,
                 ),
                 id="compose-hosted",
             ),
@@ -73,6 +104,25 @@ class TestProjects:
         assert store.get_project(WEB) == declared
         assert store.list_projects() == [declared]
         assert store.get_state(WEB) == store.list_states()[WEB]
+
+    def test_who_switched_auto_deploy_is_known(self, store: SqlStore) -> None:
+        """With the switch itself, and not with any other edit."""
+        with acting_for(Acting("fleet file")):
+            store.create_project(project())
+
+        def toggled() -> tuple[str, object]:
+            state = store.get_state(WEB)
+            assert state == store.list_states()[WEB]
+            return state.toggled_by, state.toggled_at
+
+        assert toggled() == ("fleet file", NOW)
+        later = replace(project(), updated_at=NOW + _MINUTE, expose_port=81)
+        with acting_for(Acting("bob")):
+            store.update_project(later)
+        assert toggled() == ("fleet file", NOW)
+        with acting_for(Acting("ann")):
+            store.update_project(replace(later, auto_deploy=False))
+        assert toggled() == ("ann", NOW + _MINUTE)
 
     def test_a_name_is_taken_once(self, store: SqlStore) -> None:
         store.create_project(project())
@@ -256,6 +306,18 @@ class TestPolls:
         (again,) = store.claim_due_polls(NOW + _MINUTE, hold_for=_MINUTE, limit=1)
         assert again.wish is None
 
+    def test_what_somebody_wished_for_waits_for_no_others(self, store: SqlStore) -> None:
+        """However many are due, and even where there is no room for any of them."""
+        for name in ("a", "b", "web"):
+            store.create_project(project(name))
+        store.poll_now(WEB, Wish(Trigger.WEBHOOK, "forgejo", 7))
+        store.poll_now(ProjectName("b"))
+        assert self.due(store, limit=0) == ["web"]
+        store.create_project(project("c"))
+        assert self.due(store, limit=1) == ["a"]
+        store.poll_now(ProjectName("c"), Wish(Trigger.WEBHOOK, "forgejo", 8))
+        assert self.due(store, limit=1) == ["c", "b"]
+
     @pytest.mark.parametrize(
         "edited",
         [
@@ -302,6 +364,52 @@ class TestImages:
         assert store.get_images(WEB) == [third, replace(looked, services=("web",))]
         assert store.list_images() == {WEB: [third, replace(looked, services=("web",))]}
         assert store.images_read_at(WEB) == "two"
+
+    def test_an_older_look_up_takes_no_newer_one_s_place(self, store: SqlStore) -> None:
+        store.create_project(project())
+        store.put_images(WEB, "one", [self.first])
+        newer = replace(self.first, digest=digest("2"), looked_at=NOW + timedelta(seconds=2))
+        older = replace(self.first, digest=digest("1"), looked_at=NOW + timedelta(seconds=3))
+        store.record_lookups({WEB: [newer]}, NOW)
+        store.record_lookups({WEB: [older]}, NOW + timedelta(seconds=1))
+        assert store.get_images(WEB) == [newer]
+        store.record_lookups({WEB: [older]}, NOW + timedelta(seconds=2))
+        assert store.get_images(WEB) == [older]
+
+    def test_seeding_counts_only_on_what_it_was_compared_with(self, store: SqlStore) -> None:
+        store.create_project(project())
+        store.put_images(WEB, "one", [self.first])
+        assert store.seed_images(WEB, {"app:1": digest("1")}, {})
+        assert not store.seed_images(WEB, {"app:1": digest("2")}, {})
+        assert store.get_state(WEB).tracked_images == {"app:1": digest("1")}
+        assert store.seed_images(WEB, {"app:1": digest("2")}, {"app:1": digest("1")})
+
+    def test_who_watches_an_image_is_found(self, store: SqlStore) -> None:
+        """By its whole name, or whatever its tag; not who only runs it."""
+        host = "registry.example:5000"
+        names = {
+            "web": ("team/app:1", ""),
+            "too": ("team/app:1", ""),
+            "tag": ("team/app:2", ""),
+            "like": ("team_app:1", ""),
+            "under": ("team/app/sub:1", ""),
+            "only-runs": ("team/app:1", "its service is stateful"),
+        }
+        for name, (image, because) in names.items():
+            store.create_project(replace(project(), name=ProjectName(name)))
+            store.put_images(
+                ProjectName(name), "one", [WatchedImage(f"{host}/{image}", ("web",), because)]
+            )
+
+        def found(*images: tuple[str, str | None]) -> list[str]:
+            hint = ImagesHint(tuple(ImageHint(host, *image) for image in images))
+            return [one.name for one in store.list_image_followers(hint)]
+
+        assert found(("team/app", "1")) == ["too", "web"]
+        assert found(("team/app", "1"), ("team/app", "2")) == ["tag", "too", "web"]
+        assert found(("team/app", None)) == ["tag", "too", "web"]
+        assert found(("team_app", None)) == ["like"]
+        assert found(("team/nobody", None), ("team/app", "3")) == []
 
     def test_seeding_tracks_without_a_deployment(self, store: SqlStore) -> None:
         store.create_project(project())

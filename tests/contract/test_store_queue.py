@@ -13,7 +13,8 @@ from reconciler.domain.deployment import TRANSITIONS, Cause, Deployment, Status,
 from reconciler.domain.errors import ClaimLost, Conflict, NotFound
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
-from reconciler.ports import Claim
+from reconciler.domain.state import PassedOver
+from reconciler.ports import Claim, QueuePlace
 from reconciler.store.sql_store import SqlStore
 from reconciler.store.transaction import MOST_TRIGGERS
 from tests.parts.stores import (
@@ -41,6 +42,30 @@ def _web(store: SqlStore) -> None:
 def tracked(store: SqlStore) -> str | None:
     found = store.get_state(WEB).tracked_commit
     return found.text[0] if found else None
+
+
+class TestPlaces:
+    def test_what_is_before_one_that_waits(self, store: SqlStore) -> None:
+        """Of all projects: what runs, and the older ones whose time has come."""
+        for name in ("a", "b", "c"):
+            store.create_project(project(name))
+            ask(store, "a", name=ProjectName(name))
+        claimed = claim(store)
+        store.retry_later(claimed, NOW + timedelta(hours=1), failure())
+        claim(store)
+        waits = queue(store, "a")
+        assert store.queue_place(waits.id, NOW) == QueuePlace(running=1, ahead=1)
+        later = NOW + timedelta(hours=1)
+        assert store.queue_place(waits.id, later) == QueuePlace(running=1, ahead=2)
+
+    def test_what_was_tracked_before_is_part_of_it(self, store: SqlStore) -> None:
+        """Also of one that took the place of another before that began."""
+        first = queue(store, "a", images={APP: digest("1")})
+        assert first.before == Revision(None)
+        store.finish(claim(store), Status.FAILED, NOW)
+        queue(store, "b")
+        last = queue(store, "c", images={APP: digest("2")})
+        assert last.before == Revision(commit("a"), {APP: digest("1")})
 
 
 class TestTriggers:
@@ -226,6 +251,13 @@ class TestEnds:
         assert (store.lift_quarantine(WEB), tracked(store)) == (1, "a")
         assert (store.lift_quarantine(WEB), tracked(store)) == (0, "a")
         assert ask(store, "b").admitted
+
+    def test_lifting_has_a_commit_that_was_passed_over_decided_anew(self, store: SqlStore) -> None:
+        _roll_back(store, "b", to=_deploy(store, "a"))
+        passed = PassedOver(commit("c"), "skip-marker", "says so", NOW, commit("a"))
+        assert store.pass_over(store.get_project(WEB), commit("b"), passed)
+        store.lift_quarantine(WEB)
+        assert store.get_state(WEB).passed_over is None
 
     def test_only_verified_ones_can_be_restored_while_kept(self, store: SqlStore) -> None:
         good = _deploy(store, "a")

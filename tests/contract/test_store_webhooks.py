@@ -1,5 +1,6 @@
 """Webhooks, their secrets, and what came in through them, the same on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,15 +8,17 @@ import pytest
 
 from reconciler.domain.errors import AlreadyExists, NotFound
 from reconciler.domain.references import ProjectName
+from reconciler.domain.registry_event import ImageHint, ImagesHint
 from reconciler.domain.secret import Secret
-from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.domain.webhook import Matching, Provider, Webhook, WebhookName
+from reconciler.domain.webhook_payload import PushHint
 from reconciler.domain.webhook_signature import Verdict
-from reconciler.ports import Delivery
+from reconciler.ports import Delivery, DeliveryFilter, DeliveryOutcome, Hint
 from reconciler.store.sql_store import SqlStore
 from tests.parts.stores import NOW, WEB, Site
 
 NAME = WebhookName("forgejo")
-HOOK = Webhook(NAME, Provider.FORGEJO, NOW, WEB)
+HOOK = Webhook(NAME, Provider.FORGEJO, NOW, WEB, Matching.APPS)
 FIRST, SECOND, THIRD = (Secret.of(f"{word}-secret-secret") for word in ("first", "second", "third"))
 LATER = NOW + timedelta(hours=1)
 
@@ -50,7 +53,6 @@ def test_what_is_not_there_is_said(store: SqlStore) -> None:
         lambda: store.remove_webhook(NAME),
         lambda: store.rotate_webhook_secret(NAME, FIRST, NOW),
         lambda: store.drop_previous_webhook_secret(NAME),
-        lambda: store.list_deliveries(NAME, limit=1),
     ):
         with pytest.raises(NotFound, match="forgejo"):
             attempt()
@@ -72,6 +74,12 @@ def test_two_secrets_are_taken_during_a_rotation(store: SqlStore) -> None:
         store.drop_previous_webhook_secret(NAME)
         assert secrets_of(store) == [THIRD.reveal()]
     assert store.get_webhook(NAME).previous_fingerprint == ""
+    noted = [(one.action, list(one.changes)) for one in store.read_audit(after=0, limit=9)[1:4]]
+    assert noted == [
+        ("webhook.rotate", ["fingerprint"]),
+        ("webhook.rotate", ["fingerprint"]),
+        ("webhook.drop-previous-secret", []),
+    ]
 
 
 def test_a_delivery_is_kept_in_every_field(store: SqlStore) -> None:
@@ -83,11 +91,11 @@ def test_a_delivery_is_kept_in_every_field(store: SqlStore) -> None:
     assert numbers == sorted(numbers)
     store.record_outcomes({numbers[0]: {ProjectName("blog"): "nothing moved"}, 999: {WEB: "?"}})
     store.record_outcomes({numbers[0]: {WEB: "admitted"}})
-    kept_second, kept_first = store.list_deliveries(NAME, limit=9)
+    kept_second, kept_first = store.list_deliveries(DeliveryFilter(NAME), limit=9)
     led_to = {WEB: "admitted", ProjectName("blog"): "nothing moved"}
     assert kept_first == replace(first, number=numbers[0], led_to=led_to)
     assert kept_second == replace(second, number=numbers[1], note="a ␀ note")
-    assert store.list_deliveries(NAME, limit=1) == [kept_second]
+    assert store.list_deliveries(DeliveryFilter(NAME), limit=1) == [kept_second]
     record = store.get_webhook(NAME)
     assert (record.verified, record.refused) == (1, 1)
     assert (record.last_at, record.last_verdict) == (LATER, Verdict.WRONG)
@@ -107,10 +115,10 @@ def test_a_delivery_that_comes_again_is_known(store: SqlStore) -> None:
         {},
     )
     store.record_deliveries([delivery("a"), delivery("a", webhook=other)], {})
-    mine = store.list_deliveries(NAME, limit=9)
+    mine = store.list_deliveries(DeliveryFilter(NAME), limit=9)
     duplicates = [(one.delivery, one.verdict.verified) for one in mine if one.duplicate]
     assert duplicates == [("a", True), ("a", True)]
-    assert not store.list_deliveries(other, limit=9)[0].duplicate
+    assert not store.list_deliveries(DeliveryFilter(other), limit=9)[0].duplicate
 
 
 def test_a_flood_of_forged_ones_takes_no_place_from_the_others(store: SqlStore) -> None:
@@ -120,7 +128,7 @@ def test_a_flood_of_forged_ones_takes_no_place_from_the_others(store: SqlStore) 
     forged = [delivery("x", Verdict.WRONG) for _ in range(60)]
     for _ in range(2):
         store.record_deliveries(forged, {NAME: 1000})
-    kept = store.list_deliveries(NAME, limit=500)
+    kept = store.list_deliveries(DeliveryFilter(NAME), limit=500)
     good = [one.delivery for one in kept if one.verdict.verified]
     assert (len(good), good[0], good[-1]) == (200, "204", "5")
     assert len(kept) - len(good) == 50
@@ -134,6 +142,92 @@ def test_a_removed_webhook_takes_its_deliveries_along(store: SqlStore) -> None:
     (number,) = store.record_deliveries([delivery("a")], {})
     store.remove_webhook(NAME)
     store.create_webhook(HOOK, SECOND)
-    assert store.list_deliveries(NAME, limit=9) == []
+    assert store.list_deliveries(DeliveryFilter(NAME), limit=9) == []
     assert secrets_of(store) == [SECOND.reveal()]
     assert store.record_deliveries([delivery("a")], {})[0] > number
+
+
+HINTS = (
+    PushHint("team/app", frozenset({"main", "next"})),
+    PushHint("team/app", frozenset()),
+    ImagesHint((ImageHint("registry.example:5000", "team/app", "1.2"),)),
+    ImagesHint((ImageHint("ghcr.io", "team/app", None), ImageHint("ghcr.io", "team/api", "1"))),
+)
+
+
+@pytest.mark.parametrize("hint", HINTS, ids=str)
+def test_where_a_delivery_points_is_kept(store: SqlStore, hint: Hint) -> None:
+    """With the one that it repeats, which is no request and is not counted."""
+    store.create_webhook(replace(HOOK, registry="registry.example:5000"), FIRST)
+    assert store.get_webhook(NAME).webhook.registry == "registry.example:5000"
+    (first,) = store.record_deliveries([delivery(hint=hint)], {})
+    (again,) = store.record_deliveries([delivery(hint=hint, repeats=first)], {})
+    assert store.get_delivery(NAME, again) == delivery(hint=hint, repeats=first, number=again)
+    assert store.get_webhook(NAME).verified == 1
+    with pytest.raises(NotFound, match=str(again + 1)):
+        store.get_delivery(NAME, again + 1)
+    with pytest.raises(NotFound, match="other"):
+        store.get_delivery(WebhookName("other"), again)
+
+
+def test_a_push_of_very_many_branches_is_kept_as_one_of_any(store: SqlStore) -> None:
+    """What is kept is small, and points at no fewer projects."""
+    store.create_webhook(HOOK, FIRST)
+    many = PushHint("team/app", frozenset(f"b-{number}" for number in range(51)))
+    (number,) = store.record_deliveries([delivery(hint=many)], {})
+    assert store.get_delivery(NAME, number).hint == PushHint("team/app", frozenset())
+
+
+def test_deliveries_of_all_webhooks_are_found(store: SqlStore) -> None:
+    """By what they led to and what was made of them, newest first and page by page."""
+    other = WebhookName("other")
+    store.create_webhook(HOOK, FIRST)
+    store.create_webhook(replace(HOOK, name=other), FIRST)
+    blog = ProjectName("blog")
+    refused, ignored, unfollowed, of_web, of_both = store.record_deliveries(
+        [
+            delivery(verdict=Verdict.WRONG),
+            delivery(webhook=other),
+            delivery(hint=HINTS[0]),
+            delivery(hint=HINTS[0], led_to={WEB: "is looked at now"}, webhook=other),
+            delivery(hint=HINTS[2], led_to={WEB: "nothing moved", blog: "admitted"}),
+        ],
+        {},
+    )
+
+    def found(limit: int = 9, **wanted: object) -> list[int]:
+        query = DeliveryFilter(**wanted)  # type: ignore[arg-type]
+        return [one.number for one in store.list_deliveries(query, limit=limit)]
+
+    assert found() == [of_both, of_web, unfollowed, ignored, refused]
+    assert found(limit=2) == [of_both, of_web]
+    assert found(limit=2, before=of_web) == [unfollowed, ignored]
+    assert found(webhook=other) == [of_web, ignored]
+    assert found(project=WEB) == [of_both, of_web]
+    assert found(project=blog) == [of_both]
+    assert found(project=ProjectName("a"), webhook=NAME) == []
+    by_outcome = {outcome: found(outcome=outcome) for outcome in DeliveryOutcome}
+    assert by_outcome == {
+        DeliveryOutcome.REFUSED: [refused],
+        DeliveryOutcome.IGNORED: [ignored],
+        DeliveryOutcome.UNFOLLOWED: [unfollowed],
+        DeliveryOutcome.FOLLOWED: [of_both, of_web],
+    }
+
+
+def test_one_that_is_removed_meanwhile_costs_no_other_its_deliveries(site: Site) -> None:
+    """They are recorded together, whatever another replica does to some of the webhooks."""
+    here, there, gone = site.open(), site.open(), replace(HOOK, name=WebhookName("gone"))
+    here.create_webhook(HOOK, FIRST)
+
+    def come_and_go() -> None:
+        for _ in range(30):
+            there.create_webhook(gone, FIRST)
+            there.remove_webhook(gone.name)
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(come_and_go)
+        while not going.done():
+            numbers = here.record_deliveries([delivery(), delivery(webhook=gone.name)], {})
+            assert numbers[0] > 0
+        going.result()

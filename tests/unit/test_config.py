@@ -422,7 +422,7 @@ def test_a_fleet_file_is_here_or_in_a_repository(tmp_path: Path) -> None:
         ('fleet_path = "../f.toml"', "fleet_path: "),
         ('fleet_branch = "-x"', "fleet_branch: "),
         ('fleet_repository = "Ops"', "fleet_repository: "),
-        ('fleet_repository = "https://me:hunter2@git.example/o.git"', "must hold no password"),
+        ('fleet_repository = "https://me:hunter2@git.example/o.git"', "set fleet_user"),
         ('fleet_repository = "https://hunter2@git.example/o%20.git"', "is not a plain"),
     ],
 )
@@ -431,3 +431,20 @@ def test_a_fleet_file_that_can_not_be(tmp_path: Path, text: str, problem: str) -
     (found,) = problems(tmp_path, text)
     assert problem in found
     assert "hunter2" not in found
+
+
+def test_the_public_url_is_a_plain_one_and_its_host_is_ours(tmp_path: Path) -> None:
+    """Forges are given it; requests for its host are answered."""
+    config = load(tmp_path, 'public_url = "https://deploy.example.com:8443/hooks/"')
+    assert str(config.public_url) == "https://deploy.example.com:8443/hooks"
+    assert config.own_names == ("deploy.example.com",)
+    assert load(tmp_path).public_url is None
+    for wrong in (
+        "deploy.example.com",
+        "ftp://a.example",
+        "https://me:pw@a.example",
+        "https://a?b",
+    ):
+        (problem,) = problems(tmp_path, f'public_url = "{wrong}"')
+        assert problem.startswith("public_url:")
+        assert "pw@" not in problem

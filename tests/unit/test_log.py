@@ -6,6 +6,7 @@ import json
 import logging
 import shlex
 import threading
+import time
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
@@ -179,6 +180,14 @@ def test_registering_while_others_clean() -> None:
 def test_plain(text: str, shown: str) -> None:
     """What could move a cursor or forge a line is gone; letters stay."""
     assert plain(text) == shown
+
+
+@pytest.mark.parametrize("piece", ["\x1b]", "\x1b[0", "\x1b ", "\x1b"], ids=repr)
+def test_a_hostile_text_takes_no_time(piece: str) -> None:
+    """What is repeated for 60 kB and never ends costs what other text does."""
+    started = time.process_time()
+    assert plain(f"{piece * (60_000 // len(piece))}\nend").endswith("\\nend")
+    assert time.process_time() - started < 1
 
 
 def test_long_line_is_cut_and_says_so() -> None:

@@ -1,5 +1,7 @@
 """Files of settings in three forms: the same values, and the same limits."""
 
+import time
+
 import pytest
 
 from reconciler.adapters.documents import LIMIT_BYTES, BoundedDocuments
@@ -47,6 +49,8 @@ def test_yaml_takes_no_more_than_its_core_schema() -> None:
         pytest.param(JSON, "[" * 90_000, "deeper than 20", id="json-deep"),
         pytest.param(JSON, '{"a":' * 25 + "1" + "}" * 25, "deeper than 20", id="json-25-deep"),
         pytest.param(TOML, "a." * 400_000 + "b = 1", "a key of more than 50 parts", id="long-key"),
+        pytest.param(TOML, "\na = " + "9" * 1001, "1000 digits (at line 2)", id="long-number"),
+        pytest.param(TOML, "\n[[a]]" * 50_001, "more than 50000 tables", id="many-tables"),
         pytest.param(JSON, '{"a":NaN}', "NaN is no number", id="json-nan"),
         pytest.param(JSON, '{"a":1' + "0" * 30 + "}", "of more than 64 bits", id="json-huge"),
         pytest.param(JSON, "[1]", "must hold tables", id="json-list"),
@@ -77,3 +81,20 @@ def test_the_ending_tells_the_form() -> None:
     ]
     with pytest.raises(InvalidInput, match="does not end in"):
         form_of("/etc/fleet")
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (DocumentForm.YAML, ("!" * 4000 + "\n") * 250),
+        (DocumentForm.TOML, "a = x" + "0" * 999 + ("x" + "0" * 999) * 900),
+    ],
+)
+def test_what_is_nearly_too_long_again_and_again_is_looked_through_once(
+    form: DocumentForm, text: str
+) -> None:
+    """A megabyte of it costs what other text does."""
+    started = time.process_time()
+    with pytest.raises(InvalidInput):
+        BoundedDocuments().read(text.encode(), form)
+    assert time.process_time() - started < 1

@@ -6,7 +6,9 @@ import pytest
 
 from reconciler.adapters.registry.hosts import REFUSED_FOR, HostLedger
 from reconciler.domain.errors import SourceDenied, SourceThrottled, SourceUnreachable
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.secret import Secret
+from reconciler.domain.state import RegistryTrouble
 from reconciler.ports import RegistryCredentials, RegistryStatus
 from reconciler.testing import ManualClock
 
@@ -51,6 +53,34 @@ def test_a_shorter_wait_does_not_end_a_longer_one(ledger: HostLedger, clock: Man
     clock.advance(timedelta(seconds=100))
     with pytest.raises(SourceThrottled):
         ledger.check("r.example", ALICE)
+
+
+def test_who_asks_for_a_rest_is_told_once(clock: ManualClock) -> None:
+    """And again when it asks for a longer one; being told while it rests is no news."""
+    told: list[RegistryTrouble] = []
+    ledger = HostLedger(clock, told.append)
+    throttle(ledger, 30)
+    with pytest.raises(SourceThrottled) as error:
+        ledger.check("r.example", ALICE)
+    ledger.record_error("r.example", ALICE, error.value)
+    throttle(ledger, 90)
+    assert [(one.host, one.username, one.until) for one in told] == [
+        ("r.example", "alice", clock.now() + timedelta(seconds=seconds)) for seconds in (30, 90)
+    ]
+
+
+def test_a_rest_outlives_the_daemon(ledger: HostLedger, clock: ManualClock) -> None:
+    """For the same user alone, and only until it is over."""
+    code, until = ReasonCode.REGISTRY_COOLED, clock.now() + timedelta(seconds=30)
+    ledger.recall(RegistryTrouble("r.example", code, "slow", clock.now(), until, "alice"))
+    with pytest.raises(SourceThrottled):
+        ledger.check("r.example", ALICE)
+    ledger.check("r.example", BOB)
+    ledger.check("r.example", None)
+    (status,) = ledger.status()
+    assert (status.cooling_until, status.error) == (until, "slow")
+    clock.advance(timedelta(seconds=30))
+    ledger.check("r.example", ALICE)
 
 
 def test_a_refused_password_rests(ledger: HostLedger, clock: ManualClock) -> None:

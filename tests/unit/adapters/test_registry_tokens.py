@@ -61,12 +61,12 @@ def test_no_header_breaks_the_reader(header: str) -> None:
     assert all(challenge.scheme for challenge in parse_challenges(header))
 
 
-@pytest.mark.parametrize("piece", ['a="', 'a="\\', "a= ", "a ", ","], ids=repr)
+@pytest.mark.parametrize("piece", ['a="', 'a="\\', "a= ", "a ", ",", "1"], ids=repr)
 def test_a_hostile_header_takes_no_time(piece: str) -> None:
     """A header of 64 kB costs what a short one costs: the reader looks at its beginning only."""
     started = time.process_time()
     parse_challenges("Bearer " + piece * 20_000)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 0.3
 
 
 @pytest.mark.parametrize(

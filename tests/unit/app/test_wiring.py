@@ -3,13 +3,20 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from reconciler.app.wiring import build
 from reconciler.config import load_config
+from reconciler.domain.errors import SourceThrottled
+from reconciler.domain.reason_codes import ReasonCode
+from reconciler.domain.references import ImageReference
 from reconciler.domain.secret import Secret
+from reconciler.domain.state import RegistryTrouble
 from reconciler.domain.target import TargetStrategy
 from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.ports import DeliveryFilter
 from reconciler.strategies.compose import ComposeStrategy
-from reconciler.triggers.webhook import Knock
+from reconciler.triggers.webhook_inbox import Knock
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -56,12 +63,30 @@ def test_what_was_received_last_is_taken_up_before_the_end(tmp_path: Path) -> No
         name, secret = WebhookName("forge"), Secret.of("a-secret-of-the-forge")
         store.create_webhook(Webhook(name, Provider.GITLAB, application.clock.now()), secret)
         headers = {"x-gitlab-token": [secret.reveal()], "x-gitlab-event": ["Issue Hook"]}
-        door = receiver.find_door(name)
+        door = receiver.doors.find(name)
         assert door
         receiver.receive(door, Knock(headers, "10.0.0.7", b"{}"))
-        assert store.list_deliveries(name, limit=1) == []
+        assert store.list_deliveries(DeliveryFilter(name), limit=1) == []
         application.daemon.on_end()
-        assert len(store.list_deliveries(name, limit=2)) == 1
+        assert len(store.list_deliveries(DeliveryFilter(name), limit=2)) == 1
+
+
+def test_a_restart_leaves_a_registry_alone_that_asked_for_it(tmp_path: Path) -> None:
+    """F1: `why` goes on telling so; one that does not answer is told, too."""
+    given = {**environment(tmp_path), "REGISTRY_ADDR": "127.0.0.1:1"}
+    application = build(load_config(environment=given))
+    with application.resources:
+        now, code = application.clock.now(), ReasonCode.REGISTRY_COOLED
+        rest = RegistryTrouble("r.example", code, "429", now, now + timedelta(hours=1))
+        application.store.put_registry_trouble(rest)
+        application.probe.look()
+    application = build(load_config(environment=given))
+    with application.resources:
+        told = {one.host: one.code for one in application.store.list_registry_troubles()}
+        away = {"127.0.0.1:1": ReasonCode.REGISTRY_UNREACHABLE}
+        assert told == {"r.example": ReasonCode.REGISTRY_COOLED, **away}
+        with pytest.raises(SourceThrottled):
+            application.registry.digest(ImageReference.parse("r.example/app:1"))
 
 
 def test_one_limit_holds_for_each_stage_that_waits_for_commands(tmp_path: Path) -> None:

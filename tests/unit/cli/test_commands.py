@@ -124,6 +124,7 @@ TRIGGER = {
     "actor": "poller",
     "detail": "main moved",
     "outcome": "held",
+    "reasons": [{"code": "master-switch-off", "text": "the switch is off"}],
     "count": 3,
     "last_at": NOW,
 }
@@ -132,7 +133,16 @@ SETTING = {"key": "auto_deploy_poll_interval_seconds", "value": 60, "default": 6
 WHY = {
     "project": "shop",
     "verdict": "it waits",
-    "reasons": [{"code": "x", "text": "switch", "at": NOW}],
+    "reasons": [
+        {
+            "code": "master-switch-off",
+            "kind": "stops",
+            "needs_person": True,
+            "text": "switch",
+            "at": NOW,
+            "evidence": {"by": "ann", "commit": COMMIT, "since": NOW, "stderr": "x" * 500},
+        }
+    ],
 }
 LOG = {"number": 1, "at": NOW, "stage": "apply", "text": "Container web  Started"}
 REPOSITORY = {"name": "shop", "url_path": "/git/shop.git", "branches": {"main": COMMIT}}
@@ -166,7 +176,11 @@ READS = [
         id="status",
     ),
     pytest.param(
-        "why shop", "/api/v1/projects/shop/why", WHY, ["it waits", "ago  switch"], id="why"
+        "why shop",
+        "/api/v1/projects/shop/why",
+        WHY,
+        ["it waits", "ago  switch", "master-switch-off, by: ann, commit: 1f2e3d4c, since: "],
+        id="why",
     ),
     pytest.param(
         "project list",
@@ -203,7 +217,7 @@ READS = [
         "project triggers shop",
         "/api/v1/projects/shop/triggers",
         listed(TRIGGER),
-        ["git-poll", "held", "3", "main moved"],
+        ["git-poll", "held", "3", "main moved; the switch is off"],
         id="triggers",
     ),
     pytest.param(
@@ -467,6 +481,20 @@ WRITES = [
         id="set",
     ),
     pytest.param(
+        "project set shop --watch apps/shop --watch **/*.sql --no-skip-markers",
+        "PATCH",
+        "/api/v1/projects/shop",
+        {"watch_paths": ["apps/shop", "**/*.sql"], "skip_markers": False},
+        id="set-paths",
+    ),
+    pytest.param(
+        "project set shop --clear watch --skip-markers",
+        "PATCH",
+        "/api/v1/projects/shop",
+        {"watch_paths": None, "skip_markers": True},
+        id="clear-paths",
+    ),
+    pytest.param(
         "project enable shop", "PATCH", "/api/v1/projects/shop", {"auto_deploy": True}, id="enable"
     ),
     pytest.param(
@@ -679,3 +707,18 @@ def test_name_can_not_leave_its_place_in_the_path(daemon: DaemonStub, run: Run) 
     assert run("project", "show", "..").status == 2
     assert run("project", "show", "").status == 2
     assert len(daemon.asked) == 1
+
+
+def test_a_list_is_read_to_its_last_page(daemon: DaemonStub, run: Run) -> None:
+    """However many there are, all of them are shown, as one list."""
+    token = {"scope": "read", "created_at": "2026-01-01T00:00:00Z"}
+    pages = [
+        Said({"items": [{"name": "first", **token}], "next": "one"}),
+        Said({"items": [{"name": "second", **token}], "next": "two"}),
+        Said({"items": [{"name": "third", **token}], "next": None}),
+    ]
+    daemon.says("GET /api/v1/tokens", *pages)
+    shown = run("token", "list", "--json")
+    assert [one["name"] for one in json.loads(shown.out)["items"]] == ["first", "second", "third"]
+    assert json.loads(shown.out)["next"] is None
+    assert [one.query.get("cursor") for one in daemon.asked] == [None, "one", "two"]

@@ -26,7 +26,11 @@ from tests.unit.cli.test_commands import (
 
 ERROR = {"message": "web: container f731d3dbaf1e keeps restarting (exit status 3)"}
 SETTINGS = listed({**SETTING, "meaning": "between two looks at an external repository"})
-REASON = {"text": "rolled back in deployment 5: web: container f731d3dbaf1e keeps restarting"}
+REASON = {
+    "code": "rolled-back",
+    "text": "rolled back in deployment 5: web: container f731d3dbaf1e keeps restarting",
+    "evidence": {"back_to": "4", "registry.example/team/app:main": f"sha256:{'4f' * 32}"},
+}
 
 
 def seen(daemon: DaemonStub, home: Path, columns: int, *words: str) -> list[str]:
@@ -126,6 +130,7 @@ def test_detail_stands_below_where_there_is_no_room(daemon: DaemonStub, home: Pa
     assert detail == f"  {ERROR['message']}"
     assert other == "  web was not healthy"
     assert first.index("rolled-back") == second.index("rolled-back") == heading.index("STATUS")
+    assert seen(daemon, home, 50, "deployments")[2].startswith("  took 8.5 s  started ")
 
 
 def test_a_release_shows_its_stages(daemon: DaemonStub, home: Path) -> None:

@@ -36,6 +36,9 @@ def test_the_secret_alone_is_on_stdout_at_the_end(daemon: DaemonStub, run: Run) 
     assert "shown this once" in ended.err
     (asked,) = daemon.asked
     assert asked.body == {"name": "forgejo", "provider": "forgejo", "project": "shop"}
+    url = "https://deploy.example/webhook/forgejo"
+    daemon.says(f"POST {HOOKS}", Said({"webhook": HOOK, "secret": SECRET, "url": url}, 201))
+    assert url in run("webhook", "add", "forgejo", "--provider", "forgejo").out
 
 
 def test_a_secret_of_the_forge_s_is_read_from_a_file(
@@ -49,6 +52,21 @@ def test_a_secret_of_the_forge_s_is_read_from_a_file(
     assert ended.status == 0, ended.err
     assert SECRET not in ended.out + ended.err
     assert daemon.asked[0].body == {"name": "gl", "provider": "gitlab", "secret": SECRET}
+
+
+def test_a_webhook_may_wake_the_apps_that_it_names(daemon: DaemonStub, run: Run) -> None:
+    """And the list says so."""
+    daemon.says(f"POST {HOOKS}", Said({"webhook": HOOK, "secret": SECRET}, 201))
+    assert run("webhook", "add", "mono", "--provider", "gitea", "--apps").status == 0
+    assert daemon.asked[0].body == {"name": "mono", "provider": "gitea", "matching": "apps"}
+    daemon.says(f"GET {HOOKS}", Said({"items": [{**HOOK, "matching": "apps"}]}))
+    assert "followers, by app" in run("webhook", "list").out
+    daemon.says(
+        f"GET {HOOKS}/forgejo", Said({**HOOK, "matching": "apps", "registry": "hub.example"})
+    )
+    shown = run("webhook", "show", "forgejo").out
+    assert "followers, by app" in shown
+    assert "hub.example" in shown
 
 
 def test_what_the_daemon_refuses_is_one_line(daemon: DaemonStub, run: Run) -> None:
@@ -70,8 +88,7 @@ def test_the_list_says_what_came_and_how_many_secrets_there_are(
         *("WEBHOOK", "PROVIDER", "PATH", "WAKES", "VERIFIED", "REFUSED", "LAST", "SECRETS"),
     ]
     assert "followers" in first
-    assert "ago, signature-wrong" in first
-    assert first.endswith("one")
+    assert first.endswith("ago, signature-wrong")
     assert "shop" in second
     assert "two, since" in second
     daemon.says(f"GET {HOOKS}", Said({"items": []}))
@@ -107,7 +124,14 @@ def test_finishing_makes_no_new_secret(daemon: DaemonStub, run: Run) -> None:
 
 def test_deliveries_say_what_they_led_to(daemon: DaemonStub, run: Run) -> None:
     """Or why they were refused, or why nothing came of them."""
-    good = {"number": 3, "at": NOW, "remote": "10.0.0.7", "event": "push", "verdict": "verified"}
+    good = {
+        "number": 3,
+        "webhook": "forgejo",
+        "at": NOW,
+        "remote": "10.0.0.7",
+        "event": "push",
+        "verdict": "verified",
+    }
     items = [
         {**good, "duplicate": True, "led_to": {"shop": "nothing moved"}},
         {**good, "number": 2, "led_to": {}, "note": "no project follows main of team/app"},
@@ -125,7 +149,7 @@ def test_a_trial_says_whom_it_wakes(daemon: DaemonStub, run: Run) -> None:
     tried = {"delivery": "test-1", "repository": "team/app", "branch": "main", "wakes": ["shop"]}
     daemon.says(f"POST {HOOKS}/forgejo/test", Said(tried))
     ended = run("webhook", "test", "forgejo", "--project", "shop")
-    assert "a push to main of team/app was verified" in ended.out
+    assert "a push of main to team/app was verified" in ended.out
     assert "it has these looked at: shop" in ended.out
     daemon.says(f"POST {HOOKS}/forgejo/test", Said({**tried, "wakes": []}))
     assert "no project follows that" in run("webhook", "test", "forgejo").out
@@ -134,6 +158,73 @@ def test_a_trial_says_whom_it_wakes(daemon: DaemonStub, run: Run) -> None:
 def test_removing_asks_first(daemon: DaemonStub, run: Run) -> None:
     """Nobody is there to answer, so that `--yes` has to be given."""
     daemon.says(f"DELETE {HOOKS}/forgejo", Said(None, 204))
+    daemon.says(f"GET {HOOKS}/forgejo", Said(HOOK))
     assert run("webhook", "remove", "forgejo").status == 2
     assert daemon.asked == []
     assert run("webhook", "remove", "forgejo", "--yes").out == "removed forgejo\n"
+
+
+def test_a_registry_is_declared_with_its_host(daemon: DaemonStub, run: Run) -> None:
+    """And what has to be set at the registry is said."""
+    images = {**HOOK, "name": "images", "provider": "harbor", "registry": "hub.example"}
+    daemon.says(f"POST {HOOKS}", Said({"webhook": images, "secret": SECRET}, 201))
+    words = ("--provider", "harbor", "--registry", "hub.example")
+    assert "Authorization: Bearer SECRET" in run("webhook", "add", "images", *words).out
+    assert daemon.asked[0].body == {
+        "name": "images", "provider": "harbor", "registry": "hub.example"
+    }  # fmt: skip
+    hub = {**HOOK, "name": "hub", "provider": "docker-hub", "url_path": "/webhook/hub/KEY"}
+    daemon.says(f"POST {HOOKS}", Said({"webhook": hub, "secret": SECRET}, 201))
+    ended = run("webhook", "add", "hub", "--provider", "docker-hub")
+    assert "http://DAEMON:8484/webhook/hub/KEY" in ended.out
+    assert ended.out.splitlines()[-1] == SECRET
+
+
+def test_deliveries_of_all_webhooks_or_of_one_project(daemon: DaemonStub, run: Run) -> None:
+    """One that a person had looked into again says which."""
+    again = {
+        "number": 9,
+        "webhook": "images",
+        "at": NOW,
+        "remote": "looked into again",
+        "event": "push",
+        "verdict": "verified",
+        "repeats": 7,
+        "led_to": {"shop": "in sync"},
+    }
+    daemon.says("GET /api/v1/deliveries", Said({"items": [again], "next": None}))
+    _, line = run("webhook", "deliveries", "--project", "shop").out.splitlines()
+    assert "images" in line
+    assert line.endswith("7 again: shop: in sync")
+    run("webhook", "deliveries", "images", "--project", "shop")
+    assert [one.query for one in daemon.asked] == [
+        {"project": "shop", "limit": "20"},
+        {"webhook": "images", "project": "shop", "limit": "20"},
+    ]
+
+
+def test_looking_again_waits_for_what_comes_of_it(daemon: DaemonStub, run: Run) -> None:
+    """Or says at once that nobody follows; a refusal is one line."""
+    path = f"{HOOKS}/images/deliveries"
+    made = {
+        "number": 9,
+        "announces": "hub.example/team/app:1",
+        "note": "asked for by root",
+        "led_to": {"shop": "is looked at now"},
+    }
+    daemon.says(f"POST {path}/7/redeliver", Said(made, 202))
+    daemon.says(f"GET {path}/9", Said({**made, "led_to": {"shop": "admitted: deployment 4"}}))
+    ended = run("webhook", "redeliver", "images", "7")
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines() == [
+        "delivery 9 looked again at hub.example/team/app:1",
+        "shop: admitted: deployment 4",
+    ]
+    nobody = {**made, "led_to": {}, "note": "asked for by root; no project follows it"}
+    daemon.says(f"POST {path}/7/redeliver", Said(nobody, 202))
+    assert "no project follows it" in run("webhook", "redeliver", "images", "7").out
+    told = problem(409, "conflict", "delivery 7 was refused: signature-wrong")
+    daemon.says(f"POST {path}/7/redeliver", told)
+    ended = run("webhook", "redeliver", "images", "7")
+    assert (ended.status != 0, ended.out) == (True, "")
+    assert ended.err == "error: delivery 7 was refused: signature-wrong\n"

@@ -7,8 +7,9 @@ import pytest
 
 from reconciler.domain.admission import Admit, Coalesce, Hold, Refuse, Request, decide_admission
 from reconciler.domain.deployment import Cause, Deployment, DeploymentId, Status, Trigger
-from reconciler.domain.gate import MasterSwitch, ReasonCode
+from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.project import Project, ProjectKind
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, ProjectName, ServiceName
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import ProjectState, Quarantine

@@ -22,6 +22,13 @@ from reconciler.domain.path_patterns import PathPattern, any_fits
         ("apps/*/deploy", "apps/shop/deploy/x", True),
         ("apps/*/deploy", "apps/shop/inner/deploy/x", False),
         ("a.b", "aXb", False),
+        ("**", "any/thing", True),
+        ("apps/**", "apps", True),
+        ("a/**/**/b", "a/x/y/b", True),
+        ("a/**/*", "a", False),
+        ("*a*b", "xaxb/below", True),
+        ("*a*b", "xaxbx", False),
+        ("a", "a\nb", False),
     ],
 )
 def test_a_pattern_stands_for_what_it_names_and_all_below(
@@ -45,3 +52,4 @@ def test_many_stars_take_no_longer() -> None:
     """A pattern comes from an operator, a path from a stranger."""
     pattern = PathPattern.parse("**/a*a*a*a*/**/b")
     assert not pattern.fits("/".join(["a" * 250] * 40))
+    assert not pattern.fits("/".join(["aaaa"] * 1000))

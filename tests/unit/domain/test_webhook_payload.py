@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.payload import parse_payload
 from reconciler.domain.project import ExternalSource, HostedSource, Project, ProjectKind, Source
 from reconciler.domain.references import BranchName, GitUrl, ProjectName
 from reconciler.domain.webhook import (
+    FORGES,
     Provider,
     Webhook,
     parse_provider,
     parse_webhook_name,
 )
-from reconciler.domain.webhook_payload import PushHint, make_push, parse_payload, read_push
+from reconciler.domain.webhook_payload import PushHint, make_push, read_push
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ZERO, SHA = "0" * 40, "9a" * 20
@@ -92,7 +94,7 @@ def test_what_moved(provider: Provider, payload: dict[str, Any], expected: PushH
     assert read_push(provider, parse_payload(json.dumps(payload).encode())) == expected
 
 
-@pytest.mark.parametrize("provider", list(Provider))
+@pytest.mark.parametrize("provider", FORGES)
 def test_what_we_make_up_ourselves_is_read_alike(provider: Provider) -> None:
     """A test says what the forge would say."""
     assert read_push(provider, make_push(provider, "team/app", "a/b")) == hint("team/app", "a/b")
@@ -119,7 +121,7 @@ def test_what_is_no_payload(body: bytes) -> None:
         parse_payload(body)
 
 
-@pytest.mark.parametrize("provider", list(Provider))
+@pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize(
     "payload",
     [
@@ -166,6 +168,14 @@ def test_what_says_nothing_usable(provider: Provider, payload: dict[str, Any]) -
 def test_whose_source_it_is(source: Source | None, repository: str, follows: bool) -> None:
     """Compared by path: the forge may know itself by another host than we do."""
     assert hint(repository, "main").is_source_of(project(source)) is follows
+
+
+def test_of_many_branches_some_are_looked_at_and_fewer_shown() -> None:
+    """Thousands of such deliveries may wait in memory, and every list of them shows the text."""
+    changes = [{"ref": {"id": f"refs/heads/{number:03}"}} for number in range(1000)]
+    found = read_push(Provider.BITBUCKET_SERVER, {**SERVER, "changes": changes})
+    assert (len(found.branches), max(found.branches)) == (100, "099")
+    assert str(found) == "000, 001, 002, 003, 004 and 95 more of TEAM/app"
 
 
 def test_which_branch_it_concerns() -> None:

@@ -58,6 +58,12 @@ GENUINE: dict[Provider, dict[str, str]] = {
         "x-event-key": "repo:refs_changed",
         "x-hub-signature": f"sha256={HEX}",
     },
+    Provider.GITHUB_PACKAGES: {
+        "x-github-event": "registry_package",
+        "x-hub-signature-256": f"sha256={HEX}",
+    },
+    Provider.DISTRIBUTION: {"authorization": f"Bearer {SECRET.reveal()}"},
+    Provider.HARBOR: {"authorization": SECRET.reveal()},
 }
 #: The header that each one is known by.
 MARK = {
@@ -69,8 +75,14 @@ MARK = {
     Provider.GITLAB_SIGNED: "webhook-signature",
     Provider.BITBUCKET_CLOUD: "x-hub-signature",
     Provider.BITBUCKET_SERVER: "x-hub-signature",
+    Provider.GITHUB_PACKAGES: "x-hub-signature-256",
+    Provider.DISTRIBUTION: "authorization",
+    Provider.HARBOR: "authorization",
 }
-every_provider = pytest.mark.parametrize("provider", list(Provider))
+#: Whose secret comes itself, and covers nothing of the body.
+IN_THE_CLEAR = {Provider.GITLAB, Provider.DISTRIBUTION, Provider.HARBOR}
+BY_KEY = [one for one in Provider if one.has_key_in_path]
+every_provider = pytest.mark.parametrize("provider", list(GENUINE))
 
 
 def secret_of(provider: Provider) -> Secret:
@@ -133,7 +145,7 @@ def test_what_is_genuine(provider: Provider) -> None:
 def test_what_we_sign_ourselves_is_verified(provider: Provider) -> None:
     """So that a test goes the same way as what a forge sends."""
     signed = sign(provider, BODY, secret_of(provider), ID, NOW)
-    headers = {DIALECTS[provider].delivery_headers[0]: ID, **signed}
+    headers = dict.fromkeys(DIALECTS[provider].delivery_headers[:1], ID) | signed
     assert verdict_of(provider, headers) is Verdict.VERIFIED
 
 
@@ -144,7 +156,7 @@ def test_what_is_forged(provider: Provider) -> None:
     wrong = Secret.of(f"whsec_{base64.b64encode(b'w' * 32).decode()}")
     assert verdict_of(provider, headers, secrets=(wrong,)) is Verdict.WRONG
     assert not verify(provider, _listed(headers), BODY, (), NOW).verified
-    if provider is not Provider.GITLAB:  # whose token covers nothing
+    if provider not in IN_THE_CLEAR:
         assert verdict_of(provider, headers, body=BODY + b" ") is Verdict.WRONG
         assert verdict_of(provider, headers, body=b"") is Verdict.WRONG
 
@@ -173,7 +185,7 @@ def test_what_is_no_signature(provider: Provider, value: str | None, verdict: Ve
     if value is not None:
         headers[MARK[provider]] = value
     expected = verdict
-    if provider is Provider.GITLAB and value:
+    if provider in {Provider.GITLAB, Provider.HARBOR} and value:
         expected = Verdict.WRONG
     assert verdict_of(provider, headers) is expected
 
@@ -231,3 +243,46 @@ def test_all_that_is_signed_counts(header: str, value: str, verdict: Verdict) ->
 
 def _listed(headers: dict[str, str]) -> dict[str, list[str]]:
     return {name: [value] for name, value in headers.items()}
+
+
+def verdict_of_key(provider: Provider, key: str | None, *secrets: Secret) -> Verdict:
+    return verify(provider, {}, BODY, secrets or (SECRET,), NOW, key)
+
+
+@pytest.mark.parametrize("provider", BY_KEY)
+def test_a_key_in_the_path_is_compared_whole(provider: Provider) -> None:
+    """By the providers that have nothing else; a previous one is taken during a rotation."""
+    key = SECRET.reveal()
+    assert verdict_of_key(provider, key) is Verdict.VERIFIED
+    assert verdict_of_key(provider, key, OTHER, SECRET) is Verdict.VERIFIED_BY_PREVIOUS
+    assert sign(provider, BODY, SECRET, ID, NOW) == {}
+    for missing in (None, ""):
+        assert verdict_of_key(provider, missing) is Verdict.MISSING
+    for wrong in (key[:-1], f"{key}x", key.upper(), "ä" * 16, "\udcff" * 16, OTHER.reveal()):
+        assert verdict_of_key(provider, wrong) is Verdict.WRONG
+    in_headers = {"authorization": [f"Bearer {key}"], "x-gitlab-token": [key]}
+    assert verify(provider, in_headers, BODY, (SECRET,), NOW) is Verdict.MISSING
+
+
+@every_provider
+def test_who_can_do_better_has_no_key_in_the_path(provider: Provider) -> None:
+    """Not even the right one, and not beside a signature that fits."""
+    headers = _listed(GENUINE[provider])
+    present = secret_of(provider)
+    for key in (present.reveal(), ""):
+        assert verify(provider, headers, BODY, (present,), NOW, key) is Verdict.MALFORMED
+        assert verify(provider, {}, BODY, (present,), NOW, key) is Verdict.MALFORMED
+
+
+def test_harbor_s_header_may_have_a_word_before_the_secret() -> None:
+    """Its operator enters the whole header; distribution's has to say Bearer."""
+    secret = SECRET.reveal()
+    for told in (secret, f"Bearer {secret}"):
+        assert verdict_of(Provider.HARBOR, {"authorization": told}) is Verdict.VERIFIED
+    bare = {"authorization": secret}
+    assert verdict_of(Provider.DISTRIBUTION, bare) is Verdict.MALFORMED
+    for wrong in ("ä" * 16, "\xff" * 16, secret[:-1], f"{secret} ", ""):
+        for provider in (Provider.DISTRIBUTION, Provider.HARBOR):
+            assert verdict_of(provider, {"authorization": f"Bearer {wrong}"}) is Verdict.WRONG
+    for word in ("Basic", "bearer", "Bearer Bearer"):
+        assert not verdict_of(Provider.HARBOR, {"authorization": f"{word} {secret}"}).verified

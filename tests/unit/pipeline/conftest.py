@@ -24,8 +24,9 @@ from reconciler.domain.target import TargetStrategy
 from reconciler.log import Redactor
 from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.rollout import Limits, Rollout
+from reconciler.pipeline.selection import Compare
 from reconciler.pipeline.trigger import TriggerResult, trigger_deployment
-from reconciler.ports import Claim, Store
+from reconciler.ports import Claim, Comparison, Store
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import (
     ManualClock,
@@ -42,6 +43,10 @@ IMAGE = "registry.example/team/app:main"
 A, B, C = (CommitSha(letter * 40) for letter in "abc")
 
 
+def _never_asked(project: Project, before: CommitSha, after: CommitSha) -> Comparison:
+    raise AssertionError(f"{project.name} heeds every move: {before} need not be compared: {after}")
+
+
 @dataclass
 class World:
     """One project, its store, its target, and the workers' view of it."""
@@ -55,13 +60,15 @@ class World:
     commits: RehearsedCommits = field(default_factory=RehearsedCommits)
     limits: Limits = field(default_factory=Limits)
     cancel: threading.Event = field(default_factory=threading.Event)
+    #: Asked only where a project watches some paths of its repository, or heeds markers.
+    compare: Compare = _never_asked
 
     def brakes(self, switch: MasterSwitch) -> MasterSwitch:
         return replace(switch, emergency_file=self.stop_files[0] if self.stop_files else "")
 
     @property
     def reconciler(self) -> Reconciler:
-        return Reconciler(self.store, self.clock, self.brakes)
+        return Reconciler(self.store, self.clock, self.brakes, self.compare)
 
     def trigger(
         self, commit: CommitSha, trigger: Trigger = Trigger.GIT_POLL, **changes: object

@@ -4,19 +4,23 @@ from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.domain.deployment import Status, Trigger
+from reconciler.domain.errors import Recovery
+from reconciler.domain.failure import Failure
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.migration import Migration
 from reconciler.domain.state import SourceHealth
 from reconciler.domain.verification import Health, Sample
 from reconciler.pipeline.explain import Explainer, Explanation, summarize
+from reconciler.pipeline.reasons import Facts
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
+from tests.unit.pipeline.states import looked, seen
 
 MINUTE = timedelta(minutes=1)
 
 
 def why(world: World) -> Explanation:
-    return Explainer(world.store, world.brakes).why(WEB)
+    return Explainer(world.store, world.clock, world.brakes).why(WEB)
 
 
 def codes(world: World) -> list[str]:
@@ -32,8 +36,8 @@ def test_what_runs_is_told_once(world: World) -> None:
     world.deploy(A)
     told = why(world)
     assert told.verdict == "deployment 1 runs, and nothing moved since"
-    (live,) = told.reasons
-    assert live.code == "live"
+    assert codes(world) == ["live", "first-alignment"]
+    live = told.reasons[0]
     assert live.text == "deployment 1 runs: aaaaaaaa + 1 image; asked for by git-poll (moved)"
 
 
@@ -48,7 +52,13 @@ def test_a_rollback_is_told_before_what_runs(world: World) -> None:
     told = why(world)
     assert told.verdict.startswith("deployment 2 was rolled back (")
     assert told.verdict.endswith("; deployment 1 runs")
-    assert [reason.code for reason in told.reasons] == ["quarantined", "live"]
+    assert [reason.code for reason in told.reasons] == [
+        "quarantined",
+        "rolled-back",
+        "live",
+        "commit-moved",
+    ]
+    assert "unhealthy" not in told.reasons[1].text
     assert f"reconciler quarantine lift {WEB}" in told.reasons[0].text
 
     world.clock.advance(MINUTE)
@@ -80,11 +90,11 @@ def test_what_a_newer_deployment_overtook_is_not_told(world: World) -> None:
     world.clock.advance(MINUTE)
     world.switch(enabled=True)
     world.deploy(A)
-    assert codes(world) == ["live"]
+    assert codes(world) == ["live", "first-alignment"]
 
     world.clock.advance(MINUTE)
     assert world.trigger(A, Trigger.PERSON).outcome == "refused"
-    assert codes(world) == ["live", "already-live"]
+    assert codes(world) == ["live", "first-alignment", "already-live"]
 
 
 def test_a_request_that_a_failed_deployment_overtook_is_not_told(world: World) -> None:
@@ -98,18 +108,21 @@ def test_a_request_that_a_failed_deployment_overtook_is_not_told(world: World) -
     world.strategy.digests[IMAGE] = digest_of("bad")
     world.strategy.looks[digest_of("bad")] = unhealthy
     assert world.deploy(B).status is Status.ROLLED_BACK
-    assert codes(world) == ["quarantined", "live"]
+    assert codes(world) == ["quarantined", "rolled-back", "live", "commit-moved"]
 
 
 def test_a_branch_that_never_was_is_not_said_to_be_gone(world: World) -> None:
     """Before the first push there is something to push, after it something was deleted."""
-    explainer = Explainer(world.store, world.brakes)
-    nobody = SourceHealth(branch_gone=True)
-    project, state = world.store.get_project(WEB), world.store.get_state(WEB)
-    assert "is not there yet" in summarize(project, state, nobody, MasterSwitch()).text
+    explainer = Explainer(world.store, world.clock, world.brakes)
+
+    def told() -> str:
+        project, state = world.store.get_project(WEB), world.store.get_state(WEB)
+        gone = SourceHealth(branch_gone=True)
+        return summarize(Facts(project, state, gone, MasterSwitch(), world.clock.now())).text
+
+    assert "is not there yet" in told()
     world.deploy(A)
-    state = world.store.get_state(WEB)
-    assert "any more" in summarize(project, state, nobody, MasterSwitch()).text
+    assert "any more" in told()
     assert "any more" not in explainer.summary(WEB).text
 
 
@@ -120,7 +133,38 @@ def test_how_the_migration_stands_is_told_by_host(world: World) -> None:
     world.migrator.statuses = [3]
     world.deploy(A)
     told = why(world)
-    assert told.verdict.startswith("deployment 1 needs a person: the migration on local has")
+    assert told.verdict.startswith("deployment 1 waits for a person to approve its migration: ")
+    assert told.verdict.endswith("`reconciler approve web --deployment 1`")
+    summary = Explainer(world.store, world.clock, world.brakes).summary(WEB)
+    assert (summary.standing, summary.reason) == ("needs-approval", "migration-needs-approval")
     (found,) = (reason for reason in told.reasons if reason.code == "migration")
     assert found.text == "the migration of deployment 1 on local: needs-approval"
     assert found.at is not None
+
+
+def test_nobody_is_told_that_nothing_moved_while_nobody_can_look(world: World) -> None:
+    """The sentence says what to do, for it goes on until a person does that."""
+    error = Failure("source-denied", "it said 401", Recovery.OPERATOR, "store credentials")
+    for what in ("nothing was deployed yet, and", "deployment 1 runs;"):
+        looked(world, failures=1, error=error)
+        assert why(world).verdict == (
+            f"{what} its source can't be looked at: it said 401; store credentials"
+        )
+        if what.startswith("nothing"):
+            world.deploy(A)
+
+
+def test_what_moved_behind_a_brake_is_named(world: World) -> None:
+    """A commit and an image alike, in the list of all projects as well."""
+    world.deploy(A)
+    world.store.seed_images(WEB, {IMAGE: digest_of("first")})
+    seen(world, "second")
+    looked(world, observed=B)
+    world.switch(enabled=False)
+    (listed,) = Explainer(world.store, world.clock, world.brakes).summaries()
+    waits = f"main at bbbbbbbb, {IMAGE} at {digest_of('second').short}"
+    assert listed.standing == "held"
+    assert listed.text.startswith(f"{waits} waits: the master switch was turned off by ann")
+    assert listed.reason == "master-switch-off"
+    world.switch(enabled=True)
+    assert why(world).verdict == f"deployment 1 runs; the next look takes up {waits}"

@@ -2,14 +2,16 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from reconciler.domain.deployment import Status, Trigger
-from reconciler.domain.gate import ReasonCode
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha
+from reconciler.domain.state import ImageLook
 from reconciler.domain.wish import Wish
-from reconciler.pipeline.reconcile import InSync, Seeded
+from reconciler.pipeline.reconcile import InSync, OutOfDate, Seeded
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
@@ -18,11 +20,19 @@ SIDECAR = "registry.example/team/sidecar:1"
 POLL = Wish(Trigger.GIT_POLL, "git-poll")
 
 
-def see(world: World, **digests: str) -> TriggerResult | InSync | Seeded:
+WATCH = Wish(Trigger.IMAGE_WATCH, "image-watch")
+EVENT = Wish(Trigger.REGISTRY_EVENT, "registry")
+
+
+def look(world: World, **digests: str) -> ImageLook:
+    """Begin a look now that gives ``digests``."""
     names = {"app": IMAGE, "sidecar": SIDECAR}
     seen = {names[name]: digest_of(seed) for name, seed in digests.items()}
-    followed = [IMAGE, SIDECAR]
-    return world.reconciler.reconcile_images(WEB, followed, seen, Trigger.IMAGE_WATCH)
+    return ImageLook(WEB, [IMAGE, SIDECAR], seen, world.store.get_state(WEB).tracked_images)
+
+
+def see(world: World, **digests: str) -> TriggerResult | InSync | Seeded | OutOfDate:
+    return world.reconciler.reconcile_images(look(world, **digests), WATCH)
 
 
 def test_the_first_look_deploys_once_to_align(world: World) -> None:
@@ -74,11 +84,67 @@ def test_an_image_that_appeared_is_recorded_and_one_that_left_is_dropped(world: 
     """Neither triggers anything."""
     see(world, app="one")
     assert see(world, app="one", sidecar="one") == Seeded((SIDECAR,))
-    left = world.reconciler.reconcile_images(
-        WEB, [IMAGE], {IMAGE: digest_of("one")}, Trigger.IMAGE_WATCH
-    )
+    without = replace(look(world, app="one"), followed=[IMAGE])
+    left = world.reconciler.reconcile_images(without, WATCH)
     assert left == Seeded(())
     assert world.store.get_state(WEB).tracked_images == {IMAGE: digest_of("one")}
+
+
+def test_a_look_that_ends_late_never_deploys_backwards(world: World) -> None:
+    """Whether it saw what was there before or something in between: a newer one was acted on."""
+    see(world, app="one")
+    before, between = look(world, app="one"), look(world, app="two")
+    newest = world.reconciler.reconcile_images(look(world, app="three"), EVENT)
+    assert isinstance(newest, TriggerResult)
+    for late in (before, between):
+        assert world.reconciler.reconcile_images(late, WATCH) == OutOfDate()
+    assert world.store.get_state(WEB).tracked_images == {IMAGE: digest_of("three")}
+    (only,) = world.store.list_deployments(WEB)
+    assert [(one.trigger, one.actor) for one in only.causes] == [
+        (Trigger.REGISTRY_EVENT, "registry")
+    ]
+
+
+def test_a_look_beside_another_one_is_made_again(world: World) -> None:
+    """It may have seen what is newest: the next one, begun after the other, says."""
+    see(world, app="one")
+    event = look(world, app="three")
+    see(world, app="two")
+    assert world.reconciler.reconcile_images(event, EVENT) == OutOfDate()
+    again = world.reconciler.reconcile_images(look(world, app="three"), EVENT)
+    assert isinstance(again, TriggerResult)
+    assert again.admitted
+
+
+def test_only_what_another_look_acted_on_is_out_of_date(world: World) -> None:
+    """What a late look saw of other images counts still."""
+    see(world, app="one", sidecar="one")
+    late = look(world, app="one", sidecar="two")
+    world.reconciler.reconcile_images(look(world, app="two"), EVENT)
+    moved = world.reconciler.reconcile_images(late, WATCH)
+    assert isinstance(moved, TriggerResult)
+    assert moved.deployment is not None
+    both = {IMAGE: digest_of("two"), SIDECAR: digest_of("two")}
+    assert moved.deployment.revision.images == both
+    first_sight = look(world)
+    assert world.reconciler.reconcile_images(first_sight, WATCH) == InSync()
+
+
+def test_of_two_looks_at_the_same_instant_one_is_acted_on(world: World) -> None:
+    """The other is out of date, however close they come: no thread's memory decides that."""
+    see(world, app="start")
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(25):
+            looks = [look(world, app=f"{number}-{side}") for side in "ab"]
+            barrier = threading.Barrier(2)
+
+            def act(one: ImageLook, barrier: threading.Barrier = barrier) -> object:
+                barrier.wait()
+                return world.reconciler.reconcile_images(one, EVENT)
+
+            ends = list(pool.map(act, looks))
+            assert sorted(type(end).__name__ for end in ends) == ["OutOfDate", "TriggerResult"]
+    assert len(world.store.list_deployments(WEB, limit=100)) == 25
 
 
 def test_a_look_at_images_keeps_the_newest_commit(world: World) -> None:

@@ -6,12 +6,13 @@ import pytest
 
 from reconciler.domain.deployment import Deployment, DeploymentId, Status, Trigger
 from reconciler.domain.errors import NotFound, NothingToApprove, Refused, SourceUnreachable
-from reconciler.domain.gate import ReasonCode
 from reconciler.domain.host import HostName
 from reconciler.domain.migration import Migration
+from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.requests import Approved, Requests, Wanted
+from reconciler.pipeline.sources import Sources as ProjectSources
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
 
@@ -40,7 +41,8 @@ def sources() -> Sources:
 
 @pytest.fixture
 def requests(world: World, sources: Sources) -> Requests:
-    return Requests(world.store, world.clock, world.brakes, sources, sources, sources)  # type: ignore[arg-type]
+    of_projects = ProjectSources(world.store, sources, sources)  # type: ignore[arg-type]
+    return Requests(world.store, world.clock, world.brakes, of_projects, sources)  # type: ignore[arg-type]
 
 
 def deploy(requests: Requests) -> str:

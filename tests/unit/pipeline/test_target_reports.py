@@ -1,12 +1,15 @@
 """What runs on each target now, and whether it is what should."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from reconciler.domain.errors import Recovery, TargetUnreachable
+import pytest
+
+from reconciler.domain.errors import Recovery, TargetUnreachable, TooBusy
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.target import Target, TargetStrategy
@@ -84,6 +87,26 @@ def test_hosts_in_trouble_are_not_asked(world: World) -> None:
         assert (east.running, east.error) == (None, trouble)
         assert west.error is None
     assert "report east" not in world.strategy.calls
+
+
+def test_only_so_many_wait_at_once(world: World) -> None:
+    """While hosts are silent each caller holds a thread that others need."""
+    begun, released = threading.Semaphore(0), threading.Event()
+
+    def troubles() -> Mapping[HostName, HostHealth]:
+        begun.release()
+        released.wait(20)
+        return {}
+
+    asked = TargetReports(world.store, {TargetStrategy.COMPOSE: world.strategy}, troubles)
+    with closing(asked), ThreadPoolExecutor(8) as callers:
+        waiting = [callers.submit(asked.all) for _ in range(8)]
+        assert all(begun.acquire(timeout=20) for _ in waiting)
+        with pytest.raises(TooBusy):
+            asked.of_project(WEB)
+        released.set()
+        assert all(one.result(20) for one in waiting)
+        assert asked.of_project(WEB)
 
 
 def test_who_does_not_answer_in_time_delays_nobody(world: World) -> None:

@@ -72,6 +72,23 @@ def test_a_wake_up_during_a_pass_is_kept(loop: Loop, work: Pass) -> None:
     assert work.most == 1
 
 
+def test_wake_ups_gather_while_it_rests(work: Pass, clock: ManualClock) -> None:
+    """The first is followed at once, those that come closely after it are one pass together."""
+    loop = Loop("test", work, clock, timedelta(minutes=1), rest=timedelta(seconds=0.5))
+    loop.start()
+    try:
+        eventually(lambda: work.ended == 1, within=5)
+        for _ in range(5):
+            loop.wake()
+        assert work.begun == 1
+        eventually(lambda: work.ended == 2, within=5)
+        loop.stop()
+        assert loop.join(5)
+        assert work.ended == 2
+    finally:
+        loop.stop()
+
+
 def test_stop_lets_the_pass_finish_and_begins_no_other(loop: Loop, work: Pass) -> None:
     """Draining loses nothing that has begun."""
     work.gate.clear()

@@ -1,5 +1,7 @@
 """Looks at external sources: when they are due, and what becomes of the answers."""
 
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,11 +13,12 @@ from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import Provider, Webhook, WebhookName
 from reconciler.domain.webhook_signature import Verdict
 from reconciler.domain.wish import Wish
-from reconciler.ports import Delivery
+from reconciler.ports import Delivery, DeliveryFilter
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
 from reconciler.triggers.git_poll import GitPoll
 from reconciler.triggers.lanes import Lanes
+from tests.parts.waiting import eventually
 from tests.unit.triggers.conftest import A, Sources, add_project, external
 
 MINUTE = timedelta(minutes=1)
@@ -164,6 +167,26 @@ def test_a_project_that_is_off_is_not_asked_about(poller: Poller, clock: ManualC
     assert poller.tick() == 0
 
 
+def test_a_wish_is_granted_while_a_host_hangs(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """Whatever waits for that one; and what is wished for meanwhile follows at once."""
+    hanging = threading.Event()
+    granted: list[str] = []
+    for _ in range(500):
+        poller.lanes.submit("https://dead.example", lambda: hanging.wait(10))
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = A
+    poller.poll.on_wish_done = lambda: granted.append("web")
+    try:
+        assert poller.poll.tick(MINUTE) == 0
+        poller.store.poll_now(ProjectName("web"), Wish(Trigger.WEBHOOK, "forgejo"))
+        assert poller.poll.tick(MINUTE) == 1
+        eventually(lambda: granted == ["web"], within=5)
+    finally:
+        hanging.set()
+
+
 def test_a_look_tells_the_delivery_that_asked_for_it_what_it_gave(
     poller: Poller, clock: ManualClock, sources: Sources
 ) -> None:
@@ -180,7 +203,9 @@ def test_a_look_tells_the_delivery_that_asked_for_it_what_it_gave(
         poller.store.poll_now(web, wish)
         assert poller.tick() == 1
     assert poller.wishes == [Wish(Trigger.WEBHOOK, name, numbers[0])]
-    said = [one.led_to[web] for one in poller.store.list_deliveries(name, limit=9)[::-1]]
+    said = [
+        one.led_to[web] for one in poller.store.list_deliveries(DeliveryFilter(name), limit=9)[::-1]
+    ]
     assert said == [
         "saw aaaaaaaa",
         "git.example: 503",
@@ -191,3 +216,26 @@ def test_a_look_tells_the_delivery_that_asked_for_it_what_it_gave(
     poller.tick()
     assert poller.wishes[-1] is None
     assert poller.bugs == []
+
+
+def test_a_move_is_announced_by_a_webhook_or_found_by_polling(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """The first sight is no move, and what a person had looked at does not count."""
+    web, name = ProjectName("web"), WebhookName("forgejo")
+    add_project(poller.store, clock, web, external("git.example"))
+    hook = Webhook(name, Provider.FORGEJO, clock.now(), web)
+    poller.store.create_webhook(hook, Secret.of("s" * 16))
+    asked: tuple[Callable[[], object], ...] = (
+        lambda: None,  # the first sight
+        lambda: poller.store.poll_now(web, Wish(Trigger.WEBHOOK, name)),
+        lambda: poller.store.poll_now(web),
+        lambda: None,
+    )
+    for letter, ask in zip("abcd", asked, strict=True):
+        clock.advance(2 * MINUTE)
+        sources.tips["git.example"] = CommitSha(letter * 40)
+        ask()
+        assert poller.tick() == 1
+    moves = poller.store.get_announcements(web).moves
+    assert [(one.commit.text[0], one.announced) for one in moves] == [("b", True), ("d", False)]

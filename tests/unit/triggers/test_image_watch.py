@@ -10,6 +10,7 @@ from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
+from reconciler.domain.state import ImageLook
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock, digest_of
 from reconciler.triggers.compose_images import ComposeImages
@@ -42,11 +43,9 @@ class Watcher:
             lambda: self.silent,
         )
 
-    def _see(
-        self, name: ProjectName, followed: Collection[str], seen: Mapping[str, Digest]
-    ) -> None:
-        self.followed[name] = followed
-        self.seen[name] = seen
+    def _see(self, look: ImageLook) -> None:
+        self.followed[look.project] = look.followed
+        self.seen[look.project] = look.seen
 
     def track(self, name: str, commit: object) -> None:
         with self.store.transaction() as transaction:

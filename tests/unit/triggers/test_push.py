@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.domain.errors import NotFound
+from reconciler.domain.errors import NotFound, SourceProtocolError
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.wish import Wish
@@ -25,6 +25,7 @@ class Tips:
     acted: list[tuple[str, CommitSha]] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
 
     def tip(self, name: ProjectName, branch: BranchName) -> CommitSha | None:
         if name in self.missing:
@@ -34,6 +35,8 @@ class Tips:
     def act(
         self, name: ProjectName, tip: CommitSha, tracked: CommitSha | None, wish: Wish | None
     ) -> str:
+        if name in self.broken:
+            raise SourceProtocolError(f"{name}: commits can't be compared")
         self.acted.append((name, tip))
         return f"admitted: {tip.short}"
 
@@ -59,6 +62,24 @@ def test_every_follower_of_the_branch_is_told(
         "two: admitted: aaaaaaaa",
     ]
     assert store.get_health(ProjectName("one")).observed == A
+
+
+def test_a_follower_in_trouble_keeps_no_other_from_being_told(
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """The pusher reads what is wrong, and the next look tries again."""
+    for name in ("one", "two"):
+        add_project(store, clock, name, hosted("app"))
+    tips.broken = {"one"}
+    assert pushes.receive(APP, {"refs/heads/main"}) == [
+        "one: one: commits can't be compared; it is looked at again soon",
+        "two: admitted: aaaaaaaa",
+    ]
+    pushes.look_at_all(timedelta(minutes=1))
+    assert store.get_health(ProjectName("one")).failures == 1
+    tips.broken = set()
+    pushes.look_at_all(timedelta(minutes=1))
+    assert ("one", A) in tips.acted
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ IMAGE = ProjectDraft("shop", "image", image="nginx")
                 expose_port=65535,
                 stateful_services=("db",),
                 auto_deploy=True,
+                watch_paths=("apps/shop", "**/*.sql"),
+                skip_markers=True,
             ),
             id="all-of-compose",
         ),
@@ -51,6 +53,38 @@ def test_defaults() -> None:
     project = parse_draft(COMPOSE, NOW)
     assert (str(project.followed_branch), project.compose_path) == ("main", "compose.yaml")
     assert str(parse_draft(IMAGE, NOW).image) == "docker.io/library/nginx:latest"
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "problem"),
+    [
+        pytest.param(
+            replace(COMPOSE, watch_paths=("a", "../b")), "watch_paths.1", "'..'", id="upwards"
+        ),
+        pytest.param(
+            replace(COMPOSE, watch_paths=tuple(map(str, range(51)))),
+            *("watch_paths", "more than 50"),
+            id="many",
+        ),
+        pytest.param(
+            replace(IMAGE, watch_paths=("a",)), "watch_paths", "kind image", id="no-repository"
+        ),
+        pytest.param(
+            ProjectDraft("t", "tunnel", skip_markers=True), "skip_markers", "tunnel", id="tunnel"
+        ),
+    ],
+)
+def test_what_can_not_be_chosen_by(draft: ProjectDraft, field: str, problem: str) -> None:
+    """Paths are those of a repository, and markers those of its commits."""
+    with pytest.raises(InvalidInput, match=problem) as wrong:
+        parse_draft(draft, NOW)
+    assert wrong.value.field == field
+
+
+def test_a_path_counts_once() -> None:
+    """A slash at its end says nothing."""
+    project = parse_draft(replace(COMPOSE, watch_paths=("a/", "b", "a")), NOW)
+    assert [str(pattern) for pattern in project.watch_paths] == ["a", "b"]
 
 
 def test_all_that_is_wrong_is_said() -> None:

@@ -194,8 +194,8 @@ def test_a_pinned_host_that_is_away_is_waited_for(world: World, targets: Targets
     assert waiting.status is Status.QUEUED
     assert waiting.error is not None
     assert waiting.error.code == "refusing-to-migrate"
-    assert "reconciler project move NAME --to HOST" in waiting.error.remedy
-    told = Explainer(world.store, world.brakes).why(WEB)
+    assert f"reconciler project move {WEB} --to HOST" in waiting.error.remedy
+    told = Explainer(world.store, world.clock, world.brakes).why(WEB)
     assert "refusing to migrate" in told.verdict
     assert waiting.not_before is not None
     world.clock.advance(waiting.not_before - world.clock.now())

@@ -65,7 +65,7 @@ def test_it_is_ignored_and_said_where_it_is_not_allowed(world: World) -> None:
     assert done.prepared is not None
     assert (done.prepared.manifest, done.prepared.manifest_ignored) == ("", True)
     assert "--allow-manifest" in world.output(done.id)
-    reasons = Explainer(world.store, world.brakes).why(WEB).reasons
+    reasons = Explainer(world.store, world.clock, world.brakes).why(WEB).reasons
     assert "manifest-ignored" in [reason.code for reason in reasons]
 
 

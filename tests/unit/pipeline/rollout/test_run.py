@@ -18,7 +18,9 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.host import LOCAL
 from reconciler.domain.migration import Migration
+from reconciler.domain.state import ImageLook
 from reconciler.domain.verification import Health, RunState, Sample
+from reconciler.domain.wish import Wish
 from reconciler.pipeline.explain import Explainer
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
@@ -315,7 +317,7 @@ def test_an_engine_that_is_always_silent_ends_without_a_quarantine(world: World)
     assert done.error is not None
     assert "`reconciler deploy web` tries it again" in done.error.remedy
     assert world.store.get_state(WEB).quarantined == ()
-    assert Explainer(world.store, world.brakes).summary(WEB).standing == "failed"
+    assert Explainer(world.store, world.clock, world.brakes).summary(WEB).standing == "failed"
     assert world.trigger(B, Trigger.PERSON).admitted
 
 
@@ -393,9 +395,9 @@ def test_a_quarantined_resolution_is_withdrawn_at_the_gate(world: World) -> None
     world.strategy.looks[digest_of("bad")] = unhealthy
     world.deploy(B)
     world.store.seed_images(WEB, {IMAGE: digest_of("other")})
-    moved = world.reconciler.reconcile_images(
-        WEB, [IMAGE], {IMAGE: digest_of("bad")}, Trigger.IMAGE_WATCH
-    )
+    tracked = world.store.get_state(WEB).tracked_images
+    look = ImageLook(WEB, [IMAGE], {IMAGE: digest_of("bad")}, tracked)
+    moved = world.reconciler.reconcile_images(look, Wish(Trigger.IMAGE_WATCH, "image-watch"))
     assert getattr(moved, "outcome", "") == "refused"
 
 
