@@ -1,5 +1,17 @@
 """Fixtures of the tests that break things."""
 
-from tests.parts.stores import postgres_template, site, sqlite_template, store
+from collections.abc import Iterator
 
-__all__ = ["postgres_template", "site", "sqlite_template", "store"]
+import pytest
+
+from tests.parts.stores import postgres_template, site, sqlite_template, store
+from tests.parts.web_client import WebDaemon
+
+__all__ = ["daemon", "postgres_template", "site", "sqlite_template", "store"]
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDaemon]:
+    """A web that hostile requests are sent to: one for all of them, kept to one worker."""
+    with WebDaemon(tmp_path_factory.mktemp("hostile")) as running:
+        yield running
