@@ -6,7 +6,7 @@ inspect` for each distinct image, as many side by side as ours: which knows noth
 """
 
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.deployment import Trigger
-from reconciler.domain.references import CommitSha, Digest, ProjectName
-from reconciler.domain.state import WatchedImage
+from reconciler.domain.references import CommitSha, ProjectName
+from reconciler.domain.state import ImageLook, WatchedImage
+from reconciler.domain.wish import Wish
 from reconciler.pipeline.reconcile import Reconciler
+from reconciler.pipeline.sources import Sources
 from reconciler.store.sql_store import SqlStore
 from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.image_watch import ImageWatch
@@ -103,15 +105,16 @@ def test_a_tick_of_a_thousand_projects(
 
 def _watch(store: SqlStore) -> ImageWatch:
     clock = SystemClock()
-    reconciler = Reconciler(store, clock, lambda switch: switch)
+    nothing = NoFiles()
+    sources = Sources(store, nothing, nothing)  # type: ignore[arg-type]
+    reconciler = Reconciler(store, clock, lambda switch: switch, sources.compare)
 
-    def compare(name: ProjectName, followed: Collection[str], seen: Mapping[str, Digest]) -> object:
-        return reconciler.reconcile_images(name, followed, seen, Trigger.IMAGE_WATCH)
+    def compare(look: ImageLook) -> object:
+        return reconciler.reconcile_images(look, Wish(Trigger.IMAGE_WATCH, "image-watch"))
 
     def fail(what: str, bug: Exception) -> None:
         raise AssertionError(what) from bug
 
-    nothing = NoFiles()
     return ImageWatch(
         store,
         OrasRegistry(clock, lambda _host, _project: None),
