@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
 from tests.parts.availability import REQUIRE_ALL, find_missing
 from tests.parts.certificates import CertificateAuthority
@@ -18,16 +20,39 @@ if TYPE_CHECKING:
     # Playwright takes a while to import, and few tests need it.
     from playwright.sync_api import Browser
 
+#: Files, told by how their paths begin, whose tests share what takes a while to make.
+_SHARING = (
+    "tests/acceptance/test_as_a_service.py",
+    "tests/acceptance/test_bad_input.py",
+    "tests/acceptance/test_health_endpoints.py",
+    "tests/acceptance/test_units_on_hosts.py",
+    "tests/contract/test_image_registry.py",
+    "tests/contract/test_machines.py",
+    "tests/faults/test_hostile_",
+    "tests/integration/test_git_http.py",
+    "tests/integration/test_systemd_host.py",
+    "tests/integration/test_unit_strategies.py",
+    "tests/integration/test_web_",
+)
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep to one worker what breaks things, and what shares servers that take a while to make."""
-    for item in items:
-        if item.get_closest_marker("fault"):
-            item.add_marker(pytest.mark.xdist_group("faults"))
-        elif item.get_closest_marker("needs_systemd") and not item.get_closest_marker(
-            "xdist_group"
-        ):
-            item.add_marker(pytest.mark.xdist_group(f"systemd-{item.path.parent.name}"))
+
+class Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist tells no types
+    """Keeps such a file to one worker: each that took a test of it would make it all once more.
+
+    Told by path, because pytest 9.2 takes no notice of the groups that xdist 3.8 writes into ids.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if path.startswith(_SHARING) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer | None
+) -> LoadGroupScheduling | None:
+    """Where tests are grouped at all, group those that share a daemon, too."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(tryfirst=True)

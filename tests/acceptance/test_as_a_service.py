@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.needs_systemd,
     pytest.mark.needs_git,
     pytest.mark.needs_registry,
-    pytest.mark.xdist_group("service"),  # installed once
 ]
 
 #: What deployments are made of, run in the service's place. ``$1`` is this host's own address,

@@ -81,6 +81,29 @@ def test_a_moved_tag_is_deployed_by_its_digest_and_stays_readable(
     assert len(shop.all()) == 2
 
 
+def test_a_release_that_ci_reports_is_looked_at_at_once(shop: Shop, images: Images) -> None:
+    """D1: no interval is awaited; the record is kept, and it is the tag's move that deploys."""
+    tag = f"{shop.name}:latest"
+    images.push(tag, version="one")
+    commit = shop.deploy_first(shop.compose(images.at(tag)))["revision"]["commit"]
+    _seeded(shop, images.at(tag))
+    moved = images.push(tag, version="two")
+    reported = shop.daemon.post(
+        "releases",
+        {
+            "project": shop.name,
+            "commit": commit,
+            "image": images.at(tag),
+            "digest": moved,
+            "build": {"result": "success", "finished_at": "2026-11-20T16:00:00Z"},
+        },
+    )
+    newest = shop.deployed(2)
+    assert newest["causes"][0]["trigger"] == "image-watch"
+    assert newest["revision"]["images"] == reported["images"] == {images.at(tag): moved}
+    assert shop.daemon.get("releases", project=shop.name)["items"] == [reported]
+
+
 def test_an_image_that_appears_triggers_nothing_and_one_that_leaves_is_dropped(
     shop: Shop, images: Images
 ) -> None:

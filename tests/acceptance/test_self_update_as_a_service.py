@@ -17,7 +17,6 @@ from tests.parts.waiting import eventually
 pytestmark = [
     pytest.mark.needs_systemd,
     pytest.mark.needs_git,
-    pytest.mark.xdist_group("service"),
 ]
 
 _BLOCK = re.compile(r"## As a service\n.*?```sh\n(.*?)```", re.DOTALL)

@@ -1,6 +1,7 @@
 """What a forge announces is deployed at once, and once; what a stranger announces is not."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import httpx2
@@ -33,6 +34,31 @@ def announce(daemon: Daemon, secret: str, delivery: str) -> int:
     }
     url = f"{daemon.url}/webhook/forgejo"
     return httpx2.post(url, content=body, headers=headers, timeout=5, trust_env=False).status_code
+
+
+def announce_many(daemon: Daemon, secret: str, count: int) -> list[int]:
+    """Send deliveries as fast as several connections carry them; return their statuses."""
+    body = json.dumps(make_push(Provider.FORGEJO, "team/shop", "main")).encode()
+    headers = {
+        "content-type": "application/json",
+        "x-forgejo-event": "push",
+        **sign(Provider.FORGEJO, body, Secret.of(secret), "", datetime.now(UTC)),
+    }
+    with (
+        httpx2.Client(base_url=daemon.url, timeout=30, trust_env=False) as forge,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        ids = (f"many-{number}" for number in range(count))
+        sent = [
+            pool.submit(
+                forge.post,
+                "/webhook/forgejo",
+                content=body,
+                headers={**headers, "x-forgejo-delivery": one},
+            )
+            for one in ids
+        ]
+        return [one.result().status_code for one in sent]
 
 
 def deliveries(daemon: Daemon) -> list[Json]:
@@ -90,3 +116,26 @@ def test_a_push_that_is_announced_three_times_is_deployed_once_and_at_once(
             assert "sent again" in listed
             assert "signature-wrong" in listed
             assert secret not in daemon.log + listed
+
+
+def test_a_crowd_of_deliveries_loses_none_and_doubles_nothing(images: Images) -> None:
+    """E4: each is taken and counted, and the push that all of them announce is deployed once."""
+    with (
+        GitServer(tls=True) as server,
+        Daemon({"git_ca_file": str(server.ca_path), "settings": HOURLY}) as daemon,
+    ):
+        repository = server.repository("team/shop.git")
+        with external_shop(daemon, images, repository, server.url("team/shop.git")) as shop:
+            shop.commit(shop.version("one"))
+            shop.look()
+            shop.deployed(1)
+            secret = daemon.post("webhooks", {"name": "forgejo", "provider": "forgejo"})["secret"]
+            second = shop.commit(shop.version("two"))
+            assert announce_many(daemon, secret, 400) == [202] * 400
+            eventually(
+                lambda: daemon.get("webhooks/forgejo")["verified"] == 400,
+                what="all of them are recorded",
+            )
+            shop.deployed(2, commit=second)
+            assert [one["revision"]["commit"] for one in shop.all()].count(second) == 1
+            assert len(shop.all()) == 2

@@ -1,5 +1,7 @@
 """Whoever asks why a project does what it does gets the reason, from what was recorded."""
 
+from typing import Any
+
 import pytest
 
 from tests.parts.shop import Shop
@@ -11,6 +13,10 @@ def _codes(shop: Shop) -> set[str]:
     return {one["code"] for one in shop.daemon.why(shop.name)["reasons"]}
 
 
+def _reason(shop: Shop, code: str) -> dict[str, Any]:
+    return next(one for one in shop.daemon.why(shop.name)["reasons"] if one["code"] == code)
+
+
 def test_why_through_a_project_s_life(shop: Shop) -> None:
     """F1: from the first day to a failure, the verdict is one sentence with the facts behind it."""
     daemon = shop.daemon
@@ -19,28 +25,38 @@ def test_why_through_a_project_s_life(shop: Shop) -> None:
     first = shop.deploy_first()
     why = daemon.why(shop.name)
     assert "nothing moved since" in why["verdict"]
-    live = next(one for one in why["reasons"] if one["code"] == "live")
+    live = _reason(shop, "live")
     assert f"deployment {first['id']}" in live["text"]
     assert "push" in live["text"]
     assert live["at"]
+    assert live["evidence"]["deployment"] == str(first["id"])
+    assert _reason(shop, "first-alignment")["evidence"]["to"] == live["evidence"]["commit"]
 
     daemon.patch(f"projects/{shop.name}", {"auto_deploy": False})
     said = shop.push(shop.version("second")).said
     assert f"auto-deploy of {shop.name} is off" in said
-    assert "auto-deploy-off" in _codes(shop)
+    off = _reason(shop, "auto-deploy-off")
+    assert off["evidence"]["by"].startswith("local:")
+    assert off["at"]
+    assert off["needs_person"]
+    assert _reason(shop, "request-held")["evidence"]["because"] == "auto-deploy-off"
+    assert shop.shown()["reason"] == "auto-deploy-off"
     assert shop.shown()["state"] == "off"
 
     shop.enable()
     shop.look()
-    shop.deployed(2)
+    second = shop.deployed(2)
     shop.push(shop.version("bad", f'{shop.images.plain()}\ncommand: ["false"]'))
     shop.settled(3)
     why = daemon.why(shop.name)
     assert "rolled back" in why["verdict"]
     assert "quarantined" in _codes(shop)
-    quarantine = next(one for one in why["reasons"] if one["code"] == "quarantined")
+    quarantine = _reason(shop, "quarantined")
     assert f"reconciler quarantine lift {shop.name}" in quarantine["text"]
     assert quarantine["at"]
+    assert _reason(shop, "rolled-back")["evidence"]["back_to"] == str(second["id"])
+    known = {one["code"] for one in daemon.get("reasons")["items"]}
+    assert _codes(shop) <= known
 
 
 def test_the_command_line_says_the_same(shop: Shop) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.adapters.git.repositories import BareRepositories, find_hook
+from reconciler.adapters.git.scratch import Scratches
+from reconciler.adapters.process import LocalRunner
 from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.errors import (
     Interrupted,
@@ -25,7 +28,7 @@ from reconciler.domain.references import CommitSha, ImageReference, RepositoryPa
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import Verdict
 from reconciler.ports import MigrationEnd, MigrationRun, RegistryCredentials
-from reconciler.strategies.compose import ComposeMigrator
+from reconciler.strategies.compose import ComposeMigrator, ComposePlanner
 from tests.parts.child import free_port
 from tests.parts.compose_rig import ComposeRig, compose_file, open_rig
 from tests.parts.docker_engine import DockerEngine
@@ -34,6 +37,7 @@ from tests.parts.git_repository import run_git
 from tests.parts.hosts import Hosts
 from tests.parts.registry import PASSWORD, USERNAME, Registry
 from tests.parts.sshd import Sshd
+from tests.parts.web_daemon import NoRemote
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -584,3 +588,27 @@ def test_what_is_forgotten_while_the_host_is_gone_goes_the_next_time(
     # One that is gone comes back when it is needed.
     rig.strategy.apply(rig.work(), prepared[0])
     assert rig.judged(prepared[0]).verdict is Verdict.GOOD
+
+
+def test_f4_what_a_host_would_get_is_foreseen_without_a_trace(rig: ComposeRig) -> None:
+    """F4: files that an operator keeps there count, and nothing there changes."""
+    prepared = deployed(rig)
+    (rig.tree / "kept.env").write_text("TOKEN=canary-on-the-host\n")
+    rest = "\nenv_file: kept.env\nvolumes: ['/srv:/srv']\nlabels: {a: canary-on-the-host}"
+    rig.commit(compose_file(rig.engine, web=rig.image("app:1") + rest))
+    runner = LocalRunner("tests")
+    hosted = BareRepositories(
+        rig.folder / "repositories", runner, hook=find_hook(), socket=rig.folder / "daemon.sock"
+    )
+    scratches = Scratches(rig.folder / "scratch", runner, NoRemote(), hosted, rig.checkouts)
+    before = {path: path.lstat().st_mtime_ns for path in Path(rig.target.folder).rglob("*")}
+    with scratches.open() as scratch:
+        work = replace(rig.work(), earlier=prepared)
+        foreseen = ComposePlanner(rig.strategy).foresee(work, scratch)
+    assert foreseen.refusal is None
+    assert [one.name for one in foreseen.services] == ["web"]
+    assert foreseen.platform.startswith("linux/")
+    assert any("source: /srv" in line for line in foreseen.difference.lines)
+    assert "canary" not in repr(foreseen)
+    after = {path: path.lstat().st_mtime_ns for path in Path(rig.target.folder).rglob("*")}
+    assert after == before

@@ -69,6 +69,8 @@ auto_deploy = true
 one_by_one = true
 push_images = true
 allow_manifest = true
+watch_paths = ["apps/shop", "**/*.sql"]
+skip_markers = true
 
 [projects.shop.migration]
 command = ["bin/migrate", "say \\"hi\\"", "ü → 𝄞"]
@@ -300,6 +302,7 @@ def test_a_changed_target_grows_the_generation_and_a_toggle_does_not(
     apply(application, image("shop"))
     apply(application, image("shop", "auto_deploy = true"))
     assert application.store.get_project(SHOP).generation == 1
+    assert application.store.get_state(SHOP).toggled_by == "ann"
     apply(application, image("shop", 'targets.local.environment.LEVEL = "info"'))
     assert application.store.get_project(SHOP).generation == 2
 

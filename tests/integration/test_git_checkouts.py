@@ -16,6 +16,7 @@ from reconciler.adapters.git.ssh import HostKeys
 from reconciler.adapters.git.tree import TreeLimits
 from reconciler.adapters.process import LocalRunner
 from reconciler.domain.errors import (
+    CommitNotFound,
     InvalidComposeFile,
     PreconditionFailed,
     RevisionNotFound,
@@ -80,6 +81,14 @@ class Workshop:
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path)
+
+
+def test_a_commit_that_never_was_is_named_with_what_helps(workshop: Workshop) -> None:
+    """Nobody can look it up in what was fetched."""
+    workshop.commit({"a": "1"})
+    with pytest.raises(CommitNotFound, match="cafecafe") as error:
+        workshop.checkouts.fetch(WEB, SOURCE, CommitSha("cafe" * 10), None)
+    assert "push it, or name one" in error.value.remedy
 
 
 def test_the_tree_holds_exactly_the_commit(workshop: Workshop) -> None:

@@ -185,7 +185,7 @@ class TestProjects:
         why = api.get(f"{V1}/projects/asked/why").json()
         assert why["project"] == "asked"
         assert {reason["code"] for reason in why["reasons"]} == {"expose-missing"}
-        assert api.get(f"{V1}/projects/asked/triggers").json() == {"items": []}
+        assert api.get(f"{V1}/projects/asked/triggers").json() == {"items": [], "next": None}
         assert api.get(f"{V1}/projects/asked/images").json() == {"items": []}
         assert api.delete(f"{V1}/projects/asked/quarantine").json() == {"lifted": 0}
         looked = api.post(f"{V1}/projects/asked/look")

@@ -129,6 +129,7 @@ def test_draining_answers_503_and_then_ends(tmp_path: Path, number: signal.Signa
         assert answer == {"status": "draining"}
         health = daemon.local.get("/api/healthz")
         assert (health.status_code, health.json()["status"]) == (503, "draining")
+        assert daemon.local.get("/api/health").status_code == 503
         eventually(lambda: _gone(daemon), what="it ended")
         assert not daemon.socket.exists()
 

@@ -9,10 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from reconciler.domain.references import ImageReference
+from reconciler.domain.registry_event import make_image_push
 from reconciler.domain.secret import Secret
-from reconciler.domain.webhook import DIALECTS, Provider
+from reconciler.domain.webhook import DIALECTS, FORGES, REGISTRY_HOSTS, Provider
 from reconciler.domain.webhook_payload import make_push
 from reconciler.domain.webhook_signature import sign
+from tests.parts.forge import TOKEN, Forge
 from tests.parts.waiting import eventually
 from tests.parts.web_client import WebDaemon, ok, refused
 
@@ -69,7 +72,7 @@ def deliveries(daemon: WebDaemon, name: str, count: int) -> list[dict[str, Any]]
     return eventually(found, what=f"{count} deliveries of {name}")
 
 
-@pytest.mark.parametrize("provider", list(Provider))
+@pytest.mark.parametrize("provider", FORGES)
 def test_every_provider_is_taken_and_recorded(
     daemon: WebDaemon, forge: httpx2.Client, provider: Provider
 ) -> None:
@@ -198,6 +201,18 @@ def test_without_a_webhook_no_body_is_read(daemon: WebDaemon) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 404")
 
 
+def test_who_leaves_in_the_middle_is_no_bug(daemon: WebDaemon, forge: httpx2.Client) -> None:
+    """A stranger's connection that breaks off fills no log with tracebacks."""
+    secret = declare(daemon, "left")
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
+        connection.sendall(
+            b"POST /webhook/left HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+            b"Content-Type: application/json\r\n\r\n{"
+        )
+    assert forge.post("/webhook/left", content=BODY, headers=signed(secret)).status_code == 202
+    assert "/webhook/left" not in (daemon.folder / "daemon.log").read_text()
+
+
 def test_a_rotation_takes_both_until_it_is_finished(
     daemon: WebDaemon, forge: httpx2.Client
 ) -> None:
@@ -237,6 +252,11 @@ def test_what_may_not_be_declared(daemon: WebDaemon) -> None:
         ({"secret": "with a space in it"}, "secret"),
         ({"provider": "gitlab-signed", "secret": "whsec_no-base64-at-all"}, "secret"),
         ({"project": "UPPER"}, "project"),
+        ({"registry": "registry.example"}, "registry"),
+        ({"provider": "distribution"}, "registry"),
+        ({"provider": "harbor", "registry": "https://hub.example"}, "registry"),
+        ({"provider": "quay", "registry": "Quay.example"}, "registry"),
+        ({"provider": "docker-hub", "secret": "not/for/a/path/at.all"}, "secret"),
     ):
         answer = daemon.local.post(HOOKS, json={**good, **change})
         assert answer.status_code == 422, (change, answer.text)
@@ -249,6 +269,50 @@ def test_what_may_not_be_declared(daemon: WebDaemon) -> None:
     assert "rotate taken" in refused(again, 409, "already-exists")["remedy"]
 
 
+def test_a_webhook_may_wake_the_apps_that_a_push_names(daemon: WebDaemon) -> None:
+    """Of many, so that one project alone and that exclude each other."""
+    declare(daemon, "mono", "gitea", matching="apps")
+    assert ok(daemon.local.get(f"{HOOKS}/mono"))["matching"] == "apps"
+    for change in ({"matching": "folders"}, {"matching": "apps", "project": "shop"}):
+        answer = daemon.local.post(HOOKS, json={"name": "x", "provider": "gitea", **change})
+        assert refused(answer, 422, "invalid-input")["field"] == "matching"
+
+
+def test_a_webhook_is_registered_at_its_forge(daemon: WebDaemon) -> None:
+    """By an administrator; the forge's test comes as a delivery, and refusals say what helps."""
+    path = "/api/v1/projects/shop/webhook"
+    with Forge(Provider.GITEA) as forge:
+        asked = {"provider": "gitea", "forge_url": forge.url, "url": daemon.url, "token": TOKEN}
+        reader = daemon.remote(daemon.make_token("registering", "read"))
+        refused(reader.post(path, json=asked), 403, "access-denied")
+        made = ok(daemon.local.post(path, json=asked))
+        assert (made["declared"], made["created"], made["tested"]) == (True, True, "sent")
+        (came,) = deliveries(daemon, "shop", 1)
+        assert came["verdict"] == "verified"
+        assert came["number"] > made["after"]
+        (there,) = forge.hooks.values()
+        shown = ok(daemon.local.get(f"{HOOKS}/shop"))
+        assert shown["registration"]["hook"] == str(there.id)
+        assert shown["announced"] is None
+        for change, status, code in (
+            ({"token": "not-this-one"}, 409, "forge-denied"),
+            ({"token": "two words"}, 422, "invalid-input"),
+            ({"url": "http://0.0.0.0"}, 422, "invalid-input"),
+            ({"provider": None}, 422, "invalid-input"),
+        ):
+            answer = daemon.local.post(path, json={**asked, **change})
+            problem = refused(answer, status, code)
+            assert code != "forge-denied" or "write:repository" in problem["remedy"]
+            assert "two words" not in answer.text
+            assert "not-this-one" not in answer.text
+        token = {"token": TOKEN}
+        assert ok(daemon.local.post(f"{HOOKS}/shop/deregister", json=token))["registration"] is None
+        assert forge.hooks == {}
+    away = daemon.local.post(path, json=asked)
+    refused(away, 502, "forge-unreachable")
+    assert TOKEN not in (daemon.folder / "daemon.log").read_text() + away.text
+
+
 def test_a_removed_webhook_is_gone_at_once(daemon: WebDaemon, forge: httpx2.Client) -> None:
     """What the forge still sends finds no door."""
     secret = declare(daemon, "gone")
@@ -257,3 +321,137 @@ def test_a_removed_webhook_is_gone_at_once(daemon: WebDaemon, forge: httpx2.Clie
     refused(daemon.local.get(f"{HOOKS}/gone/deliveries"), 404, "not-found")
     refused(daemon.local.delete(f"{HOOKS}/gone"), 404, "not-found")
     refused(daemon.local.post(f"{HOOKS}/gone/test", json={}), 404, "not-found")
+
+
+# ── Registries ────────────────────────────────────────────────────────────────────────────────────
+
+HOST = "registry.example:5000"
+EVENTS = "application/vnd.docker.distribution.events.v1+json"
+
+
+def pushed(provider: Provider, name: str = "team/app:1.2") -> bytes:
+    host = REGISTRY_HOSTS[provider] or HOST
+    return json.dumps(make_image_push(provider, ImageReference.parse(f"{host}/{name}"))).encode()
+
+
+def registry_request(
+    provider: Provider, name: str, secret: str, body: bytes
+) -> tuple[str, dict[str, str]]:
+    """Return where the registry sends to, and its headers."""
+    headers = {"content-type": EVENTS if provider is Provider.DISTRIBUTION else "application/json"}
+    if provider.has_key_in_path:
+        return f"/webhook/{name}/{secret}", headers
+    if event := DIALECTS[provider].event_header:
+        headers[event] = "registry_package"
+    signed_with = sign(provider, body, Secret.of(secret), "", datetime.now(UTC))
+    return f"/webhook/{name}", headers | signed_with
+
+
+@pytest.mark.parametrize("provider", list(REGISTRY_HOSTS))
+def test_every_registry_is_taken_by_its_own_way_alone(
+    daemon: WebDaemon, forge: httpx2.Client, provider: Provider
+) -> None:
+    """With the secret of this webhook, where this provider sends it; shown nowhere again."""
+    declared = {"registry": HOST} if REGISTRY_HOSTS[provider] is None else {}
+    secret = declare(daemon, f"r-{provider}", provider, **declared)
+    other = declare(daemon, f"other-{provider}", provider, **declared)
+    shown = ok(daemon.local.get(f"{HOOKS}/r-{provider}"))
+    assert shown["registry"] == (REGISTRY_HOSTS[provider] or HOST)
+    assert shown["url_path"].endswith("/KEY") is provider.has_key_in_path
+    body = pushed(provider)
+    path, headers = registry_request(provider, f"r-{provider}", secret, body)
+    answer = forge.post(path, content=body, headers=headers)
+    assert (answer.status_code, answer.json()) == (202, {"outcome": "accepted"})
+
+    refusals = [
+        registry_request(provider, f"r-{provider}", other, body),
+        registry_request(provider, f"r-{provider}", secret[:-1], body),
+        registry_request(provider, f"r-{provider}", "%C3%A4" * 8, body),
+        (f"/webhook/r-{provider}", {"content-type": headers["content-type"]}),
+    ]
+    if not provider.has_key_in_path:  # the right key, at the wrong place
+        refusals += [(f"/webhook/r-{provider}/{secret}", one) for one in (headers, {**headers})]
+        twice = [*headers.items(), *((n, v) for n, v in headers.items() if n != "content-type")]
+        refused(forge.post(path, content=body, headers=twice), 401, "unverified")
+    else:
+        bearer = {**headers, "authorization": f"Bearer {secret}", "x-gitlab-token": secret}
+        refusals.append((f"/webhook/r-{provider}", bearer))
+    for to, given in refusals:
+        refused(forge.post(to, content=body, headers=given), 401, "unverified")
+
+    items = deliveries(daemon, f"r-{provider}", len(refusals) + 1)
+    (taken,) = [one for one in items if one["verified"]]
+    image = f"{REGISTRY_HOSTS[provider] or HOST}/team/app:1.2"
+    assert (taken["announces"], taken["note"]) == (image, f"no project follows {image}")
+    told = daemon.local.get(f"{HOOKS}/r-{provider}/deliveries").text + daemon.local.get(HOOKS).text
+    log = (daemon.folder / "daemon.log").read_text()
+    assert secret not in told + log
+
+
+def test_a_registry_s_media_type_is_taken_of_it_alone(
+    daemon: WebDaemon, forge: httpx2.Client
+) -> None:
+    """And a registry's payload may have no other than JSON's."""
+    forgejo = declare(daemon, "media")
+    headers = {**signed(forgejo), "content-type": EVENTS}
+    refused(
+        forge.post("/webhook/media", content=BODY, headers=headers), 415, "unsupported-media-type"
+    )
+    secret = declare(daemon, "media-d", "distribution", registry=HOST)
+    for kind, status in ((EVENTS, 202), (EVENTS.replace("v1", "v2"), 202), ("text/plain", 415)):
+        given = {"authorization": f"Bearer {secret}", "content-type": kind}
+        answer = forge.post(
+            "/webhook/media-d", content=pushed(Provider.DISTRIBUTION), headers=given
+        )
+        assert answer.status_code == status
+
+
+def test_a_test_push_needs_somebody_who_watches(daemon: WebDaemon) -> None:
+    """Else it could show nothing."""
+    declare(daemon, "tried", "harbor", registry=HOST)
+    answer = daemon.local.post(f"{HOOKS}/tried/test", json={})
+    assert HOST in refused(answer, 409, "conflict")["detail"]
+
+
+def test_a_delivery_is_looked_into_again(daemon: WebDaemon, forge: httpx2.Client) -> None:
+    """By number, in the name of who asked; one that was refused is not."""
+    secret = declare(daemon, "again")
+    forge.post("/webhook/again", content=BODY, headers=signed(secret))
+    (first,) = deliveries(daemon, "again", 1)
+    path = f"{HOOKS}/again/deliveries"
+    answer = daemon.local.post(f"{path}/{first['number']}/redeliver")
+    assert answer.status_code == 202
+    made = answer.json()
+    assert made == ok(daemon.local.get(f"{path}/{made['number']}"))
+    assert (made["repeats"], made["announces"]) == (first["number"], "main of team/app")
+    assert made["note"].startswith("asked for by ")
+    assert made["led_to"] == {"shop": "its auto-deploy is off"}
+    (noted,) = ok(daemon.local.get("/api/v1/audit", params={"action": "webhook.redeliver"}))[
+        "items"
+    ]
+    assert noted["changes"] == {"delivery": {"before": None, "after": first["number"]}}
+
+    forge.post("/webhook/again", content=BODY, headers=signed("another-secret-altogether"))
+    forged = deliveries(daemon, "again", 3)[0]
+    refused(daemon.local.post(f"{path}/{forged['number']}/redeliver"), 409, "conflict")
+    for missing in (f"{path}/999999", f"{HOOKS}/nobody/deliveries/1"):
+        refused(daemon.local.get(missing), 404, "not-found")
+        refused(daemon.local.post(f"{missing}/redeliver"), 404, "not-found")
+    refused(daemon.local.get(f"{path}/0"), 422, "invalid-input")
+    assert forge.post(f"{path}/{first['number']}/redeliver").status_code == 401
+
+    def listed(**query: str | int) -> dict[str, Any]:
+        found: dict[str, Any] = ok(daemon.local.get("/api/v1/deliveries", params=query))
+        return found
+
+    page = listed(webhook="again", limit=2)
+    assert [one["number"] for one in page["items"]] == [forged["number"], made["number"]]
+    rest = listed(webhook="again", limit=2, cursor=page["next"])
+    assert ([one["number"] for one in rest["items"]], rest["next"]) == ([first["number"]], None)
+    both = listed(webhook="again", project="shop", outcome="followed")["items"]
+    assert [one["number"] for one in both] == [made["number"], first["number"]]
+    assert listed(outcome="refused", limit=1)["items"][0]["webhook"] == "again"
+    for wrong in ({"cursor": "x"}, {"outcome": "x"}, {"project": "UPPER"}, {"webhook": "A"}):
+        assert daemon.local.get("/api/v1/deliveries", params=wrong).status_code == 422
+    for nobody in ({"project": "nobody"}, {"webhook": "nobody"}):
+        refused(daemon.local.get("/api/v1/deliveries", params=nobody), 404, "not-found")

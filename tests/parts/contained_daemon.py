@@ -140,11 +140,10 @@ def _root(changed: Mapping[str, bytes]) -> bytes:
 
 def _program() -> dict[str, bytes]:
     """Return the files of this checkout that the daemon needs."""
-    paths = {path for path in (ROOT / "reconciler").rglob("*") if path.is_file()}
+    found = (ROOT / "reconciler").rglob("*")
+    paths = {path for path in found if path.is_file() and "__pycache__" not in path.parts}
     paths.add(ROOT / "packaging" / "post-receive")
-    return {
-        str(path.relative_to(ROOT)): path.read_bytes() for path in paths if path.suffix != ".pyc"
-    }
+    return {str(path.relative_to(ROOT)): path.read_bytes() for path in paths}
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,8 @@ class Registry:
     """A registry with an empty storage that is gone when the block ends.
 
     ``auth`` is ``"none"``, ``"htpasswd"`` (`USERNAME` and `PASSWORD`) or ``"token"`` (the same, at
-    our `token_server`). ``notifications`` are URLs that it posts its events to.
+    our `token_server`). ``notifications`` are URLs that it posts its events to, with
+    ``notification_headers``.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Registry:
         *,
         tls: bool = False,
         notifications: Sequence[str] = (),
+        notification_headers: Mapping[str, Sequence[str]] | None = None,
         port: int | None = None,
     ) -> None:
         """Say what kind of registry; nothing starts before the block is entered."""
@@ -77,6 +79,7 @@ class Registry:
         self.ca_path: Path | None = None
         self._tls = tls
         self._notifications = tuple(notifications)
+        self._notification_headers = notification_headers or {}
         self._stack = ExitStack()
 
     @property
@@ -124,9 +127,15 @@ class Registry:
         return self._child
 
     def push_manifest(
-        self, repository: str, tag: str, content_seed: str, *, media_type: str = OCI_MANIFEST
+        self,
+        repository: str,
+        tag: str,
+        content_seed: str,
+        *,
+        media_type: str = OCI_MANIFEST,
+        created: str = "",
     ) -> str:
-        """Push a tiny image whose digest follows from ``content_seed`` alone; return the digest."""
+        """Push a tiny image whose digest follows from what is given alone; return the digest."""
         config = self._push_blob(
             repository,
             json.dumps(
@@ -135,6 +144,7 @@ class Registry:
                     "os": "linux",
                     "config": {"Labels": {"seed": content_seed}},
                     "rootfs": {"type": "layers", "diff_ids": []},
+                    **({"created": created} if created else {}),
                 }
             ).encode(),
         )
@@ -227,7 +237,14 @@ class Registry:
                 "key": str(certificate.key_path),
             }
         endpoints = [
-            {"name": f"test{number}", "url": url, "timeout": "2s", "threshold": 3, "backoff": "1s"}
+            {
+                "name": f"test{number}",
+                "url": url,
+                "headers": self._notification_headers,
+                "timeout": "2s",
+                "threshold": 3,
+                "backoff": "1s",
+            }
             for number, url in enumerate(self._notifications)
         ]
         return {

@@ -22,6 +22,7 @@ from reconciler.app import Application, build
 from reconciler.config import load_config
 from reconciler.domain.errors import PreconditionFailed, SourceUnreachable
 from reconciler.domain.failure import Failure
+from reconciler.domain.history import History
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -29,8 +30,11 @@ from reconciler.domain.references import (
     ProjectName,
     RepositoryPath,
 )
+from reconciler.pipeline.planning import Plans
+from reconciler.pipeline.releases import Releases
 from reconciler.pipeline.requests import Requests
-from reconciler.ports import GitCredentials, RegistryStatus
+from reconciler.pipeline.sources import Sources
+from reconciler.ports import Comparison, GitCredentials, RegistryStatus
 from reconciler.scheduling import Daemon, LoopHealth
 from reconciler.triggers.webhook import Receiver
 from reconciler.web.server import Addresses, serve
@@ -51,6 +55,24 @@ class NoRemote:
         paths: Sequence[RepositoryPath],
         credentials: GitCredentials | None = None,
     ) -> Mapping[RepositoryPath, bytes]:
+        raise SourceUnreachable(f"{url.host} does not answer", host=url.host)
+
+    def compare(
+        self,
+        url: GitUrl,
+        before: CommitSha,
+        after: CommitSha,
+        credentials: GitCredentials | None = None,
+    ) -> Comparison:
+        raise SourceUnreachable(f"{url.host} does not answer", host=url.host)
+
+    def history(
+        self,
+        url: GitUrl,
+        tip: CommitSha,
+        base: CommitSha,
+        credentials: GitCredentials | None = None,
+    ) -> History:
         raise SourceUnreachable(f"{url.host} does not answer", host=url.host)
 
     def fetch(
@@ -120,15 +142,17 @@ def open_application(folder: Path) -> Application:
     made = build(config)
     if (folder / "no-hook").exists():
         _leave_hook_out(made, folder / "hook")
-    requests = Requests(
-        made.store, made.clock, made.brakes, NoRemote(), made.repositories, made.registry
-    )
+    sources = Sources(made.store, NoRemote(), made.repositories)
+    requests = Requests(made.store, made.clock, made.brakes, sources, made.registry)
+    releases = Releases(made.store, made.clock, sources, made.registry)
     return replace(
         made,
+        plans=Plans(replace(made.plans.parts, sources=sources)),
         daemon=cast("Daemon", Idle(made.receiver)),
         engine=cast("DockerEngine", NoEngine()),
         registry=cast("OrasRegistry", NoRegistries()),
         requests=requests,
+        releases=releases,
     )
 
 
