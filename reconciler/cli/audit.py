@@ -77,7 +77,7 @@ def verify(
         text = f"the audit log is not whole: {show.word(answer, 'problem')}"
         raise CommandFailed(text, "its last entry in order is shown by --json", ExitStatus.ERROR)
     if not as_json:
-        show.say(f"{show.word(answer, 'entries')} entries, all as they were written")
+        show.say(f"entries: {show.word(answer, 'entries')}, all as they were written")
         show.note("note this elsewhere, and give it to --noted the next time:")
         show.say(show.word(answer, "head"))
 
