@@ -1,5 +1,6 @@
 """What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
 
+from reconciler.ports.access import TokenStore
 from reconciler.ports.acting import Acting, acting_for, who_acts
 from reconciler.ports.answers import AnswerKey, AnswerStore, GivenAnswer
 from reconciler.ports.audit import AuditQuery, AuditStore
@@ -8,6 +9,7 @@ from reconciler.ports.documents import DocumentReader
 from reconciler.ports.forges import ForgeHook, Forges, PutHook
 from reconciler.ports.hosts import HostFacts, HostStore, Machine, Machines, OfferedKey
 from reconciler.ports.migrations import MigrationEnd, MigrationRun, Migrator
+from reconciler.ports.outbox import Message, OutboxKind, OutboxStore
 from reconciler.ports.plans import Foreseen, ForeseenService, OpenScratch, Planner, Scratch
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
 from reconciler.ports.records import (
@@ -110,11 +112,14 @@ __all__ = [
     "LogLine",
     "Machine",
     "Machines",
+    "Message",
     "MigrationEnd",
     "MigrationRun",
     "Migrator",
     "OfferedKey",
     "OpenScratch",
+    "OutboxKind",
+    "OutboxStore",
     "OwnContainer",
     "Planner",
     "PollResult",
@@ -138,6 +143,7 @@ __all__ = [
     "Store",
     "Strategy",
     "TargetReport",
+    "TokenStore",
     "Transaction",
     "TriggerRecord",
     "WatchStore",

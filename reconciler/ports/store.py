@@ -19,10 +19,12 @@ from reconciler.domain.state import (
     WatchedImage,
 )
 from reconciler.domain.wish import Wish
+from reconciler.ports.access import TokenStore
 from reconciler.ports.answers import AnswerStore
 from reconciler.ports.audit import AuditStore
 from reconciler.ports.deployments import DeploymentStore
 from reconciler.ports.hosts import HostStore
+from reconciler.ports.outbox import OutboxStore
 from reconciler.ports.records import (
     PollResult,
     PollTask,
@@ -274,22 +276,6 @@ class SecretStore(Protocol):
         """Return the pinned key; empty before first contact."""
         ...
 
-    def add_token(self, name: str, scope: str, digest: str, now: datetime) -> None:
-        """Keep the SHA-256 of an access token. Raises ``AlreadyExists`` for the name."""
-        ...
-
-    def find_token(self, digest: str) -> tuple[str, str] | None:
-        """Return (name, scope) of the token with this SHA-256."""
-        ...
-
-    def list_tokens(self) -> Sequence[tuple[str, str, datetime]]:
-        """Return (name, scope, created at) of all tokens."""
-        ...
-
-    def remove_token(self, name: str) -> None:
-        """Delete it, with what its requests were answered. Raises ``NotFound``."""
-        ...
-
 
 class Store(
     AnswerStore,
@@ -301,6 +287,8 @@ class Store(
     SettingStore,
     RegistryStore,
     SecretStore,
+    TokenStore,
+    OutboxStore,
     WebhookStore,
     AuditStore,
     ReleaseStore,

@@ -11,7 +11,7 @@ from reconciler.domain.errors import ClaimLost
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Claim
 from reconciler.store.database import LONG_AGO
-from reconciler.store.deployment_rows import find_deployment
+from reconciler.store.deployment_rows import get_deployment
 from reconciler.store.family import Family
 from reconciler.store.tables import DEPLOYMENT, PROJECT, STAGE
 
@@ -53,8 +53,8 @@ class SqlClaims(Family):
                     stage=DEPLOYMENT.c.stage if abandoned else Stage.PREPARE,
                 )
             )
-            deployment = find_deployment(connection, found)
-        assert deployment is not None  # noqa: S101  it was updated above
+            deployment = get_deployment(connection, found)
+            self._aftermath.begun(connection, deployment)
         return Claim(deployment, owner, deployment.fence, resumed=abandoned is not None)
 
     def extend(self, claim: Claim, *, lease: timedelta) -> None:

@@ -49,6 +49,13 @@ def find_deployment(connection: Connection, deployment: DeploymentId) -> Deploym
     return next(iter(select_deployments(connection, DEPLOYMENT.c.id == deployment)), None)
 
 
+def get_deployment(connection: Connection, deployment: int) -> Deployment:
+    """Return the one with this id, which this transaction has locked."""
+    found = find_deployment(connection, DeploymentId(deployment))
+    assert found is not None  # noqa: S101  its row is locked
+    return found
+
+
 def _select_stages(connection: Connection, ids: Sequence[int]) -> dict[int, list[StageRecord]]:
     found: dict[int, list[StageRecord]] = defaultdict(list)
     for start in range(0, len(ids), MOST_PARAMETERS):

@@ -5,6 +5,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, select, true
 from reconciler.domain.errors import ChangedMeanwhile, NotFound
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Sealer
+from reconciler.store.aftermath import Aftermath
 from reconciler.store.audit import Ledger
 from reconciler.store.database import Database
 from reconciler.store.tables import PROJECT
@@ -13,16 +14,19 @@ from reconciler.store.tables import PROJECT
 class Family:
     """Some of the store's methods; each method is one transaction."""
 
-    def __init__(self, database: Database, ledger: Ledger) -> None:
+    def __init__(self, database: Database, ledger: Ledger, aftermath: Aftermath) -> None:
         self._database = database
         self._ledger = ledger
+        self._aftermath = aftermath
 
 
 class SealedFamily(Family):
     """Some of them that keep secrets."""
 
-    def __init__(self, database: Database, ledger: Ledger, sealer: Sealer) -> None:
-        super().__init__(database, ledger)
+    def __init__(
+        self, database: Database, ledger: Ledger, aftermath: Aftermath, sealer: Sealer
+    ) -> None:
+        super().__init__(database, ledger, aftermath)
         self._sealer = sealer
 
 

@@ -128,6 +128,7 @@ class SqlRollouts(Family):
                 _quarantine(connection, name, deployment, now, quarantine)
             if follow_up := _FOLLOW_UPS.get(status):
                 follow_up(connection, name, deployment)
+            self._aftermath.ended(connection, deployment)
 
     def retry_later(self, claim: Claim, not_before: datetime, error: Failure) -> None:
         """Put it back into the queue, or end it where a newer one waits already."""
@@ -157,6 +158,10 @@ class SqlRollouts(Family):
                 )
                 hand_over(connection, older=deployment, newer=newer)
             close_open_stages(connection, deployment, self._database.now())
+            if newer is None:
+                self._aftermath.put_back(connection, deployment)
+            else:
+                self._aftermath.ended(connection, deployment)
 
 
 def _lock_project_of(connection: Connection, claim: Claim) -> None:

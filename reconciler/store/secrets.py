@@ -1,4 +1,4 @@
-"""Secrets, sealed at rest and bound to their row; host keys and access tokens beside them."""
+"""Secrets, sealed at rest and bound to their row; host keys beside them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
 
-from reconciler.domain.errors import AlreadyExists, NotFound
+from reconciler.domain.errors import NotFound
 from reconciler.domain.project import ExternalSource, Source
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import GitCredentials, RegistryCredentials, SecretRecord
 from reconciler.store.family import SealedFamily, lock_project
-from reconciler.store.tables import ANSWER, HOST_KEY, SECRET, TOKEN
+from reconciler.store.tables import HOST_KEY, SECRET
 from reconciler.store.upsert import insert_if_absent, upsert
 
 _GIT_TOKEN, _GIT_SSH_KEY = "git-token", "git-ssh-key"
@@ -147,39 +147,6 @@ class SqlSecrets(SealedFamily):
         """Return the pinned key; empty before first contact."""
         with self._database.reading() as connection:
             return _select_host_key(connection, origin)
-
-    def add_token(self, name: str, scope: str, digest: str, now: datetime) -> None:
-        """Keep the SHA-256 of an access token. Raises ``AlreadyExists`` for the name."""
-        values = {"scope": scope, "digest": digest, "created_at": now}
-        with self._database.writing() as connection:
-            if not insert_if_absent(connection, TOKEN, {"name": name}, values):
-                raise AlreadyExists(f"there is a token {name!r} already")
-            self._ledger.append(connection, "token.create", f"token {name}", None, {"scope": scope})
-
-    def find_token(self, digest: str) -> tuple[str, str] | None:
-        """Return (name, scope) of the token with this SHA-256."""
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(TOKEN.c.name, TOKEN.c.scope).where(TOKEN.c.digest == digest)
-            ).one_or_none()
-        return (row.name, row.scope) if row else None
-
-    def list_tokens(self) -> Sequence[tuple[str, str, datetime]]:
-        """Return (name, scope, created at) of all tokens, by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(TOKEN)).all()
-        return sorted((row.name, row.scope, row.created_at) for row in rows)
-
-    def remove_token(self, name: str) -> None:
-        """Delete it. Raises ``NotFound``."""
-        with self._database.writing() as connection:
-            removed = connection.execute(delete(TOKEN).where(TOKEN.c.name == name))
-            if removed.rowcount == 0:
-                raise NotFound(f"there is no token {name!r}")
-            # Another token of its name is another principal: what this one was shown is not its.
-            mine = ANSWER.c.principal.endswith(f" {name}", autoescape=True)
-            connection.execute(delete(ANSWER).where(mine))
-            self._ledger.append(connection, "token.remove", f"token {name}")
 
     def _unseal(self, row: Row[Any]) -> Secret:
         return self._sealer.unseal(row.sealed, _context(row.project, row.name))

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from reconciler.domain.errors import PreconditionFailed, StoreError
 from reconciler.ports import Sealer
+from reconciler.store.aftermath import Aftermath
 from reconciler.store.announcements import SqlAnnouncements
 from reconciler.store.answers import SqlAnswers
 from reconciler.store.app_migrations import SqlAppMigrations
@@ -21,6 +22,7 @@ from reconciler.store.history import SqlHistory
 from reconciler.store.hosts import SqlHosts
 from reconciler.store.images import SqlImages
 from reconciler.store.logs import SqlLogs
+from reconciler.store.outbox import SqlOutbox
 from reconciler.store.polls import SqlPolls
 from reconciler.store.projects import SqlProjects
 from reconciler.store.registries import SqlRegistries
@@ -29,6 +31,7 @@ from reconciler.store.rollouts import SqlRollouts
 from reconciler.store.secrets import SqlSecrets
 from reconciler.store.settings import SqlSettings
 from reconciler.store.tables import FACT
+from reconciler.store.tokens import SqlTokens
 from reconciler.store.transaction import SqlTransactions
 from reconciler.store.upsert import upsert
 from reconciler.store.webhooks import SqlWebhooks
@@ -39,6 +42,7 @@ class SqlStore(
     SqlAnswers,
     SqlChanges,
     SqlSecrets,
+    SqlTokens,
     SqlHosts,
     SqlWebhooks,
     SqlReleases,
@@ -56,12 +60,14 @@ class SqlStore(
     SqlLogs,
     SqlSettings,
     SqlRegistries,
+    SqlOutbox,
     SqlAudit,
 ):
     """The protocol ``Store``: one family of methods per base class, one transaction per method."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
-        super().__init__(database, prepare_ledger(database, sealer), sealer)
+        ledger = prepare_ledger(database, sealer)
+        super().__init__(database, ledger, Aftermath(database, sealer), sealer)
 
     def check(self) -> None:
         """Write and read something. Raises ``StoreError``."""

@@ -16,6 +16,7 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import ProjectState
 from reconciler.ports import Transaction, TriggerRecord
+from reconciler.store.aftermath import Aftermath
 from reconciler.store.audit import Ledger
 from reconciler.store.codec import (
     cause_to_json,
@@ -26,7 +27,7 @@ from reconciler.store.codec import (
     revision_to_json,
     sameness,
 )
-from reconciler.store.deployment_rows import find_deployment
+from reconciler.store.deployment_rows import get_deployment
 from reconciler.store.family import Family, lock_project
 from reconciler.store.project_rows import project_from_row
 from reconciler.store.settings import select_switch
@@ -51,15 +52,16 @@ class SqlTransactions(Family):
     def transaction(self) -> Iterator[Transaction]:
         """Open a write transaction; the first ``get_project`` locks the project's row."""
         with self._database.writing() as connection:
-            yield SqlTransaction(connection, self._ledger)
+            yield SqlTransaction(connection, self._ledger, self._aftermath)
 
 
 class SqlTransaction:
     """The protocol ``Transaction`` on one open connection."""
 
-    def __init__(self, connection: Connection, ledger: Ledger) -> None:
+    def __init__(self, connection: Connection, ledger: Ledger, aftermath: Aftermath) -> None:
         self._connection = connection
         self._ledger = ledger
+        self._aftermath = aftermath
 
     def get_project(self, name: ProjectName) -> Project:
         """Return the declaration, locked. Raises ``NotFound``."""
@@ -90,9 +92,9 @@ class SqlTransaction:
         if replaces:
             self._point_to(replaces.id, new)
             hand_over(self._connection, older=replaces.id, newer=new)
-        deployment = find_deployment(self._connection, new)
-        assert deployment is not None  # noqa: S101  it was inserted above
-        return deployment
+            self._aftermath.ended(self._connection, replaces.id)
+        self._aftermath.queued(self._connection, new)
+        return get_deployment(self._connection, new)
 
     def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
         """Note that ``deployment`` serves this request too; saying it twice changes nothing."""

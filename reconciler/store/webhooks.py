@@ -13,6 +13,7 @@ from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import Matching, Provider, Webhook, WebhookName
 from reconciler.domain.webhook_signature import Verdict
 from reconciler.ports import NOTHING_ANNOUNCED, Delivery, Sealer, WebhookRecord
+from reconciler.store.aftermath import Aftermath
 from reconciler.store.announcements import record_announced
 from reconciler.store.audit import Ledger
 from reconciler.store.codec import registration_from_json, registration_to_json
@@ -30,8 +31,10 @@ MOST_REFUSED = 50
 class SqlWebhooks(SealedFamily):
     """``WebhookStore``."""
 
-    def __init__(self, database: Database, ledger: Ledger, sealer: Sealer) -> None:
-        super().__init__(database, ledger, sealer)
+    def __init__(
+        self, database: Database, ledger: Ledger, aftermath: Aftermath, sealer: Sealer
+    ) -> None:
+        super().__init__(database, ledger, aftermath, sealer)
         self._mark = object()
 
     @property

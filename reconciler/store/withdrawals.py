@@ -33,7 +33,7 @@ class SqlWithdrawals(Family):
             if found is None:
                 return False
             lock_project(connection, found.project)
-            return _withdraw_queued(connection, found, reason, now)
+            return self._withdraw_queued(connection, found, reason, now)
 
     def ask_to_withdraw(
         self, deployment: DeploymentId, reason: Failure, now: datetime
@@ -46,7 +46,7 @@ class SqlWithdrawals(Family):
                 return found
             _require_nothing_changed(found)
             if not (
-                _withdraw_queued(connection, found, reason, now)
+                self._withdraw_queued(connection, found, reason, now)
                 or _tell_worker(connection, deployment, reason)
             ):
                 raise _too_late(found)
@@ -62,6 +62,19 @@ class SqlWithdrawals(Family):
         )
         with self._database.reading() as connection:
             return [DeploymentId(row.id) for row in connection.execute(statement)]
+
+    def _withdraw_queued(
+        self, connection: Connection, found: Deployment, reason: Failure, now: datetime
+    ) -> bool:
+        changed = connection.execute(
+            update(DEPLOYMENT)
+            .where(DEPLOYMENT.c.id == found.id, DEPLOYMENT.c.status == Status.QUEUED)
+            .values(status=Status.WITHDRAWN, finished_at=now, error=failure_to_json(reason))
+        )
+        if changed.rowcount == 1:
+            take_back(connection, found.project, found.id)
+            self._aftermath.ended(connection, found.id)
+        return changed.rowcount == 1
 
 
 def refuse_withdrawn(connection: Connection, deployment: DeploymentId) -> None:
@@ -82,19 +95,6 @@ def _get(connection: Connection, deployment: DeploymentId) -> Deployment:
     if found is None:
         raise NotFound(f"there is no deployment {deployment}; `reconciler deployments` lists them")
     return found
-
-
-def _withdraw_queued(
-    connection: Connection, found: Deployment, reason: Failure, now: datetime
-) -> bool:
-    changed = connection.execute(
-        update(DEPLOYMENT)
-        .where(DEPLOYMENT.c.id == found.id, DEPLOYMENT.c.status == Status.QUEUED)
-        .values(status=Status.WITHDRAWN, finished_at=now, error=failure_to_json(reason))
-    )
-    if changed.rowcount == 1:
-        take_back(connection, found.project, found.id)
-    return changed.rowcount == 1
 
 
 def _tell_worker(connection: Connection, deployment: DeploymentId, reason: Failure) -> bool:

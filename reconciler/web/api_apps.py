@@ -10,8 +10,8 @@ from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.errors import NotFound
 from reconciler.domain.references import ProjectName
 from reconciler.web.api_deployments import ASKED_FOR, COALESCED, follow_log, outcome
-from reconciler.web.auth import Policy, actor_of
 from reconciler.web.bodies import body_of
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import WITH_BODY, App, AppName, errors, router_for
 from reconciler.web.schemas.apps import ProgressBody, RuntimeStatusBody
 from reconciler.web.schemas.body import MOST_NUMBER

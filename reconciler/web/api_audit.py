@@ -10,8 +10,8 @@ from starlette.responses import StreamingResponse
 from reconciler.domain.audit import Head
 from reconciler.domain.errors import InvalidInput
 from reconciler.ports import AuditQuery, AuditStore
-from reconciler.web.auth import Policy
 from reconciler.web.pagination import NewestPaged
+from reconciler.web.principal import Policy
 from reconciler.web.routing import App, errors, router_for
 from reconciler.web.schemas.audit import AuditCheckBody, AuditEntryBody, AuditPage
 

@@ -8,8 +8,8 @@ from reconciler.domain.references import parse_project_name
 from reconciler.domain.webhook import parse_webhook_name
 from reconciler.ports import DeliveryFilter, DeliveryOutcome
 from reconciler.web.api_webhooks import Named
-from reconciler.web.auth import Policy, actor_of
 from reconciler.web.pagination import NewestPaged, Page
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import App, errors, router_for
 from reconciler.web.schemas.body import MOST_NUMBER
 from reconciler.web.schemas.webhooks import DeliveryBody, DeliveryList

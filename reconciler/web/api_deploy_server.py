@@ -13,8 +13,8 @@ from reconciler.pipeline.requests import Wanted
 from reconciler.web.api_deployments import ASKED_FOR, COALESCED, outcome
 from reconciler.web.api_status import UNWELL, healthz
 from reconciler.web.api_targets import list_all_targets, list_targets
-from reconciler.web.auth import Policy, actor_of
 from reconciler.web.pagination import Paged
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import App, AppName, errors, router_for
 from reconciler.web.schemas.apps import AppStatusBody, DeployLogBody, DeployLogList
 from reconciler.web.schemas.daemon import HealthBody

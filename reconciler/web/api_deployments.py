@@ -11,12 +11,12 @@ from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.ports import EVERY, DeploymentFilter
-from reconciler.web.auth import Policy, actor_of
 from reconciler.web.bodies import body_of
 from reconciler.web.events import EventStream
 from reconciler.web.filters import OnlyDeployments
 from reconciler.web.log_stream import MOST_FOLLOWERS, Followers, look, read_whole_log
 from reconciler.web.pagination import NewestPaged, Page
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.problems import make_problem, refusal, respond
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.body import MOST_NUMBER, DeploymentNumber

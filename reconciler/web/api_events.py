@@ -6,9 +6,9 @@ from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from reconciler.domain.references import parse_project_name
-from reconciler.web.auth import Policy
 from reconciler.web.events import EventStream
 from reconciler.web.feed import MOST_FOLLOWERS, Feed
+from reconciler.web.principal import Policy
 from reconciler.web.problems import make_problem, respond
 from reconciler.web.routing import App, errors, router_for
 

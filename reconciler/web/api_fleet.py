@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request
 
 from reconciler.domain.document import parse_form
-from reconciler.web.auth import Policy, actor_of
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.fleet import (
     FleetAppliedBody,

@@ -5,9 +5,9 @@ from fastapi import Request, Response
 from reconciler.app import Application
 from reconciler.domain.host import Host
 from reconciler.domain.secret import Secret
-from reconciler.web.auth import Policy, actor_of
 from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.pagination import Paged
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import WITH_BODY, App, OnHost, errors, router_for
 from reconciler.web.schemas.hosts import (
     HostBody,

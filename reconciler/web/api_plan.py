@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from reconciler.domain.references import CommitSha
-from reconciler.web.auth import Policy
+from reconciler.web.principal import Policy
 from reconciler.web.routing import App, Name, errors, router_for
 from reconciler.web.schemas.body import SHA
 from reconciler.web.schemas.plans import PlanBody

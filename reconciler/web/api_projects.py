@@ -9,10 +9,10 @@ from reconciler.domain.errors import InvalidInput
 from reconciler.domain.reason_codes import REASONS
 from reconciler.domain.references import ProjectName
 from reconciler.pipeline.declaring.projects import change_project, declare_project, remove_project
-from reconciler.web.auth import Policy
 from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.filters import Wanted
 from reconciler.web.pagination import NewestPaged, Paged
+from reconciler.web.principal import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.noticed import ImageBody, ImageList, TriggerBody, TriggerList
 from reconciler.web.schemas.projects import (

@@ -1,7 +1,7 @@
 """Webhooks that forges are told of."""
 
 from reconciler.web.api_webhooks import Named
-from reconciler.web.auth import Policy
+from reconciler.web.principal import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.registrations import ForgeToken, NewRegistration
 from reconciler.web.schemas.webhooks import RegisteredBody, WebhookBody

@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, Response
 
 from reconciler.domain.references import CommitSha, parse_project_name
 from reconciler.domain.release import ReleaseId
-from reconciler.web.auth import Policy, actor_of
 from reconciler.web.pagination import NewestPaged
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.body import MOST_NUMBER, SHA
 from reconciler.web.schemas.releases import NewRelease, ReleaseBody, ReleasePage

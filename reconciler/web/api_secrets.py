@@ -6,8 +6,8 @@ from fastapi import Path, Response
 
 from reconciler.domain.secret import Secret
 from reconciler.pipeline.declaring.secrets import SecretDraft, put_secret, remove_secret
-from reconciler.web.auth import Policy
 from reconciler.web.pagination import Paged
+from reconciler.web.principal import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.secrets import NewSecret, SecretBody, SecretList
 

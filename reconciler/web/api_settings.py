@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 
 from reconciler.app import Application
+from reconciler.domain.access import AccessToken, Scope
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.settings import SETTINGS
 from reconciler.pipeline.declaring.settings import change_settings
-from reconciler.web.auth import Policy, actor_of, make_token, withdraw_token
+from reconciler.web.auth import make_token, withdraw_token
 from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.pagination import Paged
+from reconciler.web.principal import Policy, actor_of
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.daemon import (
     NewToken,
@@ -54,9 +56,12 @@ def patch_settings(
 @admitting.get("/tokens", summary="List the tokens, by name", responses=errors(422))
 def list_tokens(application: App, page: Paged) -> TokenList:
     """Names and scopes; never the tokens."""
-    found, following = page.by_name(application.store.list_tokens(), lambda one: one[0])
+    found, following = page.by_name(application.store.list_tokens(), lambda one: one.name)
     return TokenList(
-        items=[TokenBody(name=name, scope=scope, created_at=at) for name, scope, at in found],
+        items=[
+            TokenBody(name=one.name, scope=" ".join(sorted(one.scopes)), created_at=one.created_at)
+            for one in found
+        ],
         next=following,
     )
 
@@ -64,12 +69,13 @@ def list_tokens(application: App, page: Paged) -> TokenList:
 @admitting.post(
     "/tokens", status_code=201, summary="Make a token", responses=errors(409, *WITH_BODY)
 )
-def create_token(application: App, body: NewToken) -> TokenMade:
+def create_token(application: App, request: Request, body: NewToken) -> TokenMade:
     """This is the one time that it is shown. Those of a repository are made at the repository."""
     if body.scope not in _SCOPES:
         raise InvalidInput("scope", body.scope, f"is not one of {', '.join(_SCOPES)}")
-    token = make_token(application.store, body.name, body.scope, application.clock.now())
-    return TokenMade(name=body.name, token=token)
+    scopes, now = frozenset({Scope(body.scope)}), application.clock.now()
+    token = AccessToken(body.name, scopes, None, now, actor_of(request))
+    return TokenMade(name=body.name, token=make_token(application.store, token))
 
 
 @admitting.delete(

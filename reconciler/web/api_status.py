@@ -16,7 +16,7 @@ from reconciler.domain.failure import Failure
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.scheduling import LoopHealth
 from reconciler.web.api_hosts import host_bodies
-from reconciler.web.auth import Policy
+from reconciler.web.principal import Policy
 from reconciler.web.routing import App, router_for
 from reconciler.web.schemas.daemon import (
     CountsBody,

@@ -10,10 +10,10 @@ from reconciler.domain.host import HostName, parse_host_name
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.pipeline.declaring.projects import Declared
 from reconciler.pipeline.declaring.targets import get_target
-from reconciler.web.auth import Policy
 from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.events import EventStream
 from reconciler.web.pagination import Paged
+from reconciler.web.principal import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, OnHost, errors, router_for
 from reconciler.web.schemas.targets import (
     Move,

@@ -10,8 +10,8 @@ from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import WebhookName, parse_webhook_name
 from reconciler.pipeline.declaring.webhooks import declare_webhook, rotate_webhook
 from reconciler.triggers.webhook_trial import try_webhook
-from reconciler.web.auth import Policy
 from reconciler.web.pagination import Paged
+from reconciler.web.principal import Policy
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.webhooks import (
     NewTrial,

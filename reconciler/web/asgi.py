@@ -30,13 +30,14 @@ from reconciler.web import (
     problems,
     webhook_arrivals,
 )
-from reconciler.web.auth import Authentication, Policy
+from reconciler.web.auth import Authentication
 from reconciler.web.denials import Denials
 from reconciler.web.feed import Feed
 from reconciler.web.git_http import GitHttp, Receipts
 from reconciler.web.happenings import Looker
 from reconciler.web.limits import Limits
 from reconciler.web.log_stream import Followers
+from reconciler.web.principal import Policy
 from reconciler.web.routing import GuardedRoute
 from reconciler.web.set_up_stream import SetUpStreams
 
@@ -132,7 +133,10 @@ def _add_layers(app: FastAPI, application: Application) -> None:
     for kind, answer in problems.HANDLERS.items():
         app.add_exception_handler(kind, answer)
     app.add_middleware(
-        Authentication, store=application.store, open_paths=open_paths(app.router.routes)
+        Authentication,
+        store=application.store,
+        clock=application.clock,
+        open_paths=open_paths(app.router.routes),
     )
     app.add_middleware(webhook_arrivals.Shortcut)
     listen = application.config.listen or Listen("localhost", 0)

@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Finding out who asks, from what they show."""
 
 import base64
 import binascii
@@ -6,18 +6,17 @@ import hashlib
 import os
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
-from fastapi import Request
 from starlette.datastructures import Headers
 
-from reconciler.domain.errors import AccessDenied, AlreadyExists, InvalidInput, ReconcilerError
-from reconciler.ports import Acting, SecretStore, acting_for
+from reconciler.domain.access import ALL, EVERYTHING, AccessToken
+from reconciler.domain.errors import AlreadyExists, InvalidInput, ReconcilerError
+from reconciler.ports import Acting, Clock, TokenStore, acting_for
+from reconciler.web.principal import PRINCIPAL, Principal
 from reconciler.web.problems import make_problem, problem_of, respond
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 #: Set by the server on what comes over the unix socket; no header can set it.
 PEER = "reconciler.peer"
-PRINCIPAL = "reconciler.principal"
 GIT_PREFIX = "/git/"
 WEBHOOK_PREFIX = "/webhook/"
 
@@ -34,81 +32,32 @@ _TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[\x21-\x7e]{16,256}")
 
 
-class Policy(StrEnum):
-    """What a route asks of its caller."""
-
-    OPEN = "open"  #: nothing
-    READ = "read"  #: a token of scope read or admin, or the unix socket
-    ADMIN = "admin"  #: a token of scope admin, or the unix socket
-    REPOSITORY = "repository"  #: as ADMIN, or a token of the repository that the path names
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks."""
-
-    name: str  #: as records show it: ``local:1000``, or a token's name
-    scope: str  #: ``admin``, ``read``, ``repository:NAME``, or empty for nobody
-
-    @property
-    def known(self) -> bool:
-        """Whether it showed a credential."""
-        return bool(self.scope)
-
-    def may(self, policy: Policy, repository: str = "") -> bool:
-        """Tell whether this is enough for ``policy``."""
-        match policy:
-            case Policy.OPEN:
-                return True
-            case Policy.READ:
-                return self.scope in {"admin", "read"}
-            case Policy.ADMIN:
-                return self.scope == "admin"
-            case Policy.REPOSITORY:
-                return self.scope in {"admin", f"repository:{repository}"}
-
-
-NOBODY = Principal("nobody", "")
-
-
-def principal_of(request: Request) -> Principal:
-    """Return who asks."""
-    found = request.scope.get(PRINCIPAL, NOBODY)
-    assert isinstance(found, Principal)  # noqa: S101  set by Authentication alone
-    return found
-
-
-def actor_of(request: Request) -> str:
-    """Return who asks, as records name them."""
-    return principal_of(request).name
-
-
-def find_principal(store: SecretStore, token: str) -> Principal | None:
+def find_principal(store: TokenStore, token: str, now: datetime) -> Principal | None:
     """Return whose token this is.
 
     Looked up by its SHA-256, so that the time it takes tells nothing about the token.
     """
     if not _TOKEN.fullmatch(token):
         return None
-    found = store.find_token(_digest(token))
-    return Principal(*found) if found else None
+    found = store.find_token(_digest(token), now)
+    return Principal(found.name, found.grants) if found else None
 
 
-def make_token(store: SecretStore, name: str, scope: str, now: datetime) -> str:
-    """Make a token and return its text, which is not kept.
+def make_token(store: TokenStore, token: AccessToken) -> str:
+    """Keep a token and return its text, which is not kept.
 
     Raises:
         InvalidInput: not a name for a token.
         AlreadyExists: there is one of this name.
     """
-    if not _TOKEN_NAME.fullmatch(name):
-        raise InvalidInput("name", name, "must be 1 to 64 letters, digits, '.', '_' and '-'")
-    token = f"rcl_{secrets.token_urlsafe(32)}"
-    store.add_token(name, scope, _digest(token), now)
-    return token
+    if not _TOKEN_NAME.fullmatch(token.name):
+        raise InvalidInput("name", token.name, "must be 1 to 64 letters, digits, '.', '_' and '-'")
+    text = f"rcl_{secrets.token_urlsafe(32)}"
+    store.add_token(token, _digest(text))
+    return text
 
 
-def keep_admin_token(store: SecretStore, file: Path, now: datetime) -> bool:
+def keep_admin_token(store: TokenStore, file: Path, now: datetime) -> bool:
     """Make the administrator's token where nobody has one; return whether it was made now.
 
     The file is written first: a kill before the store knows of it is mended by the next start.
@@ -119,13 +68,13 @@ def keep_admin_token(store: SecretStore, file: Path, now: datetime) -> bool:
     if not _TOKEN.fullmatch(token):
         token = _write_token(file)
     try:
-        store.add_token(_FIRST_NAME, "admin", _digest(token), now)
+        store.add_token(AccessToken(_FIRST_NAME, EVERYTHING, None, now), _digest(token))
     except AlreadyExists:  # a replica was faster
         return False
     return True
 
 
-def withdraw_token(store: SecretStore, name: str, file: Path) -> None:
+def withdraw_token(store: TokenStore, name: str, file: Path) -> None:
     """Remove a token; with the file that the administrator's is in, so that no start revives it.
 
     Raises:
@@ -176,7 +125,7 @@ def basic_password(headers: Headers) -> str:
 def local_principal(scope: "Scope") -> Principal | None:
     """Return the operator at the other end of the unix socket; None for what came another way."""
     peer = scope.get(PEER)
-    return Principal(peer, "admin") if isinstance(peer, str) else None
+    return Principal(peer, ALL) if isinstance(peer, str) else None
 
 
 class Authentication:
@@ -185,9 +134,12 @@ class Authentication:
     Whatever is not declared open needs a credential, also what does not exist.
     """
 
-    def __init__(self, app: "ASGIApp", *, store: SecretStore, open_paths: frozenset[str]) -> None:
+    def __init__(
+        self, app: "ASGIApp", *, store: TokenStore, clock: Clock, open_paths: frozenset[str]
+    ) -> None:
         self._app = app
         self._store = store
+        self._clock = clock
         self._open_paths = open_paths
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -219,7 +171,7 @@ class Authentication:
         token = bearer_token(headers)
         if not token:
             return None
-        return await to_thread.run_sync(find_principal, self._store, token)
+        return await to_thread.run_sync(find_principal, self._store, token, self._clock.now())
 
 
 def acting_of(scope: "Scope", principal: Principal) -> Acting:
@@ -238,16 +190,3 @@ async def _unauthorized(scope: "Scope", receive: "Receive", send: "Send") -> Non
     await respond(problem, **{"www-authenticate": 'Bearer realm="reconciler"'})(
         scope, receive, send
     )
-
-
-def authorize(principal: Principal, policy: Policy, repository: str = "") -> None:
-    """Let pass who may.
-
-    Raises:
-        AccessDenied: saying which scope would be enough.
-    """
-    if not principal.may(policy, repository):
-        needed = f"repository:{repository}" if policy is Policy.REPOSITORY else policy
-        raise AccessDenied(
-            f"{principal.name} has scope {principal.scope or 'none'}; this needs {needed}"
-        )

@@ -25,8 +25,6 @@ from reconciler.domain.project import HostedSource
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
 from reconciler.ports import acting_for
 from reconciler.web.auth import (
-    Policy,
-    Principal,
     acting_of,
     basic_password,
     bearer_token,
@@ -34,6 +32,7 @@ from reconciler.web.auth import (
     local_principal,
 )
 from reconciler.web.denials import Denials
+from reconciler.web.principal import Policy, Principal
 from reconciler.web.problems import problem_of
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class GitHttp:
         self, principal: Principal, scope: "Scope", receive: "Receive", send: "Send"
     ) -> None:
         wanted = _parse(scope)
-        if not principal.may(Policy.REPOSITORY, wanted.name):
+        if not principal.may(Policy.PUSH, wanted.name):
             await self._denials.note(principal.name, Request(scope))
             raise _Refused(403, f"{principal.name} may not use repository {wanted.name}")
         variables = _variables(scope, wanted, principal)
@@ -134,7 +133,10 @@ class GitHttp:
             return local
         headers = Headers(scope=scope)
         token = basic_password(headers) or bearer_token(headers)
-        found = await to_thread.run_sync(find_principal, self._application.store, token)
+        application = self._application
+        found = await to_thread.run_sync(
+            find_principal, application.store, token, application.clock.now()
+        )
         if found is None:
             asked = {"www-authenticate": 'Basic realm="reconciler", charset="UTF-8"'}
             raise _Refused(

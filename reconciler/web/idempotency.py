@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from reconciler.domain.errors import InvalidInput, StoreError
 from reconciler.domain.secret import Secret
 from reconciler.ports import AnswerKey, AnswerStore, Clock, GivenAnswer
-from reconciler.web.auth import principal_of
+from reconciler.web.principal import principal_of
 from reconciler.web.problems import answer_to, make_problem, respond
 
 log = logging.getLogger("reconciler.web")
@@ -61,7 +61,7 @@ class Once:
             InvalidInput: the header is no key.
         """
         principal = principal_of(request)
-        key = AnswerKey(f"{principal.scope} {principal.name}", _parse_key(request))
+        key = AnswerKey(principal.name, _parse_key(request))
         asked, now = await _hash_of(request), self.clock.now()
         before = await to_thread.run_sync(self.store.begin_answer, key, asked, now)
         if before is not None:

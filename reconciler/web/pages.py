@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, JSONResponse
 
 from reconciler import __version__
-from reconciler.web.auth import Policy
+from reconciler.web.principal import Policy
 from reconciler.web.routing import App, router_for
 
 open_to_all = router_for(Policy.OPEN, "daemon")

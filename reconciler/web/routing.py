@@ -12,10 +12,10 @@ from reconciler.domain.errors import AccessDenied, InvalidInput
 from reconciler.domain.host import HostName, parse_host_name
 from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.web import idempotency
-from reconciler.web.auth import Policy, authorize, principal_of
 from reconciler.web.conditions import expected, if_none_match, tagged
 from reconciler.web.events import EventStream
 from reconciler.web.idempotency import idempotency_key
+from reconciler.web.principal import Policy, authorize, principal_of
 from reconciler.web.problems import MEDIA_TYPE, make_problem
 
 _EXPLAINED = {
@@ -73,7 +73,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             principal = principal_of(request)
             try:
-                authorize(principal, self.policy, request.path_params.get("name", ""))
+                authorize(principal, self.policy, request.path_params.get("name"))
             except AccessDenied:
                 await request.app.state.denials.note(principal.name, request)
                 raise
@@ -111,13 +111,13 @@ class AdminRoute(GuardedRoute):
     policy = Policy.ADMIN
 
 
-class RepositoryRoute(GuardedRoute):
+class PushRoute(GuardedRoute):
     """Who may push."""
 
-    policy = Policy.REPOSITORY
+    policy = Policy.PUSH
 
 
-_ROUTES = {route.policy: route for route in (OpenRoute, ReadRoute, AdminRoute, RepositoryRoute)}
+_ROUTES = {route.policy: route for route in (OpenRoute, ReadRoute, AdminRoute, PushRoute)}
 
 
 def router_for(policy: Policy, tag: str) -> APIRouter:

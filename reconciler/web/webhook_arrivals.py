@@ -15,7 +15,8 @@ from reconciler.domain.webhook import DIALECTS, Provider, parse_webhook_name
 from reconciler.domain.webhook_signature import Verdict
 from reconciler.triggers.doors import Door, Doors
 from reconciler.triggers.webhook_inbox import Arrival, Knock
-from reconciler.web.auth import WEBHOOK_PREFIX, Policy
+from reconciler.web.auth import WEBHOOK_PREFIX
+from reconciler.web.principal import Policy
 from reconciler.web.problems import make_problem, on_error, on_http_error, respond
 from reconciler.web.routing import App, errors, router_for
 from reconciler.web.schemas.webhooks import Received

@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
+from reconciler.domain.access import AccessToken, Scope
 from reconciler.domain.errors import ChangedMeanwhile
 from reconciler.domain.secret import Secret
 from reconciler.ports import AnswerKey, GivenAnswer, SettingRecord
@@ -17,7 +18,7 @@ from reconciler.store.tables import ANSWER
 from tests.contract.test_store_hosts import host
 from tests.parts.stores import NOW, WEB, Site, project
 
-KEY = AnswerKey("admin ada", "k")
+KEY = AnswerKey("ada", "k")
 ASKED = "5f0c"
 MINUTE = timedelta(minutes=1)
 
@@ -52,11 +53,11 @@ def test_it_is_sealed(store: SqlStore) -> None:
 
 def test_it_goes_with_its_token(store: SqlStore) -> None:
     """A later token of that name gets to see nothing of it; others keep theirs."""
-    others = AnswerKey("admin grenada", "k")
+    others = AnswerKey("grenada", "k")
     for key in (KEY, others):
         store.begin_answer(key, ASKED, NOW)
         store.keep_answer(key, given())
-    store.add_token("ada", "admin", "d" * 64, NOW)
+    store.add_token(AccessToken("ada", frozenset({Scope.ADMIN}), None, NOW), "d" * 64)
     store.remove_token("ada")
     assert store.begin_answer(KEY, ASKED, NOW) is None
     assert store.begin_answer(others, ASKED, NOW) == given()

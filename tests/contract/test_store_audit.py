@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.adapters.system_clock import SystemClock
+from reconciler.domain.access import AccessToken, Scope
 from reconciler.domain.audit import Head
 from reconciler.domain.deployment import Trigger
 from reconciler.domain.errors import StoreError
@@ -167,7 +168,7 @@ def change_all_sorts(store: SqlStore) -> None:
     store.put_host_secret(host().name, Secret.of("key"), NOW)
     store.remove_host(host().name)
     store.pin_host_key("ssh://git.example", "ssh-ed25519 AAAA", NOW)
-    store.add_token("ci", "read", "d1", NOW)
+    store.add_token(AccessToken("ci", frozenset({Scope.READ}), None, NOW), "d1")
     store.remove_token("ci")
     store.create_webhook(Webhook(HOOK, Provider.FORGEJO, NOW, WEB), Secret.of("s"))
     store.rotate_webhook_secret(HOOK, Secret.of("t"), NOW)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.domain.access import AccessToken, Scope
 from reconciler.domain.deployment import Stage, Status, Trigger
 from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
 from reconciler.domain.path_patterns import parse_patterns
@@ -524,12 +525,13 @@ class TestSecrets:
         assert store.get_host_key("ssh://h") == "ssh-ed25519 A"
 
     def test_tokens_are_found_by_their_hash(self, store: SqlStore) -> None:
-        store.add_token("ci", "push", "d" * 64, NOW)
+        token = AccessToken("ci", frozenset({Scope.PUSH}), (WEB,), NOW, "ada")
+        store.add_token(token, "d" * 64)
         with pytest.raises(AlreadyExists):
-            store.add_token("ci", "admin", "e" * 64, NOW)
-        assert store.find_token("d" * 64) == ("ci", "push")
-        assert store.find_token("e" * 64) is None
-        assert store.list_tokens() == [("ci", "push", NOW)]
+            store.add_token(AccessToken("ci", frozenset({Scope.ADMIN}), None, NOW), "e" * 64)
+        assert store.find_token("d" * 64, NOW) == token
+        assert store.find_token("e" * 64, NOW) is None
+        assert store.list_tokens() == [replace(token, last_used_at=NOW)]
         store.remove_token("ci")
         with pytest.raises(NotFound):
             store.remove_token("ci")

@@ -110,7 +110,7 @@ class TestRepeated:
         body = b'{"name": "slow", "scope": "read"}'
         parts = (b"POST", b"/api/v1/tokens", b"", body)
         asked = hashlib.sha256(b"".join(b"%d:%b" % (len(one), one) for one in parts)).hexdigest()
-        principal, now = f"admin local:{os.getuid()}", datetime.now(UTC)
+        principal, now = f"local:{os.getuid()}", datetime.now(UTC)
         store.begin_answer(AnswerKey(principal, "g"), asked, now)
         store.begin_answer(AnswerKey(principal, "h"), asked, now - timedelta(minutes=3))
 

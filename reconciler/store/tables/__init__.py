@@ -3,8 +3,10 @@
 from sqlalchemy import Table
 
 from reconciler.store.tables import (  # noqa: F401  declares them
+    access,
     audit,
     deployments,
+    evidence,
     installation,
     projects,
 )
@@ -34,6 +36,9 @@ SECRET = _table("secret")
 HOST = _table("host")
 HOST_KEY = _table("host_key")
 TOKEN = _table("token")
+PERSON = _table("person")
+SESSION = _table("session")
+SIGN_IN_ATTEMPT = _table("sign_in_attempt")
 WEBHOOK = _table("webhook")
 DELIVERY = _table("delivery")
 RELEASE = _table("release_record")
@@ -41,4 +46,8 @@ ANNOUNCEMENT = _table("announcement")
 ANSWER = _table("answer")
 REGISTRY_TROUBLE = _table("registry_trouble")
 AUDIT = _table("audit_entry")
+RECEIPT = _table("receipt")
+CHANNEL = _table("channel")
+OUTBOX = _table("outbox")
+TOLD = _table("told")
 FACT = _table("fact")

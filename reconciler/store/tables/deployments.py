@@ -71,6 +71,7 @@ class DeploymentRow(Row, table=True):
     #: The image digests that it (or those that it replaced) made tracked.
     moved_images: Json = as_json()
     hosts: Json = as_json()  #: that it was asked for; empty: all of the project's
+    correlation: str = ""  #: runs through the logs from what noticed the change to the receipt
 
 
 class DeploymentTargetRow(Row, table=True):
@@ -84,6 +85,7 @@ class DeploymentTargetRow(Row, table=True):
     started_at: datetime
     changed_at: datetime
     error: Json = as_json(nullable=True)
+    evidence: Json = as_json(nullable=True)  #: what was read back there when it was verified
     migration: str | None = None  #: how far it got there
     migration_changed_at: datetime | None = None
 

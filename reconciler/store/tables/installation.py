@@ -1,9 +1,9 @@
-"""What belongs to the whole daemon: settings, hosts, tokens, webhooks."""
+"""What belongs to the whole daemon: settings, hosts, webhooks."""
 
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index
 from sqlmodel import Field
 
 from reconciler.store.tables.base import Json, Row, as_json
@@ -46,18 +46,6 @@ class HostKeyRow(Row, table=True):
     origin: str = Field(primary_key=True)
     key: str
     pinned_at: datetime
-
-
-class TokenRow(Row, table=True):
-    """An access token, as its SHA-256."""
-
-    __tablename__: ClassVar[str] = "token"
-    __table_args__: ClassVar[Any] = (UniqueConstraint("digest"),)
-
-    name: str = Field(primary_key=True)
-    scope: str
-    digest: str
-    created_at: datetime
 
 
 class WebhookRow(Row, table=True):
