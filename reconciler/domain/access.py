@@ -1,11 +1,37 @@
 """Who may do what: scopes, roles, and where they hold."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import ProjectName
+
+#: What agents say → what people say. The first that fits: most claim to be several others, too.
+_BROWSERS = {
+    "Edg/": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+    "curl/": "curl",
+}
+_SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Mac OS X": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+_PERSON_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+#: As whom records show the daemon itself, and whoever is not known.
+_TAKEN = frozenset({"reconciler", "nobody"})
 
 
 class Scope(StrEnum):
@@ -64,6 +90,11 @@ NOTHING = Grants()
 ALL = Grants(EVERYTHING)
 
 
+def principal_of_token(name: str) -> str:
+    """Return how records name who shows the token ``name``: never as a person is named."""
+    return f"token:{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """A token as it may be shown: without its text."""
@@ -98,6 +129,11 @@ class Person:
     last_seen_at: datetime | None = None
 
     @property
+    def is_admin(self) -> bool:
+        """Whether they may do everything now."""
+        return self.role is Role.ADMIN and not self.blocked
+
+    @property
     def grants(self) -> Grants:
         """What they may do."""
         if self.blocked:
@@ -119,3 +155,23 @@ class Session:
     remote: str
     agent: str  #: what the browser calls itself
     way: str  #: ``password``, ``set-up``, ``proxy`` or ``oidc``
+
+    @property
+    def browser(self) -> str:
+        """The agent as people say it, ``Firefox on Linux``; as it stands if it tells neither."""
+        found = (_named(_BROWSERS, self.agent), _named(_SYSTEMS, self.agent))
+        return " on ".join(filter(None, found)) or self.agent
+
+
+def _named(names: Mapping[str, str], agent: str) -> str:
+    return next((name for mark, name in names.items() if mark in agent), "")
+
+
+def parse_person_name(text: str) -> str:
+    """Return the name of a person. Raises ``InvalidInput``."""
+    if not _PERSON_NAME.fullmatch(text):
+        rule = "must be 1 to 64 of a-z, 0-9, '.', '_', '@' and '-', and begin with a-z or 0-9"
+        raise InvalidInput("name", text, rule)
+    if text in _TAKEN:
+        raise InvalidInput("name", text, "is how records show the daemon itself, or nobody")
+    return text
