@@ -26,6 +26,7 @@ class Request:
     #: Of a look at images: what was tracked when it was compared. It counts only while that is so.
     compared_with: ImageDigests | None = None
     plan: PlanBasis | None = None  #: what the person read; nothing else is to be deployed
+    correlation: str = ""  #: id of what noticed the change, as the logs have it
 
 
 @dataclass(frozen=True, slots=True)

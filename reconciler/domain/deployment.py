@@ -222,6 +222,8 @@ class TargetRecord:
     error: Failure | None = None
     migration: MigrationState | None = None  #: None: it was not begun there
     migration_changed_at: datetime | None = None  #: when it came to stand so
+    #: What was read back there while it was verified, see ``domain/evidence.py``.
+    evidence: Mapping[str, object] | None = None
 
     @property
     def duration(self) -> timedelta:
@@ -257,6 +259,7 @@ class Deployment:
     #: What was tracked before it, or before those that it took the place of.
     before: Revision | None = None
     targets: tuple[TargetRecord, ...] = ()  #: how far it got on each host
+    correlation: str = ""  #: id of what noticed the change first, as the logs have it
 
     @property
     def duration(self) -> timedelta | None:

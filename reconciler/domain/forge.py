@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.references import GitScheme, GitUrl
 from reconciler.domain.secret import Secret
-from reconciler.domain.webhook import Provider, parse_provider
+from reconciler.domain.webhook import Provider
 
 #: Forges whose API we know.
 REGISTRABLE = (
@@ -49,6 +49,12 @@ class ForgeRepository:
     provider: Provider
     api: str  #: address of the API, without a slash at its end
     path: str  #: e.g. ``team/app``
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the API: whom a token is shown."""
+        parts = urlsplit(self.api)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def __str__(self) -> str:
         return f"{self.path} at {self.api}"
@@ -113,22 +119,25 @@ class WebAddress:
         return f"{self.scheme}://{host}{f':{self.port}' if self.port else ''}{self.path}"
 
 
-def find_repository(source: GitUrl, provider: str | None, forge_url: str | None) -> ForgeRepository:
+def find_repository(
+    source: GitUrl, provider: str | None, forge_url: str | None, *, field: str = "provider"
+) -> ForgeRepository:
     """Return what the forge's API calls the repository that is cloned from ``source``.
 
     Args:
         source: where it is cloned from.
         provider: which forge that is; None: as the host tells.
         forge_url: address of the forge, where it is not the source's own over https.
+        field: what the caller calls ``provider``.
 
     Raises:
         InvalidInput: it can't be told, the API is not known, or it would be asked in clear text.
     """
-    known = _known_provider(source, provider)
+    known = _known_provider(source, provider, field)
     root = WebAddress.parse(forge_url, "forge_url") if forge_url else _root_of(source)
     service = _SERVICES.get(root.host.removeprefix("api."))
     if service and service[0] is not known:
-        raise InvalidInput("provider", str(known), f"is not what {root.host} is: {service[0]}")
+        raise InvalidInput(field, str(known), f"is not what {root.host} is: {service[0]}")
     api = service[1] if service else f"{root}{_API_PATHS[known]}"
     return ForgeRepository(known, api, _path_within(source, root.path, known))
 
@@ -213,17 +222,21 @@ _ALLOWED_HOSTS = {
 }
 
 
-def _known_provider(source: GitUrl, provider: str | None) -> Provider:
-    choices = ", ".join(REGISTRABLE)
+def parse_forge(text: str, field: str = "provider") -> Provider:
+    """Return the forge that ``text`` names. Raises ``InvalidInput``: its API is not known."""
+    if text not in REGISTRABLE:
+        problem = f"is no forge whose API we know; these are: {', '.join(REGISTRABLE)}"
+        raise InvalidInput(field, text, problem)
+    return Provider(text)
+
+
+def _known_provider(source: GitUrl, provider: str | None, field: str) -> Provider:
     if provider is not None:
-        if (known := parse_provider(provider)) not in REGISTRABLE:
-            problem = f"has no API that we know; these have: {choices}"
-            raise InvalidInput("provider", provider, problem)
-        return known
+        return parse_forge(provider, field)
     if source.host in _SERVICES:
         return _SERVICES[source.host][0]
-    problem = f"which forge {source.host} is can't be told from its name; give one of {choices}"
-    raise InvalidInput("provider", None, problem)
+    problem = f"which forge {source.host} is can't be told from its name; give one of "
+    raise InvalidInput(field, None, problem + ", ".join(REGISTRABLE))
 
 
 def _root_of(source: GitUrl) -> WebAddress:

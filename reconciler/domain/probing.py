@@ -20,6 +20,16 @@ _BADNESS = (Health.NONE, Health.HEALTHY, Health.STARTING, Health.UNHEALTHY)
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What was asked once, and what came back."""
+
+    asked: str  #: a URL without what was added for caches, ``tcp://HOST:PORT``, or a command line
+    problem: str = ""  #: what was seen instead of what is expected; empty: it is well
+    status: int | None = None  #: of HTTP, or of the command that was run
+    told: str = ""  #: the version that the app told
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeAnswer:
     """One answer to a health check. Instants are monotonic offsets from the first look."""
 

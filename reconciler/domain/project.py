@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.domain.forge import WebAddress
 from reconciler.domain.migration import Migration
 from reconciler.domain.path_patterns import PathPattern
 from reconciler.domain.references import (
@@ -16,6 +17,7 @@ from reconciler.domain.references import (
 )
 from reconciler.domain.target import Target, implied_target
 from reconciler.domain.version_check import VersionCheck
+from reconciler.domain.webhook import Provider
 
 USUAL_COMPOSE_PATH = RepositoryPath("compose.yaml")
 
@@ -95,6 +97,9 @@ class Project:
     skip_markers: bool = (
         False  #: whether ``[skip cd]`` and the like in a commit keep it from deploying
     )
+    commit_statuses: bool = False  #: whether its forge is told how each commit fares
+    forge: Provider | None = None  #: which one that is; None: as the source's host tells
+    forge_url: WebAddress | None = None  #: where it is; None: where the source is, over https
     generation: int = 1  #: grows with each edit of what would run; a toggle is no such edit
 
     @property

@@ -77,6 +77,7 @@ class ReasonCode(StrEnum):
     SOURCE_OBSERVED = "source-observed"
     NEXT_LOOK = "next-look"
     WEBHOOK_MISSING = "webhook-missing"
+    STATUS_UNTOLD = "status-untold"
     IMAGES_SEEDED = "images-seeded"
     IMAGE_NEW = "image-new"
     IMAGE_OBSERVED = "image-observed"
@@ -195,6 +196,7 @@ _SEEN = {
     ReasonCode.SOURCE_OBSERVED: "What the last good look at the source saw.",
     ReasonCode.NEXT_LOOK: "When the source is looked at again.",
     ReasonCode.WEBHOOK_MISSING: "Pushes came without a delivery of the webhook; looks found them.",
+    ReasonCode.STATUS_UNTOLD: "The forge was not told how a commit fares; why not.",
     ReasonCode.IMAGES_SEEDED: "First look: digests were noted, and nothing was deployed for them.",
     ReasonCode.IMAGE_NEW: "An image is new in the compose file; its digest was only noted.",
     ReasonCode.IMAGE_OBSERVED: "What the last good look at an image saw.",

@@ -12,3 +12,4 @@ class Wish:
     trigger: Trigger
     actor: str
     delivery: int | None = None  #: number of the webhook's delivery that it goes back to
+    correlation: str = ""  #: id of the request that it came with; empty: none

@@ -1,6 +1,8 @@
 """What was asked for, and can't be."""
 
+import math
 from collections.abc import Sequence
+from datetime import timedelta
 
 from reconciler.domain.errors.base import ReconcilerError, Recovery
 
@@ -108,6 +110,13 @@ class ChangedMeanwhile(Conflict):
         super().__init__("somebody changed it meanwhile")
 
 
+class LastAdmin(Conflict):
+    """Nobody would be left who may do everything."""
+
+    code = "last-admin"
+    remedy = "make somebody else an admin first: `reconciler person role NAME admin`"
+
+
 class NothingToApprove(Conflict):
     """No migration of the project waits for a person."""
 
@@ -163,3 +172,41 @@ class AccessDenied(ReconcilerError):
     """The caller may not do this."""
 
     code = "access-denied"
+
+
+class SignInFailed(AccessDenied):
+    """Name and password do not fit; which of them, or why else, is not told."""
+
+    code = "sign-in-failed"
+
+    def __init__(self) -> None:
+        super().__init__("that name and password do not fit")
+
+
+class SetUpOver(AccessDenied):
+    """The token makes nobody an admin: it never did, or does no longer."""
+
+    code = "set-up-over"
+    remedy = "while there is no admin, `reconciler set-up-token` on its machine makes another"
+
+    def __init__(self) -> None:
+        super().__init__("token: is unknown, was used, or is older than 30 minutes", field="token")
+
+
+class ForeignRequest(AccessDenied):
+    """A browser sends it in somebody's name, and it does not come from a page of ours."""
+
+    code = "foreign-request"
+    remedy = "open the page at the daemon's own address; a proxy before it has to be declared"
+
+
+class TooManyTries(ReconcilerError):
+    """Wrong passwords came too often from there; nobody else has to wait."""
+
+    code = "too-many-tries"
+    recovery = Recovery.RETRY
+
+    def __init__(self, wait: timedelta) -> None:
+        self.wait_seconds = max(math.ceil(wait.total_seconds()), 1)
+        unit = "second" if self.wait_seconds == 1 else "seconds"
+        super().__init__(f"too many tries: wait {self.wait_seconds} {unit}, then try again")

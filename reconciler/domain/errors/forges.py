@@ -40,7 +40,7 @@ class ForgeRepositoryMissing(ForgeError):
 
 
 class ForgeRefused(ForgeError):
-    """The forge does not take the webhook, e.g. for its address; the message is the forge's own."""
+    """The forge does not take it, e.g. a webhook's address; the message has its own words."""
 
     code = "forge-refused"
     recovery = Recovery.OPERATOR

@@ -18,6 +18,13 @@ class StoreCorrupt(StoreError):
     remedy = "restore a backup with `reconciler restore`"
 
 
+class MasterKeyRefused(StoreCorrupt):
+    """The master key is missing, is none, or is not the one that the database was sealed with."""
+
+    code = "master-key-refused"
+    remedy = "docs/secrets.md says where the key comes from and how it is changed"
+
+
 class ClaimLost(StoreError):
     """Another worker holds this deployment now; nothing more may be written for it."""
 
