@@ -1,17 +1,36 @@
 """What we need of the world, as protocols. Implementations are in ``adapters/`` and ``store/``."""
 
-from reconciler.ports.access import TokenStore
+from reconciler.ports.access import (
+    AttemptStore,
+    FirstStartStore,
+    Passwords,
+    PeopleStore,
+    PersonStore,
+    SessionStore,
+    TokenStore,
+)
 from reconciler.ports.acting import Acting, acting_for, who_acts
 from reconciler.ports.answers import AnswerKey, AnswerStore, GivenAnswer
 from reconciler.ports.audit import AuditQuery, AuditStore
 from reconciler.ports.deployments import EVERY, DeploymentFilter, DeploymentStore, Transaction
 from reconciler.ports.documents import DocumentReader
+from reconciler.ports.figures import FigureStore, Own, ProjectFigures, Shared, StoreFigures
 from reconciler.ports.forges import ForgeHook, Forges, PutHook
 from reconciler.ports.hosts import HostFacts, HostStore, Machine, Machines, OfferedKey
+from reconciler.ports.identity import IdentityProvider
+from reconciler.ports.metering import UNMETERED, Metering, Unmetered
 from reconciler.ports.migrations import MigrationEnd, MigrationRun, Migrator
+from reconciler.ports.notices import (
+    ChannelRecord,
+    ChannelStore,
+    Letter,
+    LetterWriter,
+    Notifier,
+)
 from reconciler.ports.outbox import Message, OutboxKind, OutboxStore
 from reconciler.ports.plans import Foreseen, ForeseenService, OpenScratch, Planner, Scratch
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
+from reconciler.ports.receipts import PublicKey, ReceiptQuery, ReceiptStore, Signer
 from reconciler.ports.records import (
     Approval,
     Claim,
@@ -40,6 +59,7 @@ from reconciler.ports.sources import (
     GitRemote,
     Repositories,
 )
+from reconciler.ports.statuses import StatusStore
 from reconciler.ports.store import (
     PollStore,
     ProjectStore,
@@ -72,12 +92,16 @@ from reconciler.ports.webhooks import (
 __all__ = [
     "EVERY",
     "NOTHING_ANNOUNCED",
+    "UNMETERED",
     "Acting",
     "AnswerKey",
     "AnswerStore",
     "Approval",
+    "AttemptStore",
     "AuditQuery",
     "AuditStore",
+    "ChannelRecord",
+    "ChannelStore",
     "Checkouts",
     "Claim",
     "Clock",
@@ -95,6 +119,8 @@ __all__ = [
     "DocumentReader",
     "Engine",
     "Exports",
+    "FigureStore",
+    "FirstStartStore",
     "Foreseen",
     "ForeseenService",
     "ForgeHook",
@@ -105,30 +131,43 @@ __all__ = [
     "Hint",
     "HostFacts",
     "HostStore",
+    "IdentityProvider",
     "Image",
     "ImageFacts",
     "ImageRegistry",
+    "Letter",
+    "LetterWriter",
     "LineSink",
     "LogLine",
     "Machine",
     "Machines",
     "Message",
+    "Metering",
     "MigrationEnd",
     "MigrationRun",
     "Migrator",
+    "Notifier",
     "OfferedKey",
     "OpenScratch",
     "OutboxKind",
     "OutboxStore",
+    "Own",
     "OwnContainer",
+    "Passwords",
+    "PeopleStore",
+    "PersonStore",
     "Planner",
     "PollResult",
     "PollStore",
     "PollTask",
     "Prober",
+    "ProjectFigures",
     "ProjectStore",
+    "PublicKey",
     "PutHook",
     "QueuePlace",
+    "ReceiptQuery",
+    "ReceiptStore",
     "RegistryCredentials",
     "RegistryStatus",
     "RegistryStore",
@@ -138,14 +177,20 @@ __all__ = [
     "Sealer",
     "SecretRecord",
     "SecretStore",
+    "SessionStore",
     "SettingRecord",
     "SettingStore",
+    "Shared",
+    "Signer",
+    "StatusStore",
     "Store",
+    "StoreFigures",
     "Strategy",
     "TargetReport",
     "TokenStore",
     "Transaction",
     "TriggerRecord",
+    "Unmetered",
     "WatchStore",
     "WebhookRecord",
     "WebhookStore",

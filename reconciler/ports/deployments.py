@@ -18,6 +18,7 @@ from reconciler.domain.deployment import (
     Trigger,
 )
 from reconciler.domain.durations import UsualDurations
+from reconciler.domain.evidence import Evidence
 from reconciler.domain.failure import Failure
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.host import HostName
@@ -45,6 +46,7 @@ class DeploymentFilter:
     host: HostName | None = None  #: it came as far as this host
     since: datetime | None = None  #: asked for then or later
     until: datetime | None = None  #: asked for before
+    projects: frozenset[str] | None = None  #: of one of these; None: of any
 
 
 #: The filter that nothing is kept back by.
@@ -143,8 +145,13 @@ class DeploymentStore(Protocol):
         now: datetime,
         *,
         error: Failure | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
-        """Record how far it got on one host. Raises ``ClaimLost``."""
+        """Record how far it got on one host; without ``evidence`` that stays as it is.
+
+        Raises:
+            ClaimLost: another worker has it.
+        """
         ...
 
     def record_migration(

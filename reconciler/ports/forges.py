@@ -1,8 +1,9 @@
-"""Forges, asked over their APIs to announce pushes here."""
+"""Forges, whose APIs are asked to announce pushes here, and told how commits fare."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from reconciler.domain.commit_status import CommitStatus
 from reconciler.domain.forge import ForgeRepository
 from reconciler.domain.secret import Secret
 
@@ -40,4 +41,8 @@ class Forges(Protocol):
 
     def remove_hook(self, repository: ForgeRepository, token: Secret, hook_id: str) -> None:
         """Delete it at the forge. Safe to repeat."""
+        ...
+
+    def put_status(self, repository: ForgeRepository, token: Secret, status: CommitStatus) -> None:
+        """Tell how a commit fares, with one request. ``find_forge`` tells which forges take it."""
         ...

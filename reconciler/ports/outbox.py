@@ -20,7 +20,7 @@ class Message:
 
     id: int
     kind: OutboxKind
-    address: str  #: a channel's name; for a commit status, its commit
+    address: str  #: a channel's name; for a commit status, ``project@commit``
     project: str
     deployment: int | None
     body: Mapping[str, Any]
@@ -45,6 +45,7 @@ class OutboxStore(Protocol):
     ) -> Sequence[Message]:
         """Take messages whose time has come, oldest first; after ``lease`` others may.
 
+        One that waits holds back those that came to the same address after it.
         Those to a ``busy`` address stay.
         """
         ...

@@ -30,6 +30,7 @@ class PollTask:
     health: SourceHealth  #: as the last look left it
     has_credentials: bool  #: whether any are stored for its source
     wish: Wish | None = None  #: who asked for this very look; None: its time had come
+    due_at: datetime | None = None  #: when its time came; None: somebody made it due at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class TriggerRecord:
     count: int = 1  #: equal calls in a row are one record
     last_at: datetime | None = None
     number: int = 0  #: grows with each; 0 before it is kept
+    correlation: str = ""  #: id of what asked; of several equal calls, the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class SettingRecord:
 class SecretRecord:
     """What may be shown of a stored secret."""
 
-    name: str  #: ``git-token``, ``git-ssh-key``, ``registry:HOST``, ``variable:NAME``
+    name: str  #: ``git-token``, ``git-ssh-key``, ``forge-token``, ``registry:HOST``, …
     fingerprint: str  #: first 8 hex digits of a keyed hash; tells equal from different, no more
     bound_to: str  #: origin or host it is sent to; empty for variables
     username: str

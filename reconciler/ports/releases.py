@@ -1,6 +1,6 @@
 """Releases as they are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -36,6 +36,15 @@ class ReleaseStore(Protocol):
         commit: CommitSha | None = None,
         before: ReleaseId | None = None,
         limit: int = 50,
+        projects: Collection[str] | None = None,
     ) -> Sequence[ReleaseRecord]:
-        """Return newest first; the first of a project, or of a commit of it, is its newest."""
+        """Return newest first; the first of a project, or of a commit of it, is its newest.
+
+        Args:
+            project: only its; None: those of any of ``projects``, None: of all.
+            commit: only those of this commit.
+            before: only those with a smaller number.
+            limit: how many at most.
+            projects: only those of one of these.
+        """
         ...

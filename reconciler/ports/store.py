@@ -19,12 +19,15 @@ from reconciler.domain.state import (
     WatchedImage,
 )
 from reconciler.domain.wish import Wish
-from reconciler.ports.access import TokenStore
+from reconciler.ports.access import PeopleStore, TokenStore
 from reconciler.ports.answers import AnswerStore
 from reconciler.ports.audit import AuditStore
 from reconciler.ports.deployments import DeploymentStore
+from reconciler.ports.figures import FigureStore
 from reconciler.ports.hosts import HostStore
+from reconciler.ports.notices import ChannelStore
 from reconciler.ports.outbox import OutboxStore
+from reconciler.ports.receipts import ReceiptStore, Signer
 from reconciler.ports.records import (
     PollResult,
     PollTask,
@@ -34,6 +37,7 @@ from reconciler.ports.records import (
 from reconciler.ports.registries import RegistryCredentials
 from reconciler.ports.releases import ReleaseStore
 from reconciler.ports.sources import GitCredentials
+from reconciler.ports.statuses import StatusStore
 from reconciler.ports.webhooks import WebhookStore
 
 
@@ -254,6 +258,10 @@ class SecretStore(Protocol):
         """Return those bound to the source's origin; None if there are none for it."""
         ...
 
+    def find_forge_token(self, project: ProjectName, origin: str) -> Secret | None:
+        """Return the token for the API of a forge that is bound to exactly this origin."""
+        ...
+
     def variables(self, project: ProjectName) -> Mapping[str, Secret]:
         """Return the project's own environment."""
         ...
@@ -288,9 +296,14 @@ class Store(
     RegistryStore,
     SecretStore,
     TokenStore,
+    PeopleStore,
     OutboxStore,
+    FigureStore,
+    StatusStore,
+    ChannelStore,
     WebhookStore,
     AuditStore,
+    ReceiptStore,
     ReleaseStore,
     Protocol,
 ):
@@ -315,6 +328,16 @@ class Store(
 class Sealer(Protocol):
     """Encrypts what is stored. ``context`` binds a ciphertext to its place (table, row, field)."""
 
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """Which keys it opens with; the first is the one that it seals with."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where its key comes from, in words."""
+        ...
+
     def seal(self, secret: Secret, context: str) -> str:
         """Return the ciphertext as text."""
         ...
@@ -329,4 +352,8 @@ class Sealer(Protocol):
 
     def fingerprint(self, secret: Secret) -> str:
         """Return 8 hex digits of a keyed hash."""
+        ...
+
+    def signer(self, seed: Secret) -> Signer:
+        """Return the key that ``seed``, 32 bytes in hex, stands for; always the same one."""
         ...

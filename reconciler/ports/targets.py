@@ -8,6 +8,7 @@ from typing import Protocol
 from reconciler.domain.deployment import DeploymentId, PreparedTarget, Stage
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostName
+from reconciler.domain.probing import Reading
 from reconciler.domain.project import Project
 from reconciler.domain.references import (
     CommitSha,
@@ -177,11 +178,8 @@ class Engine(Protocol):
 class Prober(Protocol):
     """Asks whether a target is well, as its health check says, and which version it is."""
 
-    def probe(self, target: Target, commit: CommitSha | None) -> str:
+    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
         """Ask once, within the check's own time limit.
-
-        Returns:
-            Empty if it is well, else what was seen instead.
 
         Raises:
             TargetUnreachable: the host that should have asked could not be reached.
@@ -190,7 +188,7 @@ class Prober(Protocol):
 
     def probe_version(
         self, host: HostName, address: str, check: VersionCheck, commit: CommitSha
-    ) -> str:
+    ) -> Reading:
         """Ask one container once whether it is ``commit``, past all caches and proxies.
 
         Args:
@@ -198,9 +196,6 @@ class Prober(Protocol):
             address: its own IP address there.
             check: where it tells.
             commit: that it has to tell.
-
-        Returns:
-            Empty if it does, else what was seen instead.
 
         Raises:
             TargetUnreachable: as ``probe``.

@@ -71,6 +71,8 @@ class DeliveryFilter:
     project: ProjectName | None = None  #: one that they led to
     outcome: DeliveryOutcome | None = None
     before: int | None = None  #: only those of a smaller number
+    #: Only those that came through a webhook of one of these, or led to one; None: all.
+    projects: frozenset[str] | None = None
 
 
 #: Of a batch of deliveries that announce nothing.
