@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, upd
 from reconciler.domain.secret import Secret
 from reconciler.ports import AnswerKey, GivenAnswer
 from reconciler.store.family import SealedFamily
+from reconciler.store.sealed import ANSWER_BODY
 from reconciler.store.tables import ANSWER
 from reconciler.store.upsert import insert_if_absent
 
@@ -45,7 +46,9 @@ class SqlAnswers(SealedFamily):
         values = {
             "status": answer.status,
             "headers": dict(answer.headers),
-            "sealed_body": self._sealer.seal(answer.body, _context(key)),
+            "sealed_body": self._sealer.seal(
+                answer.body, ANSWER_BODY.context(key.principal, key.key)
+            ),
         }
         with self._database.writing() as connection:
             mine = _is(key) & (ANSWER.c.at == answer.begun_at) & ANSWER.c.status.is_(None)
@@ -59,7 +62,7 @@ class SqlAnswers(SealedFamily):
     def _answer(self, key: AnswerKey, row: Row[Any], request: str) -> GivenAnswer:
         if row.status is None:
             return GivenAnswer(request, row.at)
-        body = self._sealer.unseal(row.sealed_body, _context(key))
+        body = self._sealer.unseal(row.sealed_body, ANSWER_BODY.context(key.principal, key.key))
         return GivenAnswer(request, row.at, row.status, row.headers, body)
 
 
@@ -80,8 +83,3 @@ def _drop_excess(connection: Connection, principal: str) -> None:
             select(ANSWER.c.key).where(of_one).order_by(ANSWER.c.at).limit(number - MOST_OF_ONE)
         )
         connection.execute(delete(ANSWER).where(of_one, ANSWER.c.key.in_(oldest)))
-
-
-def _context(key: AnswerKey) -> str:
-    """Return the place that a ciphertext belongs to: table, row and field."""
-    return f"answer|{key.principal}/{key.key}|body"

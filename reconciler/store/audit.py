@@ -22,13 +22,14 @@ from reconciler.log import fields
 from reconciler.ports import Sealer, who_acts
 from reconciler.store.codec import clean_text
 from reconciler.store.database import Database
+from reconciler.store.sealed import FACT_VALUE
 from reconciler.store.tables import AUDIT, FACT
 from reconciler.store.upsert import insert_if_absent
 
 _log = logging.getLogger("reconciler.audit")
 
 _KEY, _HEAD = "audit_key", "audit_head"
-_KEY_CONTEXT, _HEAD_CONTEXT = f"fact|{_KEY}|value", f"fact|{_HEAD}|value"
+_KEY_CONTEXT, _HEAD_CONTEXT = FACT_VALUE.context(_KEY), FACT_VALUE.context(_HEAD)
 _KEY_BYTES = 32
 _PAGE = 1000
 

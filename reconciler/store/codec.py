@@ -92,12 +92,20 @@ def cause_from_json(data: JsonObject) -> Cause:
 
 def wish_to_json(wish: Wish) -> JsonObject:
     """Return the wish as an object."""
-    return {"trigger": str(wish.trigger), "actor": wish.actor, "delivery": wish.delivery}
+    return {
+        "trigger": str(wish.trigger),
+        "actor": wish.actor,
+        "delivery": wish.delivery,
+        "correlation": wish.correlation,
+    }
 
 
 def wish_from_json(data: JsonObject | None) -> Wish | None:
     """Return what ``wish_to_json`` was given; None for a column that holds none."""
-    return Wish(Trigger(data["trigger"]), data["actor"], data["delivery"]) if data else None
+    if not data:
+        return None
+    trigger, correlation = Trigger(data["trigger"]), data.get("correlation", "")
+    return Wish(trigger, data["actor"], data["delivery"], correlation)
 
 
 def hint_to_json(hint: Hint | None) -> JsonObject | None:
@@ -127,10 +135,10 @@ def failure_to_json(failure: Failure | None) -> JsonObject | None:
         return None
     return {
         "code": failure.code,
-        "message": failure.message,
+        "message": clean_text(failure.message),
         "recovery": str(failure.recovery),
         "remedy": failure.remedy,
-        "evidence": dict(failure.evidence),
+        "evidence": {name: clean_text(text) for name, text in failure.evidence.items()},
     }
 
 

@@ -7,6 +7,7 @@ bug of SQLite before 3.51.3. Source: sqlite.org, ``wal.html``, ``pragma.html``, 
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.domain.errors import InvalidInput, StoreCorrupt, StoreError
-from reconciler.ports import Clock
+from reconciler.ports import UNMETERED, Clock, Metering
 
 #: How long anything waits for a lock or a connection before it gives up.
 LONGEST_WAIT = timedelta(seconds=10)
@@ -59,6 +60,7 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._clock = clock
+        self.metering: Metering = UNMETERED
 
     @property
     def is_sqlite(self) -> bool:
@@ -72,11 +74,23 @@ class Database:
 
     def writing(self) -> AbstractContextManager[Connection]:
         """Open a transaction that may write; on SQLite it is alone from its first statement on."""
-        return _transaction(self._writer)
+        return self._transaction(self._writer, "write")
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Open a transaction that only reads, from one snapshot on SQLite."""
-        return _transaction(self._reader)
+        return self._transaction(self._reader, "read")
+
+    @contextmanager
+    def _transaction(self, engine: Engine, kind: str) -> Iterator[Connection]:
+        began = time.perf_counter()
+        try:
+            with failures_as_store_errors(), engine.begin() as connection:
+                yield connection
+        except StoreError as error:
+            self.metering.failed("store", error.code)
+            raise
+        finally:
+            self.metering.stored(kind, time.perf_counter() - began)
 
     def now(self) -> datetime:
         """Return the instant, for records whose caller has none at hand."""
@@ -173,12 +187,6 @@ def _sqlite_engine(url: URL, *, readers: int) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-@contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
-    with failures_as_store_errors(), engine.begin() as connection:
-        yield connection
 
 
 @contextmanager

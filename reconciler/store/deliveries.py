@@ -1,9 +1,9 @@
 """What came in through webhooks: one delivery a row, added and read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, cast, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Text, and_, cast, insert, or_, select
 
 from reconciler.domain.errors import NotFound
 from reconciler.domain.references import ProjectName
@@ -12,7 +12,7 @@ from reconciler.domain.webhook_signature import Verdict
 from reconciler.ports import Delivery, DeliveryFilter, DeliveryOutcome
 from reconciler.store.codec import clean_text, hint_from_json, hint_to_json
 from reconciler.store.family import Family
-from reconciler.store.tables import DELIVERY
+from reconciler.store.tables import DELIVERY, PROJECT, WEBHOOK
 
 _LED_TO_NOTHING = cast(DELIVERY.c.led_to, Text) == "{}"
 _OF_OUTCOME: dict[DeliveryOutcome, ColumnElement[bool]] = {
@@ -111,6 +111,18 @@ def cleaned(led_to: Mapping[ProjectName, str]) -> dict[str, str]:
     return {name: clean_text(text) for name, text in led_to.items()}
 
 
+def _concerns(projects: Collection[str]) -> ColumnElement[bool]:
+    theirs = select(WEBHOOK.c.name).where(WEBHOOK.c.project.in_(projects))
+    return or_(DELIVERY.c.webhook.in_(theirs), *map(_led_to, projects))
+
+
+def _led_to(project: str) -> ColumnElement[bool]:
+    """Return which led to it; what led to an earlier one of its name did not."""
+    declared_at = select(PROJECT.c.created_at).where(PROJECT.c.name == project)
+    named = DELIVERY.c.led_to[project].as_string().is_not(None)
+    return and_(named, DELIVERY.c.at >= declared_at.scalar_subquery())
+
+
 def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
     found = []
     if wanted.webhook is not None:
@@ -119,6 +131,8 @@ def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
         found.append(DELIVERY.c.led_to[wanted.project].as_string().is_not(None))
     if wanted.outcome is not None:
         found.append(_OF_OUTCOME[wanted.outcome])
+    if wanted.projects is not None:
+        found.append(_concerns(wanted.projects))
     if wanted.before is not None:
         found.append(DELIVERY.c.id < wanted.before)
     return found

@@ -87,6 +87,7 @@ def _select_targets(connection: Connection, ids: Sequence[int]) -> dict[int, lis
                     failure_from_json(row.error),
                     MigrationState(row.migration) if row.migration else None,
                     row.migration_changed_at,
+                    row.evidence,
                 )
             )
     return found
@@ -119,4 +120,5 @@ def _deployment(
         hosts=tuple(HostName(host) for host in row.hosts),
         before=Revision(commit_from_text(row.before_commit), digests_from_json(row.before_images)),
         targets=tuple(targets),
+        correlation=row.correlation,
     )

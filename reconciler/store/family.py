@@ -1,20 +1,24 @@
 """What every family of methods stands on."""
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Column, ColumnElement, Connection, Row, select, true
 
 from reconciler.domain.errors import ChangedMeanwhile, NotFound
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Sealer
-from reconciler.store.aftermath import Aftermath
 from reconciler.store.audit import Ledger
 from reconciler.store.database import Database
 from reconciler.store.tables import PROJECT
+
+if TYPE_CHECKING:  # what follows from a deployment's way is made of families
+    from reconciler.store.aftermath import Aftermath
 
 
 class Family:
     """Some of the store's methods; each method is one transaction."""
 
-    def __init__(self, database: Database, ledger: Ledger, aftermath: Aftermath) -> None:
+    def __init__(self, database: Database, ledger: Ledger, aftermath: "Aftermath") -> None:
         self._database = database
         self._ledger = ledger
         self._aftermath = aftermath
@@ -24,7 +28,7 @@ class SealedFamily(Family):
     """Some of them that keep secrets."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, aftermath: Aftermath, sealer: Sealer
+        self, database: Database, ledger: Ledger, aftermath: "Aftermath", sealer: Sealer
     ) -> None:
         super().__init__(database, ledger, aftermath)
         self._sealer = sealer

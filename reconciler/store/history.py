@@ -141,6 +141,7 @@ class SqlHistory(Family):
                 count=row.calls,
                 last_at=row.last_at,
                 number=row.id,
+                correlation=row.correlation,
             )
             for row in rows
         ]
@@ -160,3 +161,5 @@ def _conditions(only: DeploymentFilter) -> Iterator[ColumnElement[bool]]:
         yield DEPLOYMENT.c.created_at >= only.since
     if only.until is not None:
         yield DEPLOYMENT.c.created_at < only.until
+    if only.projects is not None:
+        yield DEPLOYMENT.c.project.in_(only.projects)

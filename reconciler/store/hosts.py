@@ -11,7 +11,9 @@ from reconciler.domain.host import LOCAL, Host, HostName
 from reconciler.domain.secret import Secret
 from reconciler.store.audit import Ledger
 from reconciler.store.family import SealedFamily, require_same
+from reconciler.store.sealed import HOST_PRIVATE_KEY
 from reconciler.store.tables import HOST, PROJECT
+from reconciler.store.told import forget_subject
 from reconciler.store.upsert import insert_if_absent
 
 
@@ -46,6 +48,7 @@ class SqlHosts(SealedFamily):
                 named = ", ".join(users)
                 raise Conflict(f"{name} is a target of {named}; remove those targets first")
             connection.execute(delete(HOST).where(HOST.c.name == name))
+            forget_subject(connection, "", f"host {name}", self._database.now())
             _tell(self._ledger, connection, "host.remove", before, None)
 
     def get_host(self, name: HostName) -> Host:
@@ -64,7 +67,7 @@ class SqlHosts(SealedFamily):
     ) -> str:
         """Store our private key for it; return its fingerprint. Raises ``NotFound``."""
         fingerprint = self._sealer.fingerprint(key)
-        sealed = self._sealer.seal(key, _context(name))
+        sealed = self._sealer.seal(key, HOST_PRIVATE_KEY.context(name))
         with self._database.writing() as connection:
             before = _lock(connection, name, seen)
             connection.execute(
@@ -85,7 +88,11 @@ class SqlHosts(SealedFamily):
         """Return our private key for it; None where there is none. Raises ``NotFound``."""
         with self._database.reading() as connection:
             row = _get(connection, name)
-        return self._sealer.unseal(row.sealed_key, _context(name)) if row.sealed_key else None
+        return (
+            self._sealer.unseal(row.sealed_key, HOST_PRIVATE_KEY.context(name))
+            if row.sealed_key
+            else None
+        )
 
 
 def _columns(host: Host) -> dict[str, Any]:
@@ -139,11 +146,6 @@ def _lock(connection: Connection, name: HostName, seen: Host | None) -> Host:
 def _projects_on(connection: Connection, name: HostName) -> list[str]:
     rows = connection.execute(select(PROJECT.c.name, PROJECT.c.targets))
     return sorted(row.name for row in rows if any(one["host"] == name for one in row.targets))
-
-
-def _context(name: HostName) -> str:
-    """Return the place that a ciphertext belongs to: table, row and field."""
-    return f"host|{name}|sealed_key"
 
 
 def _no_such_host(name: HostName) -> NotFound:

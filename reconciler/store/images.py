@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -23,8 +24,10 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.registry_event import ImagesHint
 from reconciler.domain.revision import ImageDigests
 from reconciler.domain.state import WatchedImage
+from reconciler.store.aside import done_aside
 from reconciler.store.codec import digest_from_text, failure_from_json, failure_to_json
 from reconciler.store.family import Family, lock_project, no_such_project
+from reconciler.store.notices import tell_of_images
 from reconciler.store.project_rows import project_from_row
 from reconciler.store.tables import PROJECT, PROJECT_STATE, WATCHED_IMAGE
 from reconciler.store.tracking import Tracked, get_tracked, put_tracked
@@ -110,6 +113,8 @@ class SqlImages(Family):
         )
         with self._database.writing() as connection:
             connection.execute(statement, rows)
+            tell = partial(tell_of_images, connection, lookups, self._database.now())
+            done_aside(connection, "telling others of images", tell)
 
     def seed_images(
         self, name: ProjectName, digests: ImageDigests, compared_with: ImageDigests | None = None

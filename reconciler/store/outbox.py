@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from reconciler.domain.deployment import Deployment
 from reconciler.ports import Message, OutboxKind
@@ -27,7 +27,11 @@ class SqlOutbox(Family):
         lease: timedelta,
         busy: Collection[str] = (),
     ) -> Sequence[Message]:
-        """Take messages whose time has come, oldest first; after ``lease`` others may."""
+        """Take messages whose time has come, oldest first; after ``lease`` others may.
+
+        None before an older one to the same address: a recovery never comes before its failure.
+        """
+        older = OUTBOX.alias()
         with self._database.writing() as connection:
             now = self._database.now()
             statement = (
@@ -37,12 +41,18 @@ class SqlOutbox(Family):
                     OUTBOX.c.settled_at.is_(None),
                     OUTBOX.c.not_before <= now,
                     OUTBOX.c.address.not_in(busy),
+                    ~exists().where(
+                        older.c.kind == kind,
+                        older.c.address == OUTBOX.c.address,
+                        older.c.settled_at.is_(None),
+                        older.c.id < OUTBOX.c.id,
+                    ),
                 )
                 .order_by(OUTBOX.c.id)
                 .limit(limit)
-                .with_for_update(skip_locked=True)
+                .with_for_update(of=OUTBOX, skip_locked=True)
             )
-            found = [_message(row) for row in connection.execute(statement)]
+            found = [message_from_row(row) for row in connection.execute(statement)]
             if found:
                 connection.execute(
                     update(OUTBOX)
@@ -75,7 +85,7 @@ class SqlOutbox(Family):
             statement = statement.where(OUTBOX.c.address == address)
         with self._database.reading() as connection:
             rows = connection.execute(statement.order_by(OUTBOX.c.id.desc()).limit(limit)).all()
-        return [_message(row) for row in rows]
+        return [message_from_row(row) for row in rows]
 
 
 def put_message(
@@ -87,12 +97,25 @@ def put_message(
     body: Mapping[str, Any],
 ) -> None:
     """Leave a message, in the transaction of what it tells of."""
+    put_message_about(connection, kind, address, now, (about.project, about.id), body)
+
+
+def put_message_about(
+    connection: Connection,
+    kind: OutboxKind,
+    address: str,
+    now: datetime,
+    about: tuple[str, int | None],
+    body: Mapping[str, Any],
+) -> None:
+    """Leave one about a project, or nothing (empty); with its deployment, where it has one."""
+    project, deployment = about
     connection.execute(
         insert(OUTBOX).values(
             kind=kind,
             address=address,
-            project=about.project,
-            deployment=about.id,
+            project=project,
+            deployment=deployment,
             body=dict(body),
             created_at=now,
             not_before=now,
@@ -103,10 +126,10 @@ def put_message(
     )
 
 
-def _change(connection: Connection, message: Message, owner: str, **values: object) -> None:
+def _change(connection: Connection, message: Message, holder: str, **values: object) -> None:
     connection.execute(
         update(OUTBOX)
-        .where(OUTBOX.c.id == message.id, OUTBOX.c.owner == owner, OUTBOX.c.settled_at.is_(None))
+        .where(OUTBOX.c.id == message.id, OUTBOX.c.owner == holder, OUTBOX.c.settled_at.is_(None))
         .values(**values)
     )
 
@@ -124,7 +147,8 @@ def _drop_old(connection: Connection, kind: OutboxKind) -> None:
     connection.execute(delete(OUTBOX).where(settled, OUTBOX.c.id <= oldest_kept))
 
 
-def _message(row: Row[Any]) -> Message:
+def message_from_row(row: Row[Any]) -> Message:
+    """Return the message that a row keeps."""
     return Message(
         id=row.id,
         kind=OutboxKind(row.kind),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, case, exists, func, or_, select, update
@@ -11,9 +12,11 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.wish import Wish
 from reconciler.ports import PollResult, PollTask
 from reconciler.store.announcements import record_moves
+from reconciler.store.aside import done_aside
 from reconciler.store.codec import commit_from_text, wish_from_json, wish_to_json
 from reconciler.store.database import LONG_AGO
 from reconciler.store.family import Family, lock_project
+from reconciler.store.notices import tell_of_sources
 from reconciler.store.project_rows import health_columns, health_from_row, source_from_row
 from reconciler.store.tables import PROJECT, PROJECT_STATE, SECRET, SOURCE_HEALTH
 
@@ -76,6 +79,9 @@ class SqlPolls(Family):
         with self._database.writing() as connection:
             record_moves(connection, ordered)
             connection.execute(statement, values)
+            seen = {str(result.project): result.health for result in ordered}
+            tell = partial(tell_of_sources, connection, seen, self._database.now())
+            done_aside(connection, "telling others of sources", tell)
 
     def poll_now(self, name: ProjectName, wish: Wish | None = None) -> None:
         """Make the project's source due at once; without effect where nothing is polled."""
@@ -156,4 +162,5 @@ def _task(row: Row[*tuple[Any, ...]]) -> PollTask:
         health=health_from_row(row),
         has_credentials=bool(row.has_credentials),
         wish=wish_from_json(row.wish),
+        due_at=None if row.next_look_at == LONG_AGO else row.next_look_at,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from reconciler.domain.forge import WebAddress
 from reconciler.domain.migration import declaration_of as declaration_of_migration
 from reconciler.domain.migration import parse_migration
 from reconciler.domain.path_patterns import PathPattern
@@ -27,6 +28,7 @@ from reconciler.domain.references import (
 from reconciler.domain.state import SourceHealth
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
+from reconciler.domain.webhook import Provider
 from reconciler.store.codec import (
     commit_from_text,
     commit_to_text,
@@ -63,6 +65,9 @@ def project_columns(project: Project) -> Columns:
         "allow_manifest": project.allow_manifest,
         "watch_paths": [str(pattern) for pattern in project.watch_paths],
         "skip_markers": project.skip_markers,
+        "commit_statuses": project.commit_statuses,
+        "forge": str(project.forge) if project.forge else None,
+        "forge_url": str(project.forge_url) if project.forge_url else None,
         "generation": project.generation,
     }
 
@@ -96,6 +101,9 @@ def project_from_row(row: Row[*tuple[Any, ...]]) -> Project:
         allow_manifest=row.allow_manifest,
         watch_paths=tuple(PathPattern.parse(text) for text in row.watch_paths),
         skip_markers=row.skip_markers,
+        commit_statuses=row.commit_statuses,
+        forge=Provider(row.forge) if row.forge else None,
+        forge_url=WebAddress.parse(row.forge_url) if row.forge_url else None,
         generation=row.generation,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
+from reconciler.domain.commit_status import forge_origin
 from reconciler.domain.deployment import Status
 from reconciler.domain.errors import AlreadyExists, Conflict
 from reconciler.domain.project import ExternalSource, Project
@@ -11,6 +12,7 @@ from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import PassedOver, ProjectState, SourceHealth
 from reconciler.ports import who_acts
 from reconciler.store.audit import Ledger
+from reconciler.store.bindings import unbind_project
 from reconciler.store.codec import clean_text, passed_over_to_json
 from reconciler.store.database import LONG_AGO
 from reconciler.store.family import Family, lock_project, no_such_project, require_same
@@ -22,6 +24,7 @@ from reconciler.store.project_rows import (
     project_columns,
     project_from_row,
 )
+from reconciler.store.secrets import FORGE_TOKEN
 from reconciler.store.states import select_states
 from reconciler.store.tables import (
     DEPLOYMENT,
@@ -31,6 +34,7 @@ from reconciler.store.tables import (
     SECRET,
     SOURCE_HEALTH,
 )
+from reconciler.store.told import forget_subject, forget_told
 from reconciler.store.tracking import Tracked, forget_passed_over, get_tracked, put_tracked
 from reconciler.store.upsert import insert_if_absent
 
@@ -82,10 +86,13 @@ class SqlProjects(Family):
                 forget_passed_over(connection, project.name)
             _reschedule(connection, before, project)
             _drop_foreign_credentials(connection, before, project)
+            if before.auto_deploy and not project.auto_deploy:
+                for subject in ("source", "images"):  # which nobody looks at from now on
+                    forget_subject(connection, project.name, subject, self._database.now())
             _tell(self._ledger, connection, "project.change", before, project)
 
     def remove_project(self, name: ProjectName, seen: Project | None = None) -> None:
-        """Delete it with its state, secrets and history."""
+        """Delete it with its state, secrets and history, and with what anybody may do on it."""
         with self._database.writing() as connection:
             before = project_from_row(lock_project(connection, name))
             require_same(before, seen)
@@ -95,7 +102,11 @@ class SqlProjects(Family):
             if connection.execute(running).scalar_one():
                 raise Conflict(f"project {name!r} is being deployed; remove it once that has ended")
             connection.execute(delete(PROJECT).where(PROJECT.c.name == name))
+            unbound = unbind_project(connection, name)
+            forget_told(connection, project=name)
             _tell(self._ledger, connection, "project.remove", before, None)
+            for told in unbound:
+                self._ledger.append(connection, *told)
 
     def get_project(self, name: ProjectName) -> Project:
         """Return it. Raises ``NotFound``."""
@@ -216,15 +227,15 @@ def _reschedule(connection: Connection, before: Project, after: Project) -> None
 
 
 def _drop_foreign_credentials(connection: Connection, before: Project, after: Project) -> None:
-    origin = _origin(after)
-    if _origin(before) != origin:
-        connection.execute(
-            delete(SECRET).where(
-                SECRET.c.project == after.name,
-                SECRET.c.name.startswith("git-", autoescape=True),
-                SECRET.c.bound_to != origin,
+    for prefix, origin_of in (("git-", _origin), (FORGE_TOKEN, forge_origin)):
+        if origin_of(before) != origin_of(after):
+            connection.execute(
+                delete(SECRET).where(
+                    SECRET.c.project == after.name,
+                    SECRET.c.name.startswith(prefix, autoescape=True),
+                    SECRET.c.bound_to != origin_of(after),
+                )
             )
-        )
 
 
 def _origin(project: Project) -> str:

@@ -1,6 +1,6 @@
 """What builds made of commits, as it was reported."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,11 +71,14 @@ class SqlReleases(Family):
         commit: CommitSha | None = None,
         before: ReleaseId | None = None,
         limit: int = 50,
+        projects: Collection[str] | None = None,
     ) -> Sequence[ReleaseRecord]:
         """Return newest first."""
         statement = select(RELEASE).order_by(RELEASE.c.id.desc()).limit(limit)
         if project is not None:
             statement = statement.where(RELEASE.c.project == project)
+        if projects is not None:
+            statement = statement.where(RELEASE.c.project.in_(projects))
         if commit is not None:
             statement = statement.where(RELEASE.c.commit == commit.text)
         if before is not None:

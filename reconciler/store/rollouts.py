@@ -14,6 +14,7 @@ from reconciler.domain.deployment import (
     TargetStatus,
 )
 from reconciler.domain.errors import ClaimLost, Conflict, NotFound
+from reconciler.domain.evidence import Evidence, cleaned
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostName
 from reconciler.domain.references import ProjectName
@@ -21,7 +22,7 @@ from reconciler.domain.revision import Revision
 from reconciler.ports import Claim
 from reconciler.store.claims import close_open_stages, find_waiting, write_claimed
 from reconciler.store.codec import clean_text, failure_to_json, prepared_to_json, revision_to_json
-from reconciler.store.deployment_rows import find_deployment
+from reconciler.store.deployment_rows import find_deployment, get_deployment
 from reconciler.store.family import Family, lock_project
 from reconciler.store.tables import (
     DEPLOYMENT,
@@ -73,12 +74,15 @@ class SqlRollouts(Family):
         now: datetime,
         *,
         error: Failure | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
-        """Record how far it got on one host; when it began there stays."""
+        """Record how far it got on one host; when it began there stays, and what is not given."""
         with self._database.writing() as connection:
             write_claimed(connection, claim, stage=DEPLOYMENT.c.stage)
             key = {"deployment": claim.deployment.id, "host": host}
             values = {"status": status, "changed_at": now, "error": failure_to_json(error)}
+            if evidence is not None:
+                values["evidence"] = cleaned(evidence, clean_text)
             if not insert_if_absent(
                 connection, DEPLOYMENT_TARGET, key, {**values, "started_at": now}
             ):
@@ -128,7 +132,7 @@ class SqlRollouts(Family):
                 _quarantine(connection, name, deployment, now, quarantine)
             if follow_up := _FOLLOW_UPS.get(status):
                 follow_up(connection, name, deployment)
-            self._aftermath.ended(connection, deployment)
+            self._aftermath.ended(connection, get_deployment(connection, deployment))
 
     def retry_later(self, claim: Claim, not_before: datetime, error: Failure) -> None:
         """Put it back into the queue, or end it where a newer one waits already."""
@@ -158,10 +162,11 @@ class SqlRollouts(Family):
                 )
                 hand_over(connection, older=deployment, newer=newer)
             close_open_stages(connection, deployment, self._database.now())
+            left = get_deployment(connection, deployment)
             if newer is None:
-                self._aftermath.put_back(connection, deployment)
+                self._aftermath.put_back(connection, left)
             else:
-                self._aftermath.ended(connection, deployment)
+                self._aftermath.ended(connection, left)
 
 
 def _lock_project_of(connection: Connection, claim: Claim) -> None:

@@ -12,10 +12,12 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import GitCredentials, RegistryCredentials, SecretRecord
 from reconciler.store.family import SealedFamily, lock_project
+from reconciler.store.sealed import SECRET_VALUE
 from reconciler.store.tables import HOST_KEY, SECRET
 from reconciler.store.upsert import insert_if_absent, upsert
 
 _GIT_TOKEN, _GIT_SSH_KEY = "git-token", "git-ssh-key"
+FORGE_TOKEN = "forge-token"  # noqa: S105  a name, not a secret
 _REGISTRY, _VARIABLE = "registry:", "variable:"
 #: The user name under which Docker stores an identity token. Source: docker/cli, ``config/types``.
 _IDENTITY_TOKEN_USER = "<token>"  # noqa: S105  a marker, not a secret
@@ -36,7 +38,9 @@ class SqlSecrets(SealedFamily):
     ) -> SecretRecord:
         """Store or replace it. Raises ``NotFound`` for the project."""
         record = SecretRecord(name, self._sealer.fingerprint(secret), bound_to, username, now)
-        sealed = self._sealer.seal(secret, _context(project, name))
+        # Else whoever can rewrite where it goes need not be able to open it.
+        place = SECRET_VALUE.context(project, name, bound_to=bound_to)
+        sealed = self._sealer.seal(secret, place)
         with self._database.writing() as connection:
             lock_project(connection, project)
             before = _find_fingerprint(connection, project, name)
@@ -106,6 +110,18 @@ class SqlSecrets(SealedFamily):
             known_host_key=host_key,
         )
 
+    def find_forge_token(self, project: ProjectName, origin: str) -> Secret | None:
+        """Return the one bound to exactly this origin."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(SECRET).where(
+                    SECRET.c.project == project,
+                    SECRET.c.name == FORGE_TOKEN,
+                    SECRET.c.bound_to == origin,
+                )
+            ).one_or_none()
+        return self._unseal(row) if row else None
+
     def variables(self, project: ProjectName) -> Mapping[str, Secret]:
         """Return the project's own environment."""
         with self._database.reading() as connection:
@@ -149,12 +165,8 @@ class SqlSecrets(SealedFamily):
             return _select_host_key(connection, origin)
 
     def _unseal(self, row: Row[Any]) -> Secret:
-        return self._sealer.unseal(row.sealed, _context(row.project, row.name))
-
-
-def _context(project: str, name: str) -> str:
-    """Return the place that a ciphertext belongs to: table, row and field."""
-    return f"secret|{project}/{name}|sealed"
+        place = SECRET_VALUE.context(row.project, row.name, bound_to=row.bound_to)
+        return self._sealer.unseal(row.sealed, place)
 
 
 def _subject(project: ProjectName, name: str) -> str:

@@ -6,30 +6,40 @@ from pathlib import Path
 from sqlalchemy import select
 
 from reconciler.domain.errors import PreconditionFailed, StoreError
-from reconciler.ports import Sealer
+from reconciler.ports import Metering, Sealer
 from reconciler.store.aftermath import Aftermath
 from reconciler.store.announcements import SqlAnnouncements
 from reconciler.store.answers import SqlAnswers
 from reconciler.store.app_migrations import SqlAppMigrations
+from reconciler.store.attempts import SqlAttempts
 from reconciler.store.audit import prepare_ledger
 from reconciler.store.audit_reading import SqlAudit
 from reconciler.store.backup import write_backup
 from reconciler.store.changes import SqlChanges
+from reconciler.store.channels import SqlChannels
 from reconciler.store.claims import SqlClaims
 from reconciler.store.database import Database
 from reconciler.store.deliveries import SqlDeliveries
+from reconciler.store.figures import SqlFigures
+from reconciler.store.first_start import SqlFirstStart
 from reconciler.store.history import SqlHistory
 from reconciler.store.hosts import SqlHosts
 from reconciler.store.images import SqlImages
+from reconciler.store.keys import OnProgress, reseal_if_needed
 from reconciler.store.logs import SqlLogs
 from reconciler.store.outbox import SqlOutbox
+from reconciler.store.people import SqlPeople
 from reconciler.store.polls import SqlPolls
 from reconciler.store.projects import SqlProjects
+from reconciler.store.receipt_reading import SqlReceipts
 from reconciler.store.registries import SqlRegistries
 from reconciler.store.releases import SqlReleases
+from reconciler.store.reminders import SqlReminders
 from reconciler.store.rollouts import SqlRollouts
 from reconciler.store.secrets import SqlSecrets
+from reconciler.store.sessions import SqlSessions
 from reconciler.store.settings import SqlSettings
+from reconciler.store.statuses import SqlStatuses
 from reconciler.store.tables import FACT
 from reconciler.store.tokens import SqlTokens
 from reconciler.store.transaction import SqlTransactions
@@ -43,6 +53,10 @@ class SqlStore(
     SqlChanges,
     SqlSecrets,
     SqlTokens,
+    SqlPeople,
+    SqlFirstStart,
+    SqlSessions,
+    SqlAttempts,
     SqlHosts,
     SqlWebhooks,
     SqlReleases,
@@ -61,6 +75,11 @@ class SqlStore(
     SqlSettings,
     SqlRegistries,
     SqlOutbox,
+    SqlReceipts,
+    SqlFigures,
+    SqlStatuses,
+    SqlChannels,
+    SqlReminders,
     SqlAudit,
 ):
     """The protocol ``Store``: one family of methods per base class, one transaction per method."""
@@ -68,6 +87,14 @@ class SqlStore(
     def __init__(self, database: Database, sealer: Sealer) -> None:
         ledger = prepare_ledger(database, sealer)
         super().__init__(database, ledger, Aftermath(database, sealer), sealer)
+
+    def reseal(self, on_progress: OnProgress) -> None:
+        """Seal everything with the sealer's first key, where it was another's so far."""
+        reseal_if_needed(self._database, self._sealer, self._ledger, on_progress)
+
+    def meter_with(self, metering: Metering) -> None:
+        """Have transactions timed, and what becomes of deployments counted, from now on."""
+        self._database.metering = self._aftermath.metering = metering
 
     def check(self) -> None:
         """Write and read something. Raises ``StoreError``."""

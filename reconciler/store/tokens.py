@@ -1,16 +1,23 @@
 """Access tokens, as their SHA-256."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select, update
 
 from reconciler.domain.access import AccessToken, Scope
-from reconciler.domain.errors import AlreadyExists, NotFound
+from reconciler.domain.errors import AlreadyExists, NotFound, StoreError
 from reconciler.domain.references import ProjectName
+from reconciler.store.bindings import (
+    PUSH_ALONE,
+    forget_token,
+    hold_projects,
+    unbind_repository,
+)
 from reconciler.store.family import Family
-from reconciler.store.tables import ANSWER, TOKEN
+from reconciler.store.tables import TOKEN
 from reconciler.store.upsert import insert_if_absent
 
 #: A use is noted so often at most: a busy token must not cost a write a request.
@@ -21,7 +28,7 @@ class SqlTokens(Family):
     """``TokenStore``."""
 
     def add_token(self, token: AccessToken, digest: str) -> None:
-        """Keep a token. Raises ``AlreadyExists`` for the name."""
+        """Keep a token; see ``TokenStore``."""
         shown = {
             "scopes": sorted(token.scopes),
             "projects": None if token.projects is None else list(token.projects),
@@ -34,6 +41,8 @@ class SqlTokens(Family):
             "expires_at": token.expires_at,
         }
         with self._database.writing() as connection:
+            if token.projects is not None and token.scopes != PUSH_ALONE:
+                hold_projects(connection, token.projects)
             if not insert_if_absent(connection, TOKEN, {"name": token.name}, values):
                 raise AlreadyExists(f"there is a token {token.name!r} already")
             expires = token.expires_at.isoformat() if token.expires_at else None
@@ -46,13 +55,14 @@ class SqlTokens(Family):
             )
 
     def find_token(self, digest: str, now: datetime) -> AccessToken | None:
-        """Return the token with this SHA-256, unless it has expired; its use is noted."""
+        """Return the token with this SHA-256, unless it has expired; noted, if it can be."""
         with self._database.reading() as connection:
             row = connection.execute(select(TOKEN).where(TOKEN.c.digest == digest)).one_or_none()
         if row is None or (row.expires_at and row.expires_at <= now):
             return None
         if row.last_used_at is None or row.last_used_at <= now - _NOTED_EVERY:
-            with self._database.writing() as connection:
+            # A full disk keeps nobody from looking.
+            with suppress(StoreError), self._database.writing() as connection:
                 connection.execute(
                     update(TOKEN).where(TOKEN.c.digest == digest).values(last_used_at=now)
                 )
@@ -67,12 +77,15 @@ class SqlTokens(Family):
     def remove_token(self, name: str) -> None:
         """Delete it, with what its requests were answered. Raises ``NotFound``."""
         with self._database.writing() as connection:
-            removed = connection.execute(delete(TOKEN).where(TOKEN.c.name == name))
-            if removed.rowcount == 0:
-                raise NotFound(f"there is no token {name!r}")
-            # Another token of its name is another principal: what this one was shown is not its.
-            connection.execute(delete(ANSWER).where(ANSWER.c.principal == name))
+            if not forget_token(connection, name):
+                raise NotFound(f"there is no token {name!r}; `reconciler token list` shows all")
             self._ledger.append(connection, "token.remove", f"token {name}")
+
+    def unbind_repository(self, name: ProjectName) -> None:
+        """Take it from all tokens that may push to it: a later one of its name is another."""
+        with self._database.writing() as connection:
+            for told in unbind_repository(connection, name):
+                self._ledger.append(connection, *told)
 
 
 def _token(row: Row[Any]) -> AccessToken:

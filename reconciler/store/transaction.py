@@ -92,9 +92,11 @@ class SqlTransaction:
         if replaces:
             self._point_to(replaces.id, new)
             hand_over(self._connection, older=replaces.id, newer=new)
-            self._aftermath.ended(self._connection, replaces.id)
-        self._aftermath.queued(self._connection, new)
-        return get_deployment(self._connection, new)
+            replaced = get_deployment(self._connection, replaces.id)
+            self._aftermath.ended(self._connection, replaced)
+        made = get_deployment(self._connection, new)
+        self._aftermath.queued(self._connection, made)
+        return made
 
     def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
         """Note that ``deployment`` serves this request too; saying it twice changes nothing."""
@@ -197,6 +199,7 @@ def _queued_columns(request: Request, tracked: Tracked, now: datetime) -> dict[s
         "before_commit": commit_to_text(tracked.commit),
         "before_images": digests_to_json(tracked.images),
         "moved_images": digests_to_json(request.revision.images),
+        "correlation": request.correlation,
     }
 
 
@@ -212,6 +215,7 @@ def _trigger_columns(record: TriggerRecord, same: str) -> dict[str, Any]:
         "at": record.at,
         "calls": record.count,
         "last_at": record.last_at or record.at,
+        "correlation": record.correlation,
     }
 
 

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, CursorResult, Row, Select, delete, select, update
 
-from reconciler.domain.errors import AlreadyExists, NotFound
+from reconciler.domain.errors import AlreadyExists, NotFound, StoreCorrupt
 from reconciler.domain.forge import Registration
 from reconciler.domain.references import ProjectName
 from reconciler.domain.secret import Secret
@@ -20,6 +20,7 @@ from reconciler.store.codec import registration_from_json, registration_to_json
 from reconciler.store.database import Database
 from reconciler.store.deliveries import cleaned, insert_deliveries
 from reconciler.store.family import SealedFamily
+from reconciler.store.sealed import WEBHOOK_PREVIOUS, WEBHOOK_SECRET
 from reconciler.store.tables import DELIVERY, WEBHOOK
 from reconciler.store.upsert import insert_if_absent
 
@@ -93,18 +94,26 @@ class SqlWebhooks(SealedFamily):
             row = connection.execute(select(WEBHOOK).where(WEBHOOK.c.name == name)).one_or_none()
         if row is None:
             return None
-        sealed = [one for one in (row.sealed_secret, row.sealed_previous) if one]
-        return _webhook(row), [self._sealer.unseal(one, _context(name)) for one in sealed]
+        taken = [self._sealer.unseal(row.sealed_secret, WEBHOOK_SECRET.context(name))]
+        if row.sealed_previous:
+            taken.append(self._sealer.unseal(row.sealed_previous, WEBHOOK_PREVIOUS.context(name)))
+        return _webhook(row), taken
 
     def rotate_webhook_secret(self, name: WebhookName, secret: Secret, now: datetime) -> None:
         """Put ``secret`` in the present one's place, which becomes the previous one."""
-        columns = {
-            "sealed_previous": WEBHOOK.c.sealed_secret,
-            "previous_fingerprint": WEBHOOK.c.fingerprint,
-            "rotated_at": now,
-            **self._sealed(name, secret),
-        }
-        self._change(name, columns, "webhook.rotate", {"fingerprint": columns["fingerprint"]})
+        columns = self._sealed(name, secret)
+        told = {"fingerprint": columns["fingerprint"]}
+        with self._database.writing() as connection:
+            row = _lock(connection, name)
+            previous = self._sealer.unseal(row.sealed_secret, WEBHOOK_SECRET.context(name))
+            columns |= {
+                "sealed_previous": self._sealer.seal(previous, WEBHOOK_PREVIOUS.context(name)),
+                "previous_fingerprint": row.fingerprint,
+                "rotated_at": now,
+            }
+            connection.execute(update(WEBHOOK).where(WEBHOOK.c.name == name).values(columns))
+            self._ledger.append(connection, "webhook.rotate", _subject(name), None, told)
+        self._mark = object()
 
     def drop_previous_webhook_secret(self, name: WebhookName) -> None:
         """Take the present secret alone from now on. Safe to repeat. Raises ``NotFound``."""
@@ -155,7 +164,7 @@ class SqlWebhooks(SealedFamily):
 
     def _sealed(self, name: WebhookName, secret: Secret) -> dict[str, Any]:
         return {
-            "sealed_secret": self._sealer.seal(secret, _context(name)),
+            "sealed_secret": self._sealer.seal(secret, WEBHOOK_SECRET.context(name)),
             "fingerprint": self._sealer.fingerprint(secret),
         }
 
@@ -218,8 +227,32 @@ def _subject(name: WebhookName) -> str:
     return f"webhook {name}"
 
 
+def bind_previous_secrets(connection: Connection, sealer: Sealer) -> None:
+    """Seal each previous secret for its own field: earlier versions left it the present one's."""
+    for row in connection.execute(select(WEBHOOK).where(WEBHOOK.c.sealed_previous != "")).all():
+        try:
+            previous = sealer.unseal(row.sealed_previous, WEBHOOK_SECRET.context(row.name))
+        except StoreCorrupt:
+            continue  # of no use before either
+        sealed = sealer.seal(previous, WEBHOOK_PREVIOUS.context(row.name))
+        mine = WEBHOOK.c.name == row.name
+        connection.execute(update(WEBHOOK).where(mine).values(sealed_previous=sealed))
+
+
 def _get(connection: Connection, name: WebhookName) -> Row[Any]:
-    row = connection.execute(select(WEBHOOK).where(WEBHOOK.c.name == name)).one_or_none()
+    return _found(connection.execute(_select(name)), name)
+
+
+def _lock(connection: Connection, name: WebhookName) -> Row[Any]:
+    return _found(connection.execute(_select(name).with_for_update()), name)
+
+
+def _select(name: WebhookName) -> Select[Any]:
+    return select(WEBHOOK).where(WEBHOOK.c.name == name)
+
+
+def _found(rows: CursorResult[Any], name: WebhookName) -> Row[Any]:
+    row = rows.one_or_none()
     if row is None:
         raise _no_such_webhook(name)
     return row
@@ -249,11 +282,6 @@ def _record(row: Row[Any]) -> WebhookRecord:
         last_verdict=Verdict(row.last_verdict) if row.last_verdict else None,
         registration=registration_from_json(row.registration),
     )
-
-
-def _context(name: WebhookName) -> str:
-    """Return the place that a ciphertext belongs to. A secret moves from one column to another."""
-    return f"webhook|{name}|secret"
 
 
 def _no_such_webhook(name: WebhookName) -> NotFound:

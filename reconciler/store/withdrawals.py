@@ -73,7 +73,7 @@ class SqlWithdrawals(Family):
         )
         if changed.rowcount == 1:
             take_back(connection, found.project, found.id)
-            self._aftermath.ended(connection, found.id)
+            self._aftermath.ended(connection, _get(connection, found.id))
         return changed.rowcount == 1
 
 

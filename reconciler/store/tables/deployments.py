@@ -134,6 +134,7 @@ class TriggerRow(Row, table=True):
     at: datetime
     calls: int = 1
     last_at: datetime
+    correlation: str = ""  #: of the first of them
 
 
 class LogLineRow(Row, table=True):

@@ -21,6 +21,7 @@ class ReceiptRow(Row, table=True):
     number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     deployment: int
     project: str
+    status: str  #: how the deployment ended
     at: datetime
     body: str  #: the very text that was signed
     signature: str
@@ -32,8 +33,11 @@ class ChannelRow(Row, table=True):
     __tablename__: ClassVar[str] = "channel"
 
     name: str = Field(primary_key=True)
-    project: str | None = None  #: NULL: of all projects
-    sealed_url: str
+    #: NULL: of all projects
+    project: str | None = Field(
+        default=None, foreign_key="project.name", ondelete="CASCADE", index=True
+    )
+    sealed_url: str  #: with the key of a signed webhook, where it is one
     fingerprint: str
     service: str  #: the URL's scheme, e.g. ``ntfy``
     events: Json = as_json()
@@ -41,7 +45,7 @@ class ChannelRow(Row, table=True):
     template: str = ""
     created_at: datetime
     created_by: str = ""
-    last_at: datetime | None = None  #: when it was last tried
+    last_at: datetime | None = None  #: when something was sent to it, or tried, last
     last_error: str = ""  #: empty: it went well
 
 
@@ -52,12 +56,13 @@ class OutboxRow(Row, table=True):
     __table_args__: ClassVar[Any] = (
         Index(None, "settled_at", "not_before", "id"),
         Index(None, "project", "id"),
+        Index(None, "address", "settled_at", "id"),
         {"sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, primary_key=True)
     kind: str  #: ``notice`` or ``commit-status``
-    address: str  #: to whom: a channel's name; for a commit status, its commit
+    address: str  #: to whom: a channel's name; for a commit status, ``project@commit``
     project: str
     deployment: int | None = None
     body: Json = as_json()
@@ -70,13 +75,13 @@ class OutboxRow(Row, table=True):
 
 
 class ToldRow(Row, table=True):
-    """What was last told of a project, so that the same is not told again at once."""
+    """What a channel was told of one project, so that the same is not told again at once."""
 
     __tablename__: ClassVar[str] = "told"
+    __table_args__: ClassVar[Any] = (Index(None, "project"), Index(None, "due_at"))
 
-    project: str = Field(primary_key=True)
-    subject: str = Field(primary_key=True)  #: ``deployment``, ``source`` or ``images``
-    state: str  #: e.g. ``failed``; the last one told
-    sameness: str  #: of the error: another one is told at once
-    since: datetime
-    told_at: datetime
+    channel: str = Field(primary_key=True)
+    project: str = Field(primary_key=True)  #: empty: of what belongs to none, such as a host
+    body: Json = as_json()
+    in_trouble: bool  #: whether anything of it is
+    due_at: datetime | None = None  #: when something is told by itself

@@ -37,6 +37,9 @@ class ProjectRow(Row, table=True):
     allow_manifest: bool = False
     watch_paths: Json = as_json()
     skip_markers: bool = False
+    commit_statuses: bool = False
+    forge: str | None = None
+    forge_url: str | None = None
     generation: int
 
 

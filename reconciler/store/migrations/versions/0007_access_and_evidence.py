@@ -15,10 +15,17 @@ _PER_REPOSITORY = "repository:"
 
 def upgrade() -> None:
     _widen_tokens()
-    op.add_column(
-        "deployment", sa.Column("correlation", sa.String(), nullable=False, server_default="")
-    )
+    for table in ("deployment", "trigger_record"):
+        op.add_column(
+            table, sa.Column("correlation", sa.String(), nullable=False, server_default="")
+        )
     op.add_column("deployment_target", sa.Column("evidence", sa.JSON(), nullable=True))
+    op.add_column(
+        "project",
+        sa.Column("commit_statuses", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
+    op.add_column("project", sa.Column("forge", sa.String(), nullable=True))
+    op.add_column("project", sa.Column("forge_url", sa.String(), nullable=True))
     _create_people()
     _create_receipts()
     _create_outbox()
@@ -97,6 +104,7 @@ def _create_receipts() -> None:
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("deployment", sa.Integer(), nullable=False),
         sa.Column("project", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
         sa.Column("at", _NOW, nullable=False),
         sa.Column("body", sa.String(), nullable=False),
         sa.Column("signature", sa.String(), nullable=False),
@@ -136,8 +144,12 @@ def _create_outbox() -> None:
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("last_at", _NOW, nullable=True),
         sa.Column("last_error", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project"], ["project.name"], name=op.f("fk_channel_project"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_channel")),
     )
+    op.create_index(op.f("ix_channel_project"), "channel", ["project"])
     op.create_table(
         "outbox",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -159,13 +171,17 @@ def _create_outbox() -> None:
         op.f("ix_outbox_settled_at_not_before_id"), "outbox", ["settled_at", "not_before", "id"]
     )
     op.create_index(op.f("ix_outbox_project_id"), "outbox", ["project", "id"])
+    op.create_index(
+        op.f("ix_outbox_address_settled_at_id"), "outbox", ["address", "settled_at", "id"]
+    )
     op.create_table(
         "told",
+        sa.Column("channel", sa.String(), nullable=False),
         sa.Column("project", sa.String(), nullable=False),
-        sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("sameness", sa.String(), nullable=False),
-        sa.Column("since", _NOW, nullable=False),
-        sa.Column("told_at", _NOW, nullable=False),
-        sa.PrimaryKeyConstraint("project", "subject", name=op.f("pk_told")),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("in_trouble", sa.Boolean(), nullable=False),
+        sa.Column("due_at", _NOW, nullable=True),
+        sa.PrimaryKeyConstraint("channel", "project", name=op.f("pk_told")),
     )
+    op.create_index(op.f("ix_told_project"), "told", ["project"])
+    op.create_index(op.f("ix_told_due_at"), "told", ["due_at"])
