@@ -1,0 +1,1 @@
+"""Messages to people: by our own signed webhook, or by the services they use."""
