@@ -96,6 +96,8 @@ def end_kept_connection(socket: Path, *, at_once: bool) -> None:
     with suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
             ["ssh", "-F", "/dev/null", "-S", str(socket), "-O", how, "--", "kept"],
+            # Not ours: settings in it may be secrets.
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

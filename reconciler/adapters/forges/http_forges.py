@@ -9,7 +9,9 @@ from reconciler.adapters.deadline import Deadline
 from reconciler.adapters.forges import gitea, github, gitlab
 from reconciler.adapters.forges.conversation import Caller, Conversation
 from reconciler.adapters.forges.hooks import Family, put_hook
+from reconciler.adapters.forges.statuses import DIALECTS, put_status
 from reconciler.adapters.timed_connections import timed_pool
+from reconciler.domain.commit_status import CommitStatus
 from reconciler.domain.errors import ForgeRepositoryMissing
 from reconciler.domain.forge import ForgeRepository
 from reconciler.domain.secret import Secret
@@ -65,14 +67,20 @@ class HttpForges:
                 # It is gone, as it should be; or the token may not even see the repository.
                 talk.ask("GET", path)
 
+    def put_status(self, repository: ForgeRepository, token: Secret, status: CommitStatus) -> None:
+        """See ``Forges.put_status``."""
+        dialect = DIALECTS[repository.provider]
+        with self._talk(repository, token, scope=dialect.scope) as talk:
+            put_status(talk, dialect, status)
+
     @contextmanager
     def _talk(
-        self, repository: ForgeRepository, token: Secret, *hidden: Secret
+        self, repository: ForgeRepository, token: Secret, *hidden: Secret, scope: str = ""
     ) -> Iterator[Conversation]:
         family = _FAMILIES[repository.provider]
         redactor = Redactor()
         redactor.register(token, *hidden)
-        caller = Caller(family.headers(token), family.scope, redactor)
+        caller = Caller(family.headers(token), scope or family.scope, redactor)
         deadline = Deadline.after(self._limit)
         # Made anew: calls are few, and the system's authorities take memory.
         pool = timed_pool(ca_file=self._ca_file, hosts=1, per_host=1)

@@ -1,5 +1,6 @@
 """``Prober``: each health check asked where its declaration says, each version on its host."""
 
+import shlex
 from collections.abc import Callable
 
 from reconciler.adapters.probes import from_here, on_host
@@ -7,18 +8,20 @@ from reconciler.adapters.probes.http_answer import (
     LOOPBACK,
     HttpQuestion,
     NoAnswer,
+    bracketed,
     expected_text,
     never_asked,
     problem_with,
     target_of,
 )
-from reconciler.adapters.probes.version_answer import problem_with_version
+from reconciler.adapters.probes.version_answer import read_version
 from reconciler.domain.health_check import HealthCheck, ProbeKind, ProbeOrigin
 from reconciler.domain.host import LOCAL, HostName
+from reconciler.domain.probing import Reading
 from reconciler.domain.references import CommitSha
 from reconciler.domain.target import Target
 from reconciler.domain.version_check import VersionCheck
-from reconciler.ports import Machines
+from reconciler.ports import Machine, Machines
 
 
 class HealthProber:
@@ -38,20 +41,17 @@ class HealthProber:
         self._machines = machines
         self._address_of = address_of
 
-    def probe(self, target: Target, commit: CommitSha | None) -> str:
+    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
         """Ask once; see ``Prober``. A target without a health check is well."""
         if target.health is None:
-            return ""
-        try:
-            return self._ask(target.host, target.health, commit)
-        except NoAnswer as error:
-            return str(error)
+            return Reading("")
+        return self._ask(target.host, target.health, commit)
 
     def probe_version(
         self, host: HostName, address: str, check: VersionCheck, commit: CommitSha
-    ) -> str:
+    ) -> Reading:
         """Ask one container once; see ``Prober``."""
-        target = never_asked(check.path)
+        target, asked = never_asked(check.path), _url(address, check.port, check.path)
         question = HttpQuestion(address, check.port, target, check.timeout, whole=True)
         try:
             if host == LOCAL:
@@ -59,31 +59,48 @@ class HealthProber:
             else:
                 answer = on_host.ask_http(self._machines.get(host), question)
         except NoAnswer as error:
-            return str(error)
-        return problem_with_version(answer, check, commit)
+            return Reading(asked, str(error))
+        return read_version(asked, answer, check, commit)
 
-    def _ask(self, host: HostName, check: HealthCheck, commit: CommitSha | None) -> str:
+    def _ask(self, host: HostName, check: HealthCheck, commit: CommitSha | None) -> Reading:
         from_daemon = check.origin is ProbeOrigin.DAEMON
         if check.kind is ProbeKind.COMMAND:
-            return on_host.run_command(self._machines.get(LOCAL if from_daemon else host), check)
+            machine = self._machines.get(LOCAL if from_daemon else host)
+            return Reading(shlex.join(check.command), on_host.run_command(machine, check))
         if from_daemon or host == LOCAL:
-            return self._ask_from_here(host, check, commit)
-        machine = self._machines.get(host)
-        if check.kind is ProbeKind.TCP:
-            on_host.ask_tcp(machine, check)
-            return ""
-        question = _question(LOOPBACK, check, commit)
-        return problem_with(on_host.ask_http(machine, question), check, question.text)
+            address = LOOPBACK if host == LOCAL else self._address_of(host)
+            return _ask_port(None, address, check, commit)
+        return _ask_port(self._machines.get(host), LOOPBACK, check, commit)
 
-    def _ask_from_here(self, host: HostName, check: HealthCheck, commit: CommitSha | None) -> str:
-        address = LOOPBACK if host == LOCAL else self._address_of(host)
-        if check.kind is ProbeKind.TCP:
-            from_here.ask_tcp(address, check.port, check.timeout)
-            return ""
+
+def _ask_port(
+    machine: Machine | None, address: str, check: HealthCheck, commit: CommitSha | None
+) -> Reading:
+    """Ask over TCP or HTTP on ``machine``, or from here."""
+    is_tcp = check.kind is ProbeKind.TCP
+    asked = _url(address, check.port, "" if is_tcp else check.path, "tcp" if is_tcp else "http")
+    try:
+        if is_tcp:
+            _connect(machine, address, check)
+            return Reading(asked)
         question = _question(address, check, commit)
-        return problem_with(from_here.ask_http(question), check, question.text)
+        answer = on_host.ask_http(machine, question) if machine else from_here.ask_http(question)
+    except NoAnswer as error:
+        return Reading(asked, str(error))
+    return Reading(asked, problem_with(answer, check, question.text), answer.status)
+
+
+def _connect(machine: Machine | None, address: str, check: HealthCheck) -> None:
+    if machine:
+        on_host.ask_tcp(machine, check)
+    else:
+        from_here.ask_tcp(address, check.port, check.timeout)
 
 
 def _question(address: str, check: HealthCheck, commit: CommitSha | None) -> HttpQuestion:
     text = expected_text(check, commit)
     return HttpQuestion(address, check.port, target_of(check), check.timeout, text)
+
+
+def _url(address: str, port: int | None, path: str, scheme: str = "http") -> str:
+    return f"{scheme}://{bracketed(address)}{f':{port}' if port else ''}{path}"

@@ -26,7 +26,14 @@ from reconciler.domain.errors import (
 from reconciler.domain.failure import Failure
 from reconciler.domain.references import DOCKER_HUB, Digest, ImageReference, ProjectName
 from reconciler.domain.state import RegistryTrouble
-from reconciler.ports import Clock, ImageFacts, RegistryCredentials, RegistryStatus
+from reconciler.ports import (
+    UNMETERED,
+    Clock,
+    ImageFacts,
+    Metering,
+    RegistryCredentials,
+    RegistryStatus,
+)
 
 if TYPE_CHECKING:
     import requests
@@ -88,6 +95,7 @@ class OrasRegistry:
         self._realms = RealmPolicy(frozenset(approved_realms))
         self._ca_bundle = ca_bundle
         self._time_limit = time_limit
+        self.metering: Metering = UNMETERED
         self._ledger = HostLedger(clock, on_cooling)
         self._lock = threading.Lock()
         self._shared: Shared | None = None
@@ -162,12 +170,16 @@ class OrasRegistry:
             raise SourceDenied(
                 f"the credentials of {credentials.host} do not belong to {host}", host=host
             )
+        code = ""
         try:
             self._ledger.check(host, credentials)
             yield self._client(host, image.repository, credentials)
         except SourceError as error:
+            code = error.code
             self._ledger.record_error(host, credentials, error)
             raise
+        finally:
+            self.metering.looked_up(host, code)
 
     def _probe(self, host: str) -> None:
         client = self._client(host, "", None)
