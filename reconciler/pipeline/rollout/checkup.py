@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.errors import InvalidComposeFile
-from reconciler.domain.probing import ProbeAnswer, ProbeHistory, with_health
+from reconciler.domain.evidence import Asked
+from reconciler.domain.probing import ProbeAnswer, ProbeHistory, Reading, with_health
 from reconciler.domain.project import Project
 from reconciler.domain.references import ServiceName
 from reconciler.domain.target import Target
@@ -48,6 +49,9 @@ class Checkup:
     target: Target
     prepared: PreparedTarget
     brief: bool = False  #: whether one good answer of the health check is enough
+    #: What was answered, oldest first.
+    health_answers: list[Asked] = field(default_factory=list, init=False)
+    version_answers: list[Asked] = field(default_factory=list, init=False)
     _history: ProbeHistory | None = field(default=None, init=False)
     _versions: dict[Life, VersionHistory] = field(default_factory=dict, init=False)
 
@@ -81,9 +85,10 @@ class Checkup:
         """
         asked_at = now()
         if self._history is not None and asked_at >= self._history.due_at:
-            problem = self.prober.probe(self.target, self.prepared.revision.commit)
-            self._history = self._history.after(ProbeAnswer(asked_at, now(), problem))
-        self._ask_versions([one for one in samples if self._tells_version(one)])
+            reading = self.prober.probe(self.target, self.prepared.revision.commit)
+            self.health_answers.append(Asked(asked_at, reading))
+            self._history = self._history.after(ProbeAnswer(asked_at, now(), reading.problem))
+        self._ask_versions(asked_at, [one for one in samples if self._tells_version(one)])
 
     def judge(self, samples: Sequence[Sample]) -> tuple[Sample, ...]:
         """Return ``samples`` with what the checks say of them."""
@@ -96,21 +101,23 @@ class Checkup:
 
     # ── The version ───────────────────────────────────────────────────────────────────────────
 
-    def _ask_versions(self, samples: Sequence[Sample]) -> None:
+    def _ask_versions(self, at: timedelta, samples: Sequence[Sample]) -> None:
         """Ask each container; one that was restarted has to prove itself anew."""
         with ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="version") as pool:
-            problems = list(pool.map(self._ask_version, samples))
+            readings = list(pool.map(self._ask_version, samples))
+        answered = list(zip(samples, readings, strict=True))
+        self.version_answers += [Asked(at, reading, one.id) for one, reading in answered]
         self._versions = {
-            one.life: self._versions.get(one.life, VersionHistory()).after(problem)
-            for one, problem in zip(samples, problems, strict=True)
+            one.life: self._versions.get(one.life, VersionHistory()).after(reading.problem)
+            for one, reading in answered
         }
 
-    def _ask_version(self, sample: Sample) -> str:
+    def _ask_version(self, sample: Sample) -> Reading:
         check, commit = self.project.version, self.prepared.revision.commit
         if check is None or commit is None:
-            return "there is no commit that it could tell"
+            return Reading("", "there is no commit that it could tell")
         if not sample.address:
-            return "it has no address of its own on which it could be asked"
+            return Reading("", "it has no address of its own on which it could be asked")
         return self.prober.probe_version(self.target.host, sample.address, check, commit)
 
     def _tells_version(self, sample: Sample) -> bool:

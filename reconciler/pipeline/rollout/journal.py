@@ -7,6 +7,7 @@ from typing import Protocol
 
 from reconciler.domain.deployment import DeploymentId, Stage
 from reconciler.domain.errors import StoreError
+from reconciler.domain.evidence import Evidence, cleaned
 from reconciler.domain.failure import Failure
 from reconciler.domain.secret import Secret
 from reconciler.ports import Clock, DeploymentStore
@@ -59,6 +60,10 @@ class Journal:
         redact = self._redaction.redact
         evidence = {name: redact(value) for name, value in failure.evidence.items()}
         return replace(failure, message=redact(failure.message), evidence=evidence)
+
+    def evidence_without_secrets(self, evidence: Evidence) -> Evidence:
+        """Return ``evidence`` as it may be recorded: it quotes what apps answered."""
+        return cleaned(evidence, self._redaction.redact)
 
     def flush(self) -> None:
         """Write what has been collected.

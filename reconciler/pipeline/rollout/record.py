@@ -15,10 +15,12 @@ from reconciler.domain.deployment import (
     TargetStatus,
 )
 from reconciler.domain.errors import ClaimLost, Interrupted, ReconcilerError, Recovery, StoreError
+from reconciler.domain.evidence import Evidence, Verification, evidence_of
 from reconciler.domain.failure import Failure
 from reconciler.domain.gate import Reason
 from reconciler.domain.host import HostName
 from reconciler.domain.migration import MigrationState
+from reconciler.log import fields
 from reconciler.pipeline.rollout.journal import Journal
 from reconciler.ports import Claim, Clock, DeploymentStore
 
@@ -67,6 +69,10 @@ class Record:
         """Return what ``error`` says, as it may be kept and shown."""
         return self._journal.without_secrets(Failure.of(error, self._claim.deployment.project))
 
+    def evidence_of(self, verification: Verification) -> Evidence:
+        """Return what was seen, as it may be kept and shown."""
+        return self._journal.evidence_without_secrets(evidence_of(verification))
+
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Record that ``stage`` begins, and how it ends, or the one that it gave way to."""
@@ -94,11 +100,19 @@ class Record:
                 self._end_stage("ok")
                 self._begin_stage(stage)
 
-    def target(self, host: HostName, status: TargetStatus, failure: Failure | None = None) -> None:
-        """Record how far it got on one host."""
+    def target(
+        self,
+        host: HostName,
+        status: TargetStatus,
+        failure: Failure | None = None,
+        evidence: Evidence | None = None,
+    ) -> None:
+        """Record how far it got on one host, and what was read back there."""
         now = self._clock.now()
         self._insist(
-            lambda: self._store.record_target(self._claim, host, status, now, error=failure)
+            lambda: self._store.record_target(
+                self._claim, host, status, now, error=failure, evidence=evidence
+            )
         )
 
     def migration(self, host: HostName, state: MigrationState) -> None:
@@ -135,7 +149,13 @@ class Record:
             )
         )
         level = logging.INFO if status in _CALM else logging.WARNING
-        _log.log(level, "%s%s", status, f": {failure.message}" if failure else "")
+        _log.log(
+            level,
+            "%s%s",
+            status,
+            f": {failure.message}" if failure else "",
+            extra=fields(code=failure.code if failure else None),
+        )
 
     def _begin_stage(self, stage: Stage) -> None:
         self._journal.flush()

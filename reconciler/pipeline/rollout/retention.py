@@ -8,6 +8,7 @@ from reconciler.domain.deployment import PreparedRevision, PreparedTarget
 from reconciler.domain.errors import ReconcilerError
 from reconciler.domain.project import Project
 from reconciler.domain.target import TargetStrategy
+from reconciler.log import fields
 from reconciler.ports import Store, Strategy
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,12 @@ def _forget(
         try:
             strategies[target.strategy].forget(target, prepared, there)
         except ReconcilerError as error:
-            _log.warning("what is old stays on %s for now: %s", target.host, error.message)
+            _log.warning(
+                "what is old stays on %s for now: %s",
+                target.host,
+                error.message,
+                extra=fields(code=error.code),
+            )
 
 
 def _same_on_disk(one: PreparedTarget, other: PreparedTarget) -> bool:

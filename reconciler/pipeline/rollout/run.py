@@ -43,7 +43,6 @@ from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.target import Target, TargetStrategy
-from reconciler.log import log_fields
 from reconciler.pipeline.rollout.journal import Journal, Redaction
 from reconciler.pipeline.rollout.manifest import Declaration
 from reconciler.pipeline.rollout.migration import MigrationGate
@@ -83,15 +82,14 @@ class Rollout:
             ClaimLost: another worker has it now; nothing more was written.
             Interrupted: ``cancel`` was set, or the store is out of reach; the next worker goes on.
         """
-        with log_fields(project=claim.deployment.project, deployment=claim.deployment.id):
-            try:
-                _Run(self, claim, journal, cancel).to_the_end()
-            except ClaimLost:
-                raise
-            except StoreError as error:  # no fault of the revision: nothing is rolled back for it
-                raise Interrupted(f"what is recorded can't be read: {error.message}") from error
-            finally:
-                journal.flush()
+        try:
+            _Run(self, claim, journal, cancel).to_the_end()
+        except ClaimLost:
+            raise
+        except StoreError as error:  # no fault of the revision: nothing is rolled back for it
+            raise Interrupted(f"what is recorded can't be read: {error.message}") from error
+        finally:
+            journal.flush()
 
 
 class _Run:

@@ -14,6 +14,7 @@ from reconciler.domain.deployment import (
     Deployment,
     PreparedRevision,
     PreparedTarget,
+    Stage,
     TargetStatus,
 )
 from reconciler.domain.errors import (
@@ -23,6 +24,7 @@ from reconciler.domain.errors import (
     StoreError,
     TargetUnreachable,
 )
+from reconciler.domain.evidence import Evidence, Verification
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
@@ -62,6 +64,8 @@ class RolloutTargets:
     _status: dict[HostName, TargetStatus] = field(default_factory=dict, init=False)
     #: What went wrong there last: it stays told while the host waits again, or went back.
     _failures: dict[HostName, Failure] = field(default_factory=dict, init=False)
+    #: What was read back there, by the stage that it was read in.
+    _evidence: dict[HostName, Evidence] = field(default_factory=dict, init=False)
     #: Where applying changed nothing: what was verified before, and runs on.
     _untouched: dict[HostName, frozenset[Life]] = field(default_factory=dict, init=False)
 
@@ -71,6 +75,8 @@ class RolloutTargets:
             self._status[one.host] = one.status
             if one.error:
                 self._failures[one.host] = one.error
+            if one.evidence:
+                self._evidence[one.host] = one.evidence
 
     # ── What is known ─────────────────────────────────────────────────────────────────────────
 
@@ -148,7 +154,7 @@ class RolloutTargets:
         def step(target: Target, ready: PreparedTarget) -> None:
             try:
                 untouched = self._untouched.get(target.host, frozenset())
-                self._prove(target, ready, failed.is_set, untouched)
+                self._prove(Stage.VERIFY, target, ready, failed.is_set, untouched)
             except ReconcilerError:
                 failed.set()
                 raise
@@ -161,7 +167,7 @@ class RolloutTargets:
 
         def step(target: Target, ready: PreparedTarget) -> None:
             self._apply_patiently(target, ready)
-            self._prove(target, ready)
+            self._prove(Stage.ROLL_BACK, target, ready)
             self._mark(target, TargetStatus.ROLLED_BACK)
 
         self._on_each(earlier, targets, step)
@@ -207,6 +213,7 @@ class RolloutTargets:
 
     def _prove(
         self,
+        stage: Stage,
         target: Target,
         ready: PreparedTarget,
         moot: Callable[[], bool] = lambda: False,
@@ -216,8 +223,19 @@ class RolloutTargets:
         strategy, say = self.strategies[target.strategy], self._say(target)
         checkup = Checkup(self.prober, self.project, target, ready, brief=bool(untouched))
         watch = Watch(strategy, self.clock, checkup, self.window, say, moot, untouched)
-        watch.until_proved(ready, self.cancel)
+        try:
+            watch.until_proved(ready, self.cancel)
+        except ReconcilerError as error:
+            self._keep(stage, target, watch.verification(error.message))
+            raise
+        self._keep(stage, target, watch.verification(""))
         strategy.confirm(self.work(target, ready.revision), ready)
+
+    def _keep(self, stage: Stage, target: Target, verification: Verification) -> None:
+        """Keep what was read back, to be recorded with what the host comes to stand at by it."""
+        before = self._evidence.get(target.host, {})
+        evidence = self.record.evidence_of(verification)
+        self._evidence[target.host] = {**before, str(stage): evidence}
 
     def work(
         self, target: Target, revision: Revision, elsewhere: PreparedTarget | None = None
@@ -237,7 +255,8 @@ class RolloutTargets:
             self._failures[target.host] = self.record.failure_of(error)
         elif status in _WELL:
             self._failures.pop(target.host, None)
-        self.record.target(target.host, status, self._failures.get(target.host))
+        failure, evidence = self._failures.get(target.host), self._evidence.get(target.host)
+        self.record.target(target.host, status, failure, evidence)
         self._status[target.host] = status
 
     # ── On all of them ────────────────────────────────────────────────────────────────────────

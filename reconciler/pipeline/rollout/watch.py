@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.errors import Interrupted, NotWatched, TargetUnreachable, VerificationFailed
+from reconciler.domain.evidence import Verification
 from reconciler.domain.target import Target
 from reconciler.domain.verification import (
     Judgement,
@@ -75,6 +76,16 @@ class Watch:
             every = self.every_of_untouched if self._is_untouched else self.every
             if self.clock.wait(cancel, every.total_seconds()):
                 raise Interrupted(f"{self.target.project} was not verified to the end")
+
+    def verification(self, problem: str) -> Verification:
+        """Return what was seen so far; ``problem`` is empty where it was proved."""
+        return Verification(
+            ended_at=self.clock.now().isoformat(),
+            problem=problem,
+            seen=self._seen,
+            health=self.checkup.health_answers,
+            versions=self.checkup.version_answers,
+        )
 
     def _look(self, began: float) -> None:
         def since() -> timedelta:
