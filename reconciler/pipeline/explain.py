@@ -1,8 +1,8 @@
 """Why a project did or did not deploy, from recorded facts only."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.domain.deployment import Deployment, Status
@@ -48,6 +48,8 @@ class ProjectSummary:
     standing: StandingCode
     text: str  #: one plain sentence
     reason: str  #: code of the first reason that a list of all projects knows
+    #: When that began to be so. Another look that finds the same is news to nobody.
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Explainer:
             queue=store.queue_place(state.queued.id, now) if state.queued else None,
             announcements=announced,
             webhooks=store.list_webhooks() if announced.suspicious else (),
+            status=store.last_status(name) if project.commit_statuses else None,
             places=self.places,
         )
 
@@ -131,8 +134,10 @@ class Explainer:
 def summarize(facts: Facts) -> ProjectSummary:
     """Return where a project stands; the first of these that is so."""
     standing, text = _standing(facts)
-    first = reasons_of(facts)[0].code
-    return ProjectSummary(facts.project, facts.state, facts.health, standing, text, first)
+    first = reasons_of(facts)[0]
+    return ProjectSummary(
+        facts.project, facts.state, facts.health, standing, text, first.code, first.at
+    )
 
 
 _Standing = tuple[StandingCode, str]

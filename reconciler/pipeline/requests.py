@@ -166,7 +166,7 @@ class Requests:
         """
         self.store.get_project(name)
         newest = next(iter(self.store.list_deployments(name, limit=1)), None)
-        if wanted is not None and self.store.get_deployment(wanted).project != name:
+        if wanted is not None and not self._has(name, wanted):
             raise NotFound(f"{name} has no deployment {wanted}")
         waits = (
             newest is not None
@@ -180,6 +180,13 @@ class Requests:
             text = f"deployment {newest.id} waits for approval, and not deployment {wanted}"
             raise NothingToApprove(text)
         return newest
+
+    def _has(self, name: ProjectName, deployment: DeploymentId) -> bool:
+        """Tell whether it is one of the project's: another's is as if it were not there."""
+        try:
+            return self.store.get_deployment(deployment).project == name
+        except NotFound:
+            return False
 
     def withdraw(self, deployment: DeploymentId, *, actor: str) -> Deployment:
         """Take a deployment back before it changes anything.

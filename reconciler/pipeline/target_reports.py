@@ -1,7 +1,7 @@
 """What runs on each target now, asked there, and whether that is what should run."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,14 +76,14 @@ class TargetReports:
         self._places = threading.BoundedSemaphore(_CALLS_AT_ONCE)
         self._under_way: dict[_Key, Future[Running]] = {}
 
-    def all(self) -> Sequence[TargetNow]:
-        """Return every target, by project."""
+    def all(self, projects: Collection[str] | None = None) -> Sequence[TargetNow]:
+        """Return the targets of ``projects``, by project; None: every one."""
         states = self._store.list_states()
         return self._ask(
             [
                 _expected(target, states[project.name].live)
                 for project in self._store.list_projects()
-                if project.name in states
+                if project.name in states and (projects is None or project.name in projects)
                 for target in project.where
             ]
         )

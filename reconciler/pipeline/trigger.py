@@ -25,7 +25,7 @@ from reconciler.domain.project import Project
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import ProjectState
-from reconciler.log import fields
+from reconciler.log import correlated, fields
 from reconciler.ports import DeploymentStore, Transaction, TriggerRecord
 
 _log = logging.getLogger(__name__)
@@ -62,12 +62,13 @@ def trigger_deployment(
         Overtaken: what the request was compared with is tracked no longer.
         StoreError: nothing was recorded; the next look asks again.
     """
-    with store.transaction() as transaction:
+    with correlated(request.correlation) as correlation, store.transaction() as transaction:
         project = transaction.get_project(request.project)
         state = transaction.get_state(request.project)
         if request.compared_with is not None and request.compared_with != state.tracked_images:
             raise Overtaken
-        request = replace(request, revision=_completed(request, project, state))
+        revision = _completed(request, project, state)
+        request = replace(request, revision=revision, correlation=correlation)
         decision = decide_admission(project, state, request, brakes(transaction.get_switch()))
         result = _carry_out(transaction, request, decision, now)
         transaction.record_trigger(
@@ -79,6 +80,7 @@ def trigger_deployment(
                 reasons=result.reasons,
                 deployment=result.deployment.id if result.deployment else None,
                 at=now,
+                correlation=correlation,
             )
         )
     _say(request, result)
@@ -115,6 +117,7 @@ def _say(request: Request, result: TriggerResult) -> None:
             project=request.project,
             deployment=result.deployment.id if result.deployment else None,
             actor=cause.actor,
+            correlation=request.correlation,
         ),
     )
 

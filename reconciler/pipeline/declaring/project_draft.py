@@ -1,11 +1,12 @@
 """What an operator writes to declare a project, and the rules it has to meet. Pure."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from reconciler.domain.commit_status import find_forge
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.forge import WebAddress, parse_forge
 from reconciler.domain.migration import Migration, parse_migration
 from reconciler.domain.migration import declaration_of as declaration_of_migration
 from reconciler.domain.numbers import parse_port, shown
@@ -31,14 +32,17 @@ from reconciler.domain.references import (
 )
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
+from reconciler.pipeline.declaring.ports_and_volumes import check_number, parse_ports, parse_volumes
 
 DEFAULT_BRANCH = "main"
-_MOST_ENTRIES = 100
 
 #: Field → kinds that it belongs to; the fields that are not here belong to all.
 _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
     **dict.fromkeys(
-        ("repository", "url", "branch", "allow_manifest", "watch_paths", "skip_markers"),
+        (
+            *("repository", "url", "branch", "allow_manifest", "watch_paths", "skip_markers"),
+            *("commit_statuses", "forge", "forge_url"),
+        ),
         frozenset({ProjectKind.COMPOSE, ProjectKind.UNIT}),
     ),
     **dict.fromkeys(
@@ -51,15 +55,6 @@ _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
     "migration": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE}),
     **dict.fromkeys(("image", "ports", "volumes"), frozenset({ProjectKind.IMAGE})),
 }
-
-_PORT = re.compile(
-    r"(?:(?P<address>(?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:]{2,39}\]):)?"
-    r"(?:(?P<host>\d{1,5}(?:-\d{1,5})?):)?(?P<container>\d{1,5}(?:-\d{1,5})?)(?:/(?:tcp|udp))?",
-    re.ASCII,
-)
-_VOLUME = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,127}):(?P<path>/[A-Za-z0-9._/@+-]{1,512})(?::(?:ro|rw))?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +81,9 @@ class ProjectDraft:
     allow_manifest: bool = False
     watch_paths: tuple[str, ...] = ()
     skip_markers: bool = False
+    commit_statuses: bool = False
+    forge: str | None = None  #: which forge the source is at; None: as its host tells
+    forge_url: str | None = None  #: None: the source's own, over https
 
 
 def draft_of(project: Project) -> ProjectDraft:
@@ -112,6 +110,9 @@ def draft_of(project: Project) -> ProjectDraft:
         allow_manifest=project.allow_manifest,
         watch_paths=tuple(map(str, project.watch_paths)),
         skip_markers=project.skip_markers,
+        commit_statuses=project.commit_statuses,
+        forge=str(project.forge) if project.forge else None,
+        forge_url=str(project.forge_url) if project.forge_url else None,
     )
 
 
@@ -143,6 +144,7 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
     )
     if kind in {ProjectKind.COMPOSE, ProjectKind.UNIT}:
         project = replace(project, source=_parse_source(draft, problems))
+        project = _with_forge(project, draft, problems)
     if kind is ProjectKind.COMPOSE:
         project = _with_compose(project, draft, problems)
     if kind is ProjectKind.IMAGE:
@@ -228,73 +230,24 @@ def _parse_source(draft: ProjectDraft, problems: Problems) -> Source | None:
     return HostedSource(name, branch) if name and branch else None
 
 
+def _with_forge(project: Project, draft: ProjectDraft, problems: Problems) -> Project:
+    forge, url = draft.forge, draft.forge_url
+    found = replace(
+        project,
+        commit_statuses=draft.commit_statuses,
+        forge=problems.collect(lambda: parse_forge(forge, "forge")) if forge is not None else None,
+        forge_url=problems.collect(lambda: WebAddress.parse(url, "forge_url"))
+        if url is not None
+        else None,
+    )
+    if draft.commit_statuses and not problems.found:
+        problems.collect(lambda: find_forge(found))
+    return found
+
+
 def _parse_services(names: tuple[str, ...]) -> tuple[ServiceName, ...]:
-    _check_number("stateful_services", names)
+    check_number("stateful_services", names)
     services = (
         parse_service_name(name, f"stateful_services.{at}") for at, name in enumerate(names)
     )
     return tuple(dict.fromkeys(services))
-
-
-def parse_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return ``texts`` if each is a port in compose's short syntax.
-
-    Source: Compose specification, ``05-services.md``, "ports", short syntax.
-
-    Raises:
-        InvalidInput: naming the first that is not, as ``ports.<index>``.
-    """
-    _check_number("ports", texts)
-    for at, text in enumerate(texts):
-        match = _PORT.fullmatch(text)
-        if not (
-            match
-            and _address_ok(match["address"])
-            and _ranges_ok(match["host"], match["container"])
-        ):
-            problem = "is not a port like '8080:80', '127.0.0.1:8080:80' or '53:53/udp'"
-            raise InvalidInput(f"ports.{at}", text, problem)
-    return texts
-
-
-def _address_ok(address: str | None) -> bool:
-    if address is None or address.startswith("["):
-        return True
-    return all(int(part) <= 255 for part in address.split("."))
-
-
-def _ranges_ok(host: str | None, container: str) -> bool:
-    inside = _range(container)
-    outside = _range(host) if host else inside
-    return (
-        all(1 <= port <= 65535 for port in (*inside, *outside))
-        and inside[0] <= inside[1]
-        and outside[1] - outside[0] == inside[1] - inside[0]
-    )
-
-
-def _range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    return int(first), int(last or first)
-
-
-def parse_volumes(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return ``texts`` if each mounts a named volume; folders of the machine are not given away.
-
-    Raises:
-        InvalidInput: naming the first that does not, as ``volumes.<index>``.
-    """
-    _check_number("volumes", texts)
-    for at, text in enumerate(texts):
-        match = _VOLUME.fullmatch(text)
-        if not match or {"..", "."} & set(match["path"].split("/")):
-            problem = (
-                "is not a named volume like 'data:/var/lib/app'; folders of the machine are not"
-            )
-            raise InvalidInput(f"volumes.{at}", text, problem)
-    return texts
-
-
-def _check_number(field: str, entries: tuple[str, ...]) -> None:
-    if len(entries) > _MOST_ENTRIES:
-        raise InvalidInput(field, len(entries), f"entries are more than {_MOST_ENTRIES}")

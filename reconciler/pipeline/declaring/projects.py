@@ -171,6 +171,9 @@ def _what_would_run(project: Project) -> Project:
         expose_port=None,
         watch_paths=(),
         skip_markers=False,
+        commit_statuses=False,
+        forge=None,
+        forge_url=None,
         generation=0,
     )
 

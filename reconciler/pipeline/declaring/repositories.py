@@ -5,7 +5,7 @@ whose repository a kill forestalled, and never a repository without one.
 """
 
 from reconciler.domain.references import ProjectName
-from reconciler.ports import AuditStore, Repositories
+from reconciler.ports import AuditStore, Repositories, Store
 
 
 def make_repository(store: AuditStore, repositories: Repositories, name: ProjectName) -> None:
@@ -15,8 +15,10 @@ def make_repository(store: AuditStore, repositories: Repositories, name: Project
         repositories.create(name)
 
 
-def remove_repository(store: AuditStore, repositories: Repositories, name: ProjectName) -> None:
-    """Delete it with all it holds. Raises ``NotFound``."""
+def remove_repository(store: Store, repositories: Repositories, name: ProjectName) -> None:
+    """Delete it with all it holds, and what tokens may do on it. Raises ``NotFound``."""
     repositories.path(name)
     store.note("repository.remove", f"repository {name}")
+    store.unbind_repository(name)  # first, so that a kill leaves nobody who gets into a later one
     repositories.remove(name)
+    store.unbind_repository(name)  # and whoever was let in meanwhile

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reconciler.domain.commit_status import find_forge
 from reconciler.domain.errors import InvalidInput, InvalidReference, NotFound
+from reconciler.domain.forge import parse_forge_token
 from reconciler.domain.project import ExternalSource, Project
 from reconciler.domain.references import GitScheme, ProjectName
 from reconciler.domain.registry_host import parse_registry_host
@@ -33,7 +35,8 @@ _NO_CIPHER = b"\0\0\0\x04none"
 class SecretDraft:
     """A secret as it was given."""
 
-    name: str  #: ``git-token``, ``git-ssh-key``, ``registry:HOST`` or ``variable:NAME``
+    #: ``git-token``, ``git-ssh-key``, ``forge-token``, ``registry:HOST`` or ``variable:NAME``
+    name: str
     value: Secret
     username: str = ""
     bound_to: str | None = None  #: what the caller thinks it will be sent to; None: does not say
@@ -88,10 +91,10 @@ def parse_secret_name(text: str) -> tuple[str, str]:
     """Return the family (what stands before a colon) and the subject (what stands behind it).
 
     Raises:
-        InvalidInput: none of the four, or no registry host or variable name in it.
+        InvalidInput: none of the five, or no registry host or variable name in it.
     """
     family, colon, subject = text.partition(":")
-    if family in {"git-token", "git-ssh-key"} and not colon:
+    if family in {"git-token", "git-ssh-key", "forge-token"} and not colon:
         return family, ""
     if family == "registry":
         return family, _parse_secret_host(subject)
@@ -100,9 +103,8 @@ def parse_secret_name(text: str) -> tuple[str, str]:
             problem = "must name a variable of letters, digits and '_', like variable:DATABASE_URL"
             raise InvalidInput("secret", text, problem)
         return family, subject
-    raise InvalidInput(
-        "secret", text, "must be git-token, git-ssh-key, registry:HOST or variable:NAME"
-    )
+    known = "git-token, git-ssh-key, forge-token, registry:HOST or variable:NAME"
+    raise InvalidInput("secret", text, f"must be {known}")
 
 
 def _parse_secret_host(text: str) -> str:
@@ -116,12 +118,14 @@ def _parse_secret_host(text: str) -> str:
 def _binding(project: Project, draft: SecretDraft) -> str:
     """Return the origin or host that the secret is sent to; empty for a variable."""
     family, subject = parse_secret_name(draft.name)
+    if family in {"variable", "forge-token"} and draft.username:
+        problem = f"does not belong to a {family}; leave it out"
+        raise InvalidInput("username", draft.username, problem)
     if family == "variable":
-        if draft.username:
-            raise InvalidInput(
-                "username", draft.username, "does not belong to a variable; leave it out"
-            )
         return ""
+    if family == "forge-token":
+        parse_forge_token(draft.value.reveal(), "value")
+        return find_forge(project).origin
     if family == "registry":
         if not draft.username:
             raise InvalidInput("username", draft.username, "is needed for a registry")

@@ -10,6 +10,7 @@ from reconciler.pipeline.reasons.images import reasons_of_images
 from reconciler.pipeline.reasons.origin import reasons_of_origin
 from reconciler.pipeline.reasons.requests import reasons_of_requests
 from reconciler.pipeline.reasons.source import reasons_of_source
+from reconciler.pipeline.reasons.statuses import reasons_of_statuses
 from reconciler.pipeline.reasons.webhooks import loss_in_words, reasons_of_webhooks
 
 __all__ = ["ExplainedReason", "Facts", "loss_in_words", "reasons_of", "with_remedy"]
@@ -30,6 +31,7 @@ def reasons_of(facts: Facts) -> tuple[ExplainedReason, ...]:
             *reasons_of_origin(facts),
             *reasons_of_requests(facts),
             *reasons_of_webhooks(facts),
+            *reasons_of_statuses(facts),
         )
     )
     return found or (reason(ReasonCode.NOTHING_YET, "nothing was seen or asked for yet"),)

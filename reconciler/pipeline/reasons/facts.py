@@ -11,7 +11,7 @@ from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.project import Project
 from reconciler.domain.revision import ImageChange, changes_between
 from reconciler.domain.state import ProjectState, RegistryTrouble, SourceHealth, WatchedImage
-from reconciler.ports import QueuePlace, TriggerRecord, WebhookRecord
+from reconciler.ports import Message, QueuePlace, TriggerRecord, WebhookRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Facts:
     queue: QueuePlace | None = None  #: of the one that waits
     announcements: Announcements = field(default_factory=Announcements)
     webhooks: Sequence[WebhookRecord] = ()  #: all, where pushes come unannounced
+    status: Message | None = None  #: the newest that the forge was to be told
     places: int = 0  #: how many deployments one daemon carries out at once
 
     def moved_images(self) -> tuple[ImageChange, ...]:
