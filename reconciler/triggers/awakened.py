@@ -32,10 +32,10 @@ class Awakened:
             if not project.auto_deploy:
                 continue
             if isinstance(arrival.hint, ImagesHint):
-                wish = Wish(Trigger.REGISTRY_EVENT, name, number or None)
+                wish = Wish(Trigger.REGISTRY_EVENT, name, number or None, arrival.correlation)
                 self._images[arrival.hint][project.name] = wish
             else:
-                wish = Wish(Trigger.WEBHOOK, name, number or None)
+                wish = Wish(Trigger.WEBHOOK, name, number or None, arrival.correlation)
                 self._sources[project.name] = project, wish
 
     def look(self, at_source: Callable[[Project, Wish], object], at_images: LookAtImages) -> None:

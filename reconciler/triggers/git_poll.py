@@ -12,7 +12,16 @@ from reconciler.domain.polling import time_until_next_look
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
 from reconciler.domain.wish import Wish
-from reconciler.ports import Clock, GitRemote, PollResult, PollTask, Store
+from reconciler.log import correlated
+from reconciler.ports import (
+    UNMETERED,
+    Clock,
+    GitRemote,
+    Metering,
+    PollResult,
+    PollTask,
+    Store,
+)
 from reconciler.triggers.lanes import Lanes
 
 #: Told of each tip that was seen: the project, the tip, what was acted on before, and who wanted
@@ -37,6 +46,7 @@ class GitPoll:
     on_tip: OnTip
     on_bug: OnBug
     random: Callable[[], float]
+    metering: Metering = UNMETERED
     on_wish_done: Callable[[], object] = lambda: None  #: called after a look that was wished for
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _results: list[PollResult] = field(default_factory=list, init=False)
@@ -74,11 +84,14 @@ class GitPoll:
 
     def _look(self, task: PollTask, interval: timedelta) -> Callable[[], None]:
         def look() -> None:
+            late = self.clock.now() - task.due_at if task.due_at else None
             try:
-                health = self._observe(task, interval)
+                with correlated(task.wish.correlation if task.wish else ""):
+                    health = self._observe(task, interval)
             except Exception as bug:  # noqa: BLE001  one project's bug must not stop the others
                 self.on_bug(f"looking at the source of {task.project}", bug)
                 return
+            self.metering.polled(_outcome(health), health.error.code if health.error else "", late)
             with self._lock:
                 self._results.append(PollResult(task.project, health, _announced(task, health)))
             if task.wish is not None:  # another may have come meanwhile
@@ -125,6 +138,10 @@ class GitPoll:
             wait = max(wait, error.retry_after)
         now = self.clock.now()
         return before.after_failure(Failure.of(error), now, now + wait)
+
+
+def _outcome(seen: SourceHealth) -> str:
+    return "failed" if seen.error else "branch-gone" if seen.branch_gone else "ok"
 
 
 def _announced(task: PollTask, seen: SourceHealth) -> bool | None:

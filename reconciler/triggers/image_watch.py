@@ -11,6 +11,7 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.project import ExternalSource, Project
 from reconciler.domain.references import Digest, ProjectName
 from reconciler.domain.state import ImageLook, ProjectState, WatchedImage
+from reconciler.log import correlated
 from reconciler.ports import Clock, ImageRegistry, Store
 from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.git_poll import OnBug
@@ -118,7 +119,8 @@ class ImageWatch:
             return True
         followed = [image.image for _, image in pairs]
         look = ImageLook(state.name, followed, digests, state.tracked_images)
-        return self._guarded(state.name, partial(self.on_images, look))
+        with correlated():
+            return self._guarded(state.name, partial(self.on_images, look))
 
     def _record(self, seen: Mapping[ProjectName, Sequence[WatchedImage]], began: datetime) -> None:
         """Record the looks, many in one transaction, none of which holds up others for long."""

@@ -16,6 +16,7 @@ from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
 from reconciler.domain.wish import Wish
+from reconciler.log import correlated
 from reconciler.ports import Clock, PollResult, Repositories, Store
 
 #: Acts on a tip (project, tip, what was acted on before, who wanted the look if anybody did);
@@ -120,7 +121,7 @@ class Pushes:
         return self._seen(project, tip, tracked, interval)
 
     def _look(self, project: Project, source: HostedSource, wish: Wish | None = None) -> str:
-        with self._alone(project.name):
+        with self._alone(project.name), correlated(wish.correlation if wish else ""):
             tip = self.repositories.tip(source.repository, source.branch)
             tracked = self.store.get_state(project.name).tracked_commit
             # Acted on first: somebody waits for that, and nobody for the record of the look.

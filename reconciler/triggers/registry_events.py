@@ -16,6 +16,7 @@ from reconciler.domain.references import Digest, ImageReference, ProjectName
 from reconciler.domain.registry_event import ImagesHint
 from reconciler.domain.state import ImageLook, ProjectState, WatchedImage
 from reconciler.domain.wish import Wish
+from reconciler.log import correlated
 from reconciler.ports import Clock, ImageRegistry, Store
 from reconciler.triggers.git_poll import OnBug
 from reconciler.triggers.image_lookups import Lookup, looked, lookups_for
@@ -78,7 +79,8 @@ class RegistryEvents:
         for name, state in states.items():
             if state is None:
                 continue
-            told = self._guarded(name, partial(self._tell, state, lookup, result, wishes[name]))
+            with correlated(wishes[name].correlation):
+                told = self._guarded(name, partial(self._tell, state, lookup, result, wishes[name]))
             if told is False:
                 overtaken[name] = wishes[name]
         if overtaken and looks < _MOST_LOOKS:

@@ -23,7 +23,7 @@ from reconciler.domain.webhook_apps import read_apps
 from reconciler.domain.webhook_payload import PushHint, read_push
 from reconciler.domain.webhook_signature import Verdict, verify
 from reconciler.domain.wish import Wish
-from reconciler.ports import Clock, Delivery, Hint, Store
+from reconciler.ports import UNMETERED, Clock, Delivery, Hint, Metering, Store
 from reconciler.triggers.awakened import Awakened, LookAtImages
 from reconciler.triggers.doors import Door, Doors
 from reconciler.triggers.webhook_inbox import BATCH, MOST_WAITING, Arrival, Inbox, Knock
@@ -43,6 +43,7 @@ class Receiver:
     look_at: LookAt
     on_arrival: Callable[[], object] = lambda: None  #: called when something waits
     look_at_images: LookAtImages = lambda _hint, _wishes: None
+    metering: Metering = UNMETERED
     doors: Doors = field(init=False)
     _inbox: Inbox = field(default_factory=Inbox, init=False)
     _awakened: Awakened = field(default_factory=Awakened, init=False)
@@ -55,6 +56,7 @@ class Receiver:
 
     def refuse(self, door: Door, knock: Knock, verdict: Verdict) -> None:
         """Note a delivery that is not taken."""
+        self.metering.received(verdict)
         self._inbox.refuse(self._delivery(door.webhook, knock, verdict))
 
     def receive(self, door: Door, knock: Knock) -> Arrival | None:
@@ -71,6 +73,7 @@ class Receiver:
         if not verdict.verified:
             self.refuse(door, knock, verdict)
             return None
+        self.metering.received(verdict)
         delivery = self._delivery(webhook, knock, verdict)
         try:
             arrival = _understand(webhook, delivery, knock.body)

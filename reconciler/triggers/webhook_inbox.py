@@ -8,6 +8,7 @@ from itertools import islice
 
 from reconciler.domain.errors import TooBusy
 from reconciler.domain.webhook import HeaderValues, Webhook, WebhookName
+from reconciler.log import correlation_id
 from reconciler.ports import Delivery, Hint
 
 BATCH = 500
@@ -34,6 +35,8 @@ class Arrival:
     delivery: Delivery
     webhook: Webhook
     is_ping: bool = False
+    #: Id of the request that it came with.
+    correlation: str = field(default_factory=correlation_id)
 
     @property
     def hint(self) -> Hint | None:
