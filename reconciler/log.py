@@ -11,6 +11,7 @@ import base64
 import json
 import logging
 import re
+import secrets
 import shlex
 import sys
 import threading
@@ -195,6 +196,22 @@ def log_fields(**named: object) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+@contextmanager
+def correlated(given: str = "") -> Iterator[str]:
+    """Work in the block under one id, which all that is logged in it has, and yield it.
+
+    It is ``given``, else the one that is in force already, else a new one.
+    """
+    found = given or correlation_id() or secrets.token_hex(8)
+    with log_fields(correlation=found):
+        yield found
+
+
+def correlation_id() -> str:
+    """Return the id that this thread or task works under; empty: none."""
+    return str(_context.get({}).get("correlation", ""))
 
 
 def set_up_logs(

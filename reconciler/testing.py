@@ -6,9 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from reconciler.domain.channel import Address
 from reconciler.domain.deployment import DeploymentId, Pin, PlannedService, PreparedTarget, Stage
-from reconciler.domain.errors import Interrupted, MigrationUnfinished, ReconcilerError
+from reconciler.domain.errors import (
+    Interrupted,
+    InvalidInput,
+    MigrationUnfinished,
+    NotifyUnreachable,
+    ReconcilerError,
+)
 from reconciler.domain.host import LOCAL, HostName
+from reconciler.domain.probing import Reading
 from reconciler.domain.project import Source
 from reconciler.domain.references import (
     CommitSha,
@@ -26,6 +34,7 @@ from reconciler.ports import (
     Command,
     CommandResult,
     GitCredentials,
+    Letter,
     LineSink,
     MigrationEnd,
     MigrationRun,
@@ -289,10 +298,10 @@ class RehearsedProber:
     #: What every answer is made of: the target, and the commit that should run.
     asked: list[tuple[Target, CommitSha | None]] = field(default_factory=list)
 
-    def probe(self, target: Target, commit: CommitSha | None) -> str:
+    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
         """Give the next answer."""
         self.asked.append((target, commit))
-        return self.problems.pop(0) if self.problems else ""
+        return Reading("health", self.problems.pop(0) if self.problems else "")
 
     def probe_version(
         self,
@@ -300,10 +309,38 @@ class RehearsedProber:
         address: str,
         check: VersionCheck,  # noqa: ARG002
         commit: CommitSha,
-    ) -> str:
+    ) -> Reading:
         """Tell what is wrong with the container's version."""
         self.asked_versions.append((address, commit))
-        return self.versions.get(address, "")
+        return Reading("version", self.versions.get(address, ""))
+
+
+@dataclass
+class RecordingNotifier:
+    """``Notifier`` that sends nothing, and answers as it was told to."""
+
+    #: Errors to raise of ``send``, by service; each is raised once.
+    failures: dict[str, list[Exception]] = field(default_factory=dict)
+    hanging: set[str] = field(default_factory=set)  #: services that answer only to ``cancel``
+    sent: list[tuple[Address, Letter]] = field(default_factory=list)
+    unusable: set[str] = field(default_factory=set)  #: services whose addresses are none
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def check(self, address: Address) -> None:
+        """Refuse what was said to be unusable."""
+        if address.service in self.unusable:
+            raise InvalidInput("url", f"{address.service}://…", "can't be used")
+
+    def send(self, address: Address, letter: Letter, cancel: threading.Event | None = None) -> None:
+        """Keep it, unless an error waits."""
+        if address.service in self.hanging:
+            if cancel is not None and cancel.wait(20):
+                raise Interrupted("sending was stopped")
+            raise NotifyUnreachable(f"{address.service} did not answer within 20 s")
+        with self._lock:
+            if waiting := self.failures.get(address.service):
+                raise waiting.pop(0)
+            self.sent.append((address, letter))
 
 
 def digest_of(seed: str) -> Digest:

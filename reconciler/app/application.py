@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.adapters.engine import DockerEngine
+from reconciler.adapters.metrics import Meters, Scrape
 from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.app.fleet import FleetFiles
+from reconciler.app.people import People
 from reconciler.config import Config
 from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.release import ReleaseRecord
 from reconciler.log import Redactor
+from reconciler.pipeline.declaring.channels import Channels
 from reconciler.pipeline.declaring.hosts import Hosts
 from reconciler.pipeline.declaring.registration import Registrations
 from reconciler.pipeline.declaring.targets import Targets
 from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
 from reconciler.pipeline.host_checks import HostChecks
+from reconciler.pipeline.notices import Notices
 from reconciler.pipeline.planning import Plans
 from reconciler.pipeline.releases import ReleaseDraft, Releases
 from reconciler.pipeline.requests import Approved, Requests, Wanted
@@ -64,12 +68,17 @@ class Application:
     target_reports: TargetReports
     set_ups: SetUps
     fleet: FleetFiles
+    people: People
     pushes: Pushes
     receiver: Receiver
     registrations: Registrations
+    channels: Channels
+    notices: Notices
     registry: OrasRegistry
     probe: RegistryProbe
     brakes: Brakes
+    meters: Meters
+    metrics: Scrape
     resources: ExitStack
 
     def deploy(self, name: ProjectName, wanted: Wanted, *, actor: str) -> TriggerResult:

@@ -16,8 +16,8 @@ _SERVICES = ("/run/docker.sock", "/run/postgresql", "/run/screen")
 def own_paths(config: Config) -> tuple[Path, ...]:
     """Return what no container may see, wherever the operator put it: who has it is operator."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    fleet = (config.fleet_file, config.fleet_key_file)
-    places = (config.socket, config.file, *fleet, Path(credentials) if credentials else None)
+    files = (config.file, config.fleet_file, config.fleet_key_file, config.master_key_file)
+    places = (config.socket, *files, Path(credentials) if credentials else None)
     return tuple(place for place in places if place is not None)
 
 
@@ -28,6 +28,11 @@ def hidden_from_builds(config: Config) -> tuple[Path, ...]:
     home = Path(os.environ.get("HOME") or "/")
     homes = () if home.resolve() == Path("/") else (home,)
     return (config.data_folder, *own_paths(config), *services, session, *homes)
+
+
+def built_of() -> str:
+    """Return the commit that this program was built of; empty where the build noted none."""
+    return os.environ.get("RECONCILER_BUILD_COMMIT", "")
 
 
 def make_private(folder: Path) -> Path:

@@ -17,7 +17,15 @@ from reconciler.domain.wish import Wish
 from reconciler.log import fields
 from reconciler.pipeline.reconcile import InSync, OutOfDate, Reconciler, Seeded
 from reconciler.pipeline.trigger import TriggerResult
-from reconciler.ports import Clock, ComposeReader, GitRemote, ImageRegistry, Repositories, Store
+from reconciler.ports import (
+    Clock,
+    ComposeReader,
+    GitRemote,
+    ImageRegistry,
+    Metering,
+    Repositories,
+    Store,
+)
 from reconciler.scheduling import LoopSpec
 from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.git_poll import GitPoll
@@ -87,6 +95,7 @@ class Parts:
     repositories: Repositories
     reader: ComposeReader
     probe: RegistryProbe
+    metering: Metering
 
 
 class Looks:
@@ -124,6 +133,7 @@ class Looks:
             reports.acting(Trigger.GIT_POLL),
             _say_bug,
             random.random,
+            parts.metering,
         )
         self._images = ImageWatch(
             store,

@@ -18,7 +18,7 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import ProjectName
 from reconciler.domain.state import RegistryTrouble
-from reconciler.log import Redactor
+from reconciler.log import Redactor, fields
 from reconciler.ports import Clock, CommandRunner, RegistryCredentials, Store
 from reconciler.triggers.registry_probe import RegistryProbe
 
@@ -74,7 +74,12 @@ class Registries:
         try:
             self._store.put_registry_trouble(trouble)
         except ReconcilerError as error:  # the look-up has an answer of its own to give
-            _log.warning("what %s said is not recorded: %s", trouble.host, error.message)
+            _log.warning(
+                "what %s said is not recorded: %s",
+                trouble.host,
+                error.message,
+                extra=fields(code=error.code),
+            )
 
     def _remember_probe(self, failure: Failure | None) -> None:
         """Record it. Raises ``StoreError``: the next probe tells again."""

@@ -1,15 +1,15 @@
 """``Config``: every setting of the daemon, declared once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from reconciler.config.front import FrontSettings
+from reconciler.config.places import PlaceSettings
+from reconciler.config.setting import setting
 from reconciler.config.values import (
     BRANCH,
-    HOSTS,
-    LISTEN,
     PATH,
     REALMS,
     REGISTRIES,
@@ -18,113 +18,36 @@ from reconciler.config.values import (
     REPOSITORY_PATH,
     SECONDS,
     SECRET,
+    SWITCH,
     TEXT,
-    URL,
     WHOLE,
-    Key,
-    Kind,
-    Listen,
     one_of,
 )
-from reconciler.domain.forge import WebAddress
 from reconciler.domain.references import BranchName, GitUrl, ProjectName, RepositoryPath
 from reconciler.domain.secret import Secret
 
 
-def _key(
-    kind: Kind,
-    default: object,
-    meaning: str,
-    *,
-    limits: tuple[int, int] | None = None,
-    name: str = "",
-    variable: str = "",
-) -> dict[str, Any]:
-    at_least, at_most = limits or (None, None)
-    return {"key": Key(name, variable, kind, default, meaning, at_least, at_most)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(FrontSettings, PlaceSettings):  # the fields of the last one come first
     """All that the operator decided, checked. Durations are ``timedelta``, paths are absolute."""
-
-    # ── where ──
-    data_folder: Path = field(
-        metadata=_key(
-            PATH,
-            "",
-            "Where everything is kept: database, keys, hosted repositories, checkouts. "
-            "Empty: $XDG_STATE_HOME/reconciler, or ~/.local/state/reconciler.",
-        )
-    )
-    listen: Listen | None = field(
-        metadata=_key(
-            LISTEN,
-            "127.0.0.1:8484",
-            "Address and port of API and page; port 0 takes a free one. Empty: the unix socket "
-            "only. It speaks plain HTTP: put a proxy with TLS before any address but loopback.",
-        )
-    )
-    host_names: tuple[str, ...] = field(
-        metadata=_key(
-            HOSTS,
-            [],
-            "More names by which people reach it, e.g. the proxy's. Requests for other hosts are "
-            "refused, so that no web page elsewhere can talk to it through a name of its own.",
-        )
-    )
-    public_url: WebAddress | None = field(
-        metadata=_key(
-            URL,
-            "",
-            "URL by which forges reach this daemon, e.g. the proxy's: https://deploy.example.com. "
-            "Its host counts among host_names. Empty: each `reconciler webhook create` says it.",
-        )
-    )
-    socket: Path = field(
-        metadata=_key(
-            PATH,
-            "",
-            "The unix socket of the command line: who can open it is the operator. At most 107 "
-            "bytes. Empty: run/reconciler.sock in the data folder.",
-        )
-    )
-    database_url: Secret = field(
-        metadata=_key(
-            SECRET,
-            "",
-            "postgresql://user:password@host/name. Empty: SQLite in the data folder.",
-        )
-    )
-    docker_socket: Path = field(
-        metadata=_key(PATH, "/var/run/docker.sock", "The Docker engine that deployments run on.")
-    )
-    emergency_file: Path = field(
-        metadata=_key(
-            PATH,
-            "",
-            "While this file exists nothing deploys by itself, even if nobody can reach the "
-            "daemon: `touch` it. Empty: STOP in the data folder.",
-        )
-    )
 
     # ── how much ──
     deployments_at_once: int = field(
-        metadata=_key(
+        metadata=setting(
             WHOLE, 4, "Deployments side by side; those of one project never are.", limits=(1, 64)
         )
     )
     polls_at_once: int = field(
-        metadata=_key(WHOLE, 64, "Looks at git servers side by side.", limits=(1, 1024))
+        metadata=setting(WHOLE, 64, "Looks at git servers side by side.", limits=(1, 1024))
     )
     polls_at_once_per_host: int = field(
-        metadata=_key(WHOLE, 8, "Of these, at one and the same server.", limits=(1, 1024))
+        metadata=setting(WHOLE, 8, "Of these, at one and the same server.", limits=(1, 1024))
     )
     lookups_at_once: int = field(
-        metadata=_key(WHOLE, 16, "Looks at registries side by side.", limits=(1, 256))
+        metadata=setting(WHOLE, 16, "Looks at registries side by side.", limits=(1, 256))
     )
     poll_timeout: timedelta = field(
-        metadata=_key(
+        metadata=setting(
             SECONDS,
             30,
             "The longest that one look at a git server or registry may take, whatever it does.",
@@ -132,7 +55,7 @@ class Config:
         )
     )
     stability_healthy: timedelta = field(
-        metadata=_key(
+        metadata=setting(
             SECONDS,
             5,
             "How long a service whose health check passes must stay well to count as deployed.",
@@ -140,7 +63,7 @@ class Config:
         )
     )
     stability_unchecked: timedelta = field(
-        metadata=_key(
+        metadata=setting(
             SECONDS,
             25,
             "The same for one without a health check: longer than a slow crash takes.",
@@ -148,7 +71,7 @@ class Config:
         )
     )
     verify_timeout: timedelta = field(
-        metadata=_key(
+        metadata=setting(
             SECONDS,
             300,
             "The longest that a deployment may take to become well, slow health checks included.",
@@ -156,7 +79,7 @@ class Config:
         )
     )
     deployment_timeout: timedelta = field(
-        metadata=_key(
+        metadata=setting(
             SECONDS,
             3600,
             "The longest that one stage of a deployment may take.",
@@ -164,12 +87,12 @@ class Config:
         )
     )
     kept_revisions: int = field(
-        metadata=_key(
+        metadata=setting(
             WHOLE, 5, "Deployed revisions kept per project to roll back to.", limits=(1, 100)
         )
     )
     shutdown_grace: timedelta = field(
-        metadata=_key(
+        metadata=setting(
             SECONDS,
             30,
             "How long running deployments may go on when the daemon is told to stop; what is not "
@@ -178,51 +101,58 @@ class Config:
         )
     )
 
-    # ── logs ──
+    # ── logs and metrics ──
     log_level: str = field(
-        metadata=_key(
+        metadata=setting(
             one_of(("debug", "info", "warning", "error")),
             "info",
             "debug, info, warning or error.",
         )
     )
     log_format: str = field(
-        metadata=_key(one_of(("text", "json")), "text", "text or json, one record a line.")
+        metadata=setting(one_of(("text", "json")), "text", "text or json, one record a line.")
+    )
+
+    project_metrics: bool = field(
+        metadata=setting(
+            SWITCH,
+            True,
+            "Whether /metrics has series of each project: about six each. Without, it has sums.",
+        )
     )
 
     # ── trust ──
     git_ca_file: Path | None = field(
-        metadata=_key(
+        metadata=setting(
             PATH,
             "",
             "PEM file of authorities that may vouch for git servers. Empty: the system's.",
         )
     )
     registry_ca_file: Path | None = field(
-        metadata=_key(
+        metadata=setting(
             PATH,
             "",
             "PEM file of authorities that may vouch for registries. Empty: the system's.",
         )
     )
     insecure_registries: tuple[str, ...] = field(
-        metadata=_key(
+        metadata=setting(
             REGISTRIES,
             [],
             "Registries spoken to without TLS, as host or host:port; localhost always may be.",
         )
     )
     allowed_realms: tuple[tuple[str, str], ...] = field(
-        metadata=_key(
+        metadata=setting(
             REALMS,
             [],
             "Token servers that may be given a registry's credentials though they are on another "
             'host, as pairs: "registry.example.com=auth.example.com".',
         )
     )
-
     unconfined_builds: str = field(
-        metadata=_key(
+        metadata=setting(
             one_of(("refuse", "allow")),
             "refuse",
             "What becomes of a build on this machine where the system has no user namespaces to "
@@ -233,7 +163,7 @@ class Config:
 
     # ── the fleet file that is followed ──
     fleet_file: Path | None = field(
-        metadata=_key(
+        metadata=setting(
             PATH,
             "",
             "A fleet file (.toml, .yaml or .json) that is applied at the start and whenever it "
@@ -241,7 +171,7 @@ class Config:
         )
     )
     fleet_repository: GitUrl | ProjectName | None = field(
-        metadata=_key(
+        metadata=setting(
             REPOSITORY,
             "",
             "Instead of fleet_file: the repository that it is in, as the name of one that is "
@@ -249,23 +179,23 @@ class Config:
         )
     )
     fleet_branch: BranchName = field(
-        metadata=_key(BRANCH, "main", "The branch of fleet_repository that is followed.")
+        metadata=setting(BRANCH, "main", "The branch of fleet_repository that is followed.")
     )
     fleet_path: RepositoryPath = field(
-        metadata=_key(REPOSITORY_PATH, "fleet.toml", "The fleet file in fleet_repository.")
+        metadata=setting(REPOSITORY_PATH, "fleet.toml", "The fleet file in fleet_repository.")
     )
     fleet_user: str = field(
-        metadata=_key(TEXT, "", "User name for fleet_repository, where its server asks for one.")
+        metadata=setting(TEXT, "", "User name for fleet_repository, where its server asks for one.")
     )
     fleet_token: Secret = field(
-        metadata=_key(
+        metadata=setting(
             SECRET,
             "",
             "Password or token for fleet_repository over https://.",
         )
     )
     fleet_key_file: Path | None = field(
-        metadata=_key(
+        metadata=setting(
             PATH,
             "",
             "OpenSSH private key without a passphrase for fleet_repository over ssh://.",
@@ -274,7 +204,7 @@ class Config:
 
     # ── the registry that is watched with credentials of its own ──
     registry_address: str = field(
-        metadata=_key(
+        metadata=setting(
             REGISTRY,
             "",
             "A private registry, as host or host:port. It is probed at start.",
@@ -283,10 +213,10 @@ class Config:
         )
     )
     registry_user: str = field(
-        metadata=_key(TEXT, "", "Its user.", name="registry.user", variable="REGISTRY_USER")
+        metadata=setting(TEXT, "", "Its user.", name="registry.user", variable="REGISTRY_USER")
     )
     registry_password: Secret = field(
-        metadata=_key(
+        metadata=setting(
             SECRET,
             "",
             "Its password or token. Keep this file readable for its owner only.",
@@ -301,6 +231,12 @@ class Config:
     warnings: tuple[str, ...] = ()  #: what is allowed and perhaps not meant
 
     @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What nothing may show, the empty ones included."""
+        values = (getattr(self, one.name) for one in fields(self))
+        return tuple(value for value in values if isinstance(value, Secret))
+
+    @property
     def database_file(self) -> Path:
         """Where the embedded database is, unless ``database_url`` names another one."""
         return self.data_folder / "state.db"
@@ -312,6 +248,6 @@ class Config:
         return (*self.host_names, *public)
 
     @property
-    def token_file(self) -> Path:
-        """Where the first start leaves the administrator's token."""
-        return self.data_folder / "admin-token"
+    def set_up_file(self) -> Path:
+        """Where a start leaves the token that makes the first admin."""
+        return self.data_folder / "set-up-token"

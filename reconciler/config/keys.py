@@ -5,7 +5,8 @@ from dataclasses import Field, fields, replace
 from typing import Any
 
 from reconciler.config.declaration import Config
-from reconciler.config.values import Key, live_setting
+from reconciler.config.setting import Key
+from reconciler.config.values import live_setting
 from reconciler.domain.settings import SETTINGS, Setting
 
 _PREFIX = "RECONCILER_"

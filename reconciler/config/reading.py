@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.config.declaration import Config
+from reconciler.config.front import check_front
 from reconciler.config.keys import keys
-from reconciler.config.values import Key
+from reconciler.config.setting import Key
 from reconciler.domain.document import form_of
 from reconciler.domain.errors import ConfigError, InvalidInput
 from reconciler.domain.secret import Secret
@@ -21,7 +22,10 @@ from reconciler.domain.secret import Secret
 SOCKET_PATH_LIMIT_BYTES = 107
 _FILE_LIMIT_BYTES = 1 << 20
 #: Variables of ours that are no settings.
-_OTHER_VARIABLES = ("RECONCILER_CONFIG", "RECONCILER_URL", "RECONCILER_TOKEN")
+_OTHER_VARIABLES = (
+    *("RECONCILER_CONFIG", "RECONCILER_URL", "RECONCILER_TOKEN"),
+    *("RECONCILER_MASTER_KEY", "RECONCILER_MASTER_KEY_OLD"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def load_config(file: Path | None = None, environment: Mapping[str, str] | None 
             values[field] = value
     problems += _place(values, environment)
     problems += _check_fleet(values)
+    problems += check_front(values)
     if problems:
         raise ConfigError(tuple(problems))
     return Config(**values, file=file, warnings=tuple(_warnings(values, file, environment)))
@@ -225,11 +230,6 @@ def _warnings(
             continue
         if meant := _did_you_mean(name, variables, alike=0.9):
             yield f"{name} (environment): there is no such setting{meant}"
-    if (listen := values["listen"]) and not listen.loopback:
-        yield (
-            f"listen: {listen} can be reached from other machines, and tokens travel there in "
-            "clear text; put a proxy with TLS before it"
-        )
     if values["registry_user"] and not values["registry_password"].reveal():
         yield "registry.user: there is no registry.password to go with it"
     if file and _others_may_read(file) and _holds_secret(file):

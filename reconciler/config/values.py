@@ -1,5 +1,6 @@
 """How one value is read: from TOML with its type, from the environment as text."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from reconciler.domain.access import Role
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.forge import WebAddress
+from reconciler.domain.forwarded import Network
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -23,11 +26,15 @@ from reconciler.domain.settings import Setting
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _ADDRESS = re.compile(rf"(?P<host>{_HOST.pattern})(?::(?P<port>[0-9]{{1,5}}))?")
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _SWITCH_WORDS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 
+
+#: Headers that browsers, proxies or clients give a meaning of their own.
+_TAKEN_HEADERS = frozenset({"authorization", "cookie", "host", "origin", "forwarded"})
 
 Parsed = TypeVar("Parsed")
 
@@ -42,7 +49,10 @@ class Listen:
     @property
     def loopback(self) -> bool:
         """Whether only this machine reaches it."""
-        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -77,6 +87,12 @@ def _read_path(value: object) -> Path | None:
 def _read_whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be a whole number")  # noqa: TRY004 - what callers catch
+    return value
+
+
+def _read_switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - what callers catch
     return value
 
 
@@ -115,6 +131,51 @@ def _read_realm(value: object) -> str:
     if not found or not _ADDRESS.fullmatch(registry) or not _ADDRESS.fullmatch(realm):
         raise ValueError("must hold pairs like registry.example.com=auth.example.com")
     return f"{registry}={realm}".lower()
+
+
+def _read_networks(value: object) -> tuple[Network, ...]:
+    if not isinstance(value, list):
+        raise ValueError('must be a list, e.g. ["127.0.0.1"]')  # noqa: TRY004 - what callers catch
+    return tuple(_read_network(item) for item in value)
+
+
+def _read_network(value: object) -> Network:
+    text = _read_text(value)
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(
+            "must hold addresses and networks, e.g. 127.0.0.1 or 172.18.0.0/16"
+        ) from None
+    if network.prefixlen == 0:
+        raise ValueError("must not hold every address there is: anybody could say who they are")
+    return network
+
+
+def _read_header(value: object) -> str:
+    text = _read_text(value)
+    if text and not _HEADER.fullmatch(text):
+        raise ValueError("must be the name of a header, e.g. Remote-User")
+    if text.lower() in _TAKEN_HEADERS:
+        raise ValueError("is a header with a meaning of its own; choose another")
+    return text.lower()
+
+
+def _read_role(value: object) -> Role | None:
+    text = _read_text(value)
+    if text and text not in set(Role):
+        raise ValueError(f"must be one of {', '.join(Role)}, or empty")
+    return Role(text) if text else None
+
+
+def _read_issuer(value: object) -> str:
+    """Return it as it stands: what a provider calls itself is compared letter by letter."""
+    text = _read_text(value)
+    if text:
+        address = _checked(WebAddress.parse, text)
+        if address.scheme != "https" and not address.loopback:
+            raise ValueError("must begin with https://: who is on the way could be anybody")
+    return text
 
 
 def _switch_of_text(text: str) -> object:
@@ -166,6 +227,7 @@ SECRET = Kind(lambda value: Secret.of(_read_text(value)), secret=True)
 PATH = Kind(_read_path)  #: None for an empty text
 WHOLE = Kind(_read_whole, _whole_of_text)
 SECONDS = Kind(lambda value: timedelta(seconds=_read_whole(value)), _whole_of_text, unit="seconds")
+SWITCH = Kind(_read_switch, _switch_of_text)
 LISTEN = Kind(_read_listen)  #: None for an empty text
 REGISTRY = Kind(_read_registry)
 URL = Kind(_read_url)  #: None for an empty text
@@ -174,6 +236,10 @@ BRANCH = Kind(lambda value: _checked(BranchName.parse, _read_text(value)))
 REPOSITORY_PATH = Kind(lambda value: _checked(_parse_path, _read_text(value)))
 HOSTS = Kind(lambda value: _read_list(value, _read_host), _list_of_text)
 REGISTRIES = Kind(lambda value: _read_list(value, _read_registry), _list_of_text)
+NETWORKS = Kind(_read_networks, _list_of_text)
+HEADER = Kind(_read_header)  #: in lower case
+ROLE = Kind(_read_role)  #: None for an empty text
+ISSUER = Kind(_read_issuer)
 REALMS = Kind(_realms, _list_of_text)  #: (registry, host of its token server), as given
 
 
@@ -200,40 +266,3 @@ def live_setting(setting: Setting) -> Kind:
     if isinstance(setting.default, bool):
         return Kind(read, _switch_of_text)
     return Kind(read, _whole_of_text, unit="seconds")
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One setting as the operator sees it."""
-
-    name: str  #: as in the file, with its table: ``registry.address``
-    variable: str  #: of the environment; wins over the file
-    kind: Kind
-    default: object  #: as TOML has it
-    meaning: str
-    at_least: int | None = None
-    at_most: int | None = None
-
-    def parse(self, value: object) -> object:
-        """Return what ``Config`` holds for a TOML value.
-
-        Raises:
-            ValueError: wrong type, not allowed, or outside of its limits.
-        """
-        parsed = self.kind.read(value)
-        if isinstance(value, int):
-            unit = f" {self.kind.unit}" if self.kind.unit else ""
-            if self.at_least is not None and value < self.at_least:
-                raise ValueError(f"is below the minimum of {self.at_least}{unit}")
-            if self.at_most is not None and value > self.at_most:
-                raise ValueError(f"is above the maximum of {self.at_most}{unit}")
-        return parsed
-
-    def limits(self) -> str:
-        """Return unit, minimum and maximum in words; empty where there are none."""
-        facts = [self.kind.unit] if self.kind.unit else []
-        if self.at_least is not None:
-            facts.append(f"minimum {self.at_least}")
-        if self.at_most is not None:
-            facts.append(f"maximum {self.at_most}")
-        return ", ".join(facts)

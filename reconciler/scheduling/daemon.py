@@ -7,10 +7,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.domain.references import ProjectName
-from reconciler.ports import Store
+from reconciler.log import correlated, correlation_id
+from reconciler.ports import Metering, Store
 from reconciler.scheduling.deployments import Deployments
 from reconciler.scheduling.loops import Loop, LoopHealth, LoopSpec
 
@@ -52,6 +54,12 @@ class Daemon:
             for spec in every
         }
         deployments.on_free = self._loops["deployments"].wake
+
+    def meter_with(self, metering: Metering) -> None:
+        """Have passes timed, and what goes wrong counted."""
+        self._deployments.metering = metering
+        for loop in self._loops.values():
+            loop.metering = metering
 
     def start(self) -> None:
         """Mend what an earlier life left, then begin."""
@@ -99,7 +107,12 @@ class Daemon:
 
     def look_now(self, name: ProjectName) -> None:
         """Look at the project's source and images in the background, without awaiting its time."""
-        threading.Thread(target=self.look, args=(name,), name=f"look {name}", daemon=True).start()
+        look = partial(self._look, name, correlation_id())
+        threading.Thread(target=look, name=f"look {name}", daemon=True).start()
+
+    def _look(self, name: ProjectName, correlation: str) -> None:
+        with correlated(correlation):
+            self.look(name)
 
     def drain(self) -> bool:
         """Begin nothing new, let what runs come to an end, then stop. Safe to repeat.

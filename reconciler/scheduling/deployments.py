@@ -9,9 +9,10 @@ from datetime import timedelta
 
 from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.errors import ClaimLost, HandedOver, Interrupted
+from reconciler.log import correlated, fields, log_fields
 from reconciler.pipeline.rollout import Rollout
 from reconciler.pipeline.rollout.journal import Journal
-from reconciler.ports import Claim, Store
+from reconciler.ports import UNMETERED, Claim, Metering, Store
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Deployments:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="deployment")
         self._lock = threading.Condition()
         self._active: dict[DeploymentId, _Active] = {}
+        self.metering: Metering = UNMETERED
         #: Called when a place is free again.
         self.on_free: Callable[[], None] = lambda: None
         #: Called when something that outlives us goes on with a deployment, and when one has ended.
@@ -82,7 +84,7 @@ class Deployments:
                     self._store.extend(active.claim, lease=self._lease)
                     active.kept_at = began
                 except ClaimLost:
-                    active.cancel.set()
+                    self._lose(active)
         for active in every:
             active.journal.flush()
         self._stop_withdrawn()
@@ -106,7 +108,13 @@ class Deployments:
         with self._lock:
             for active in self._active.values():
                 if now - active.kept_at > self._lease.total_seconds() * _LET_GO_AFTER:
-                    active.cancel.set()
+                    self._lose(active)
+
+    def _lose(self, active: _Active) -> None:
+        """Stop the worker of a deployment that may be another's; once, however often it is said."""
+        if not active.cancel.is_set():
+            self.metering.lost_claim()
+        active.cancel.set()
 
     def drain(self, grace: timedelta) -> bool:
         """Wait for what runs; stop what takes longer. The next life goes on from there.
@@ -135,6 +143,14 @@ class Deployments:
 
     def _carry_out(self, active: _Active) -> None:
         deployment = active.claim.deployment
+        with (
+            log_fields(project=deployment.project, deployment=deployment.id),
+            correlated(deployment.correlation),
+        ):
+            self._run(active)
+
+    def _run(self, active: _Active) -> None:
+        deployment = active.claim.deployment
         name = f"deployment {deployment.id} of {deployment.project}"
         try:
             self._rollout.run(active.claim, active.journal, active.cancel)
@@ -143,11 +159,16 @@ class Deployments:
             self.on_handed_over(deployment.id)
             log.info("%s: %s", name, handed_over.message)
         except Interrupted as interrupted:
-            log.warning("%s was interrupted: %s", name, interrupted.message)
+            code = interrupted.code
+            log.warning(
+                "%s was interrupted: %s", name, interrupted.message, extra=fields(code=code)
+            )
         except ClaimLost:
+            self._lose(active)
             log.warning("%s is carried on by another worker", name)
         except Exception:
             # Its lease runs out, and it is taken up again; the third time a person is asked.
+            self.metering.failed("deployment", "internal-error")
             log.exception("%s failed unexpectedly", name)
         finally:
             with self._lock:

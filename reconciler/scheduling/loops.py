@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.domain.errors import ReconcilerError
-from reconciler.ports import Clock
+from reconciler.log import fields
+from reconciler.ports import UNMETERED, Clock, Metering
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Loop:
         self._progress = clock.monotonic()
         self._progress_at: datetime | None = None
         self._error = ""
+        self.metering: Metering = UNMETERED
 
     def start(self) -> None:
         """Begin; the first pass runs at once."""
@@ -83,10 +85,13 @@ class Loop:
 
     def health(self) -> LoopHealth:
         """Return how it is doing."""
-        since = timedelta(seconds=self._clock.monotonic() - self._progress)
-        late = max(since - self.interval, timedelta(0))
+        late = self._late()
         stuck = late > _STUCK_AFTER or not self._thread.is_alive()
         return LoopHealth(self.name, self._progress_at, late, not stuck, self._error)
+
+    def _late(self) -> timedelta:
+        since = timedelta(seconds=self._clock.monotonic() - self._progress)
+        return max(since - self.interval, timedelta(0))
 
     def _run(self) -> None:
         while True:
@@ -99,14 +104,17 @@ class Loop:
 
     def _pass(self) -> None:
         """Run the work once. Here any exception ends: the next pass starts afresh."""
+        self.metering.began_pass(self.name, self._late())
         try:
             self._work()
             self._error = ""
         except ReconcilerError as error:
+            self.metering.failed("loop", error.code)
             if error.message != self._error:
-                log.warning("%s: %s", self.name, error.message, extra={"code": error.code})
+                log.warning("%s: %s", self.name, error.message, extra=fields(code=error.code))
             self._error = error.message
         except Exception as bug:
+            self.metering.failed("loop", "internal-error")
             log.exception("%s failed unexpectedly", self.name)
             self._error = f"unexpected: {type(bug).__name__}"
         self._progress = self._clock.monotonic()
