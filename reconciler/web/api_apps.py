@@ -16,14 +16,15 @@ from reconciler.web.routing import WITH_BODY, App, AppName, errors, router_for
 from reconciler.web.schemas.apps import ProgressBody, RuntimeStatusBody
 from reconciler.web.schemas.body import MOST_NUMBER
 from reconciler.web.schemas.deployments import DeploymentBody, NewDeployment
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "apps")
-changing = router_for(Policy.ADMIN, "apps")
+reading = router_for(Policy.READ, "apps", About.PROJECT)
+triggering = router_for(Policy.TRIGGER, "apps", About.PROJECT)
 
 _NEWEST_LINES = 100
 
 
-@changing.post(
+@triggering.post(
     "/apps/{app}/deploy",
     status_code=202,
     response_model=DeploymentBody,

@@ -14,8 +14,9 @@ from reconciler.web.pagination import NewestPaged
 from reconciler.web.principal import Policy
 from reconciler.web.routing import App, errors, router_for
 from reconciler.web.schemas.audit import AuditCheckBody, AuditEntryBody, AuditPage
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.ADMIN, "audit")
+reading = router_for(Policy.ADMIN, "audit", About.DAEMON)
 
 _PAGE = 500
 #: A number and its seal; of an empty log the number alone.
@@ -69,7 +70,11 @@ def check_audit(
 )
 def export_audit(application: App) -> StreamingResponse:
     """As JSON lines: entries as the list shows them."""
-    return StreamingResponse(_lines(application.store), media_type="application/jsonl")
+    return StreamingResponse(
+        _lines(application.store),
+        media_type="application/jsonl",
+        headers={"content-disposition": 'attachment; filename="audit.jsonl"'},
+    )
 
 
 def _lines(store: AuditStore) -> Iterator[str]:

@@ -10,28 +10,31 @@ from reconciler.app import Application
 from reconciler.domain.host import parse_host_name
 from reconciler.domain.references import ProjectName
 from reconciler.pipeline.requests import Wanted
+from reconciler.ports import EVERY, DeploymentFilter
 from reconciler.web.api_deployments import ASKED_FOR, COALESCED, outcome
 from reconciler.web.api_status import UNWELL, healthz
 from reconciler.web.api_targets import list_all_targets, list_targets
 from reconciler.web.pagination import Paged
-from reconciler.web.principal import Policy, actor_of
+from reconciler.web.principal import Policy, Seen, actor_of
 from reconciler.web.routing import App, AppName, errors, router_for
 from reconciler.web.schemas.apps import AppStatusBody, DeployLogBody, DeployLogList
 from reconciler.web.schemas.daemon import HealthBody
 from reconciler.web.schemas.deployments import DeploymentBody
 from reconciler.web.schemas.targets import TargetList
+from reconciler.web.subjects import About
 
-open_to_all = router_for(Policy.OPEN, "deploy server")
-reading = router_for(Policy.READ, "deploy server")
-changing = router_for(Policy.ADMIN, "deploy server")
+open_to_all = router_for(Policy.OPEN, "deploy server", About.NOTHING)
+listing = router_for(Policy.READ, "deploy server", About.EACH)
+reading = router_for(Policy.READ, "deploy server", About.PROJECT)
+triggering = router_for(Policy.TRIGGER, "deploy server", About.PROJECT)
 
 _LOGGED = 20
 
 
-@reading.get("/api/targets", summary="List the targets of all apps", responses=errors(422))
-def list_targets_of_apps(application: App, page: Paged) -> TargetList:
+@listing.get("/api/targets", summary="List the targets of all apps", responses=errors(422))
+def list_targets_of_apps(application: App, page: Paged, seen: Seen) -> TargetList:
     """As `GET /api/v1/targets`."""
-    return list_all_targets(application, page)
+    return list_all_targets(application, page, seen)
 
 
 @reading.get("/api/targets/{app}", summary="List an app's targets", responses=errors(404, 422))
@@ -40,7 +43,7 @@ def list_targets_of_app(application: App, app: AppName) -> TargetList:
     return list_targets(application, app)
 
 
-@changing.post(
+@triggering.post(
     "/api/deploy/{app}",
     status_code=202,
     response_model=DeploymentBody,
@@ -78,10 +81,10 @@ def health(application: App, request: Request) -> JSONResponse:
     return healthz(application, request)
 
 
-@reading.get("/api/logs", summary="The last 20 deployments")
-def list_deploy_log(application: App) -> DeployLogList:
+@listing.get("/api/logs", summary="The last 20 deployments")
+def list_deploy_log(application: App, seen: Seen) -> DeployLogList:
     """Of all apps, host by host, the newest first."""
-    return _log(application, None)
+    return _log(application, None, DeploymentFilter(projects=seen.projects))
 
 
 @reading.get(
@@ -93,7 +96,9 @@ def list_deploy_log_of_app(application: App, app: AppName) -> DeployLogList:
     return _log(application, app)
 
 
-def _log(application: Application, name: ProjectName | None) -> DeployLogList:
-    newest = application.store.list_deployments(name, limit=_LOGGED)
+def _log(
+    application: Application, name: ProjectName | None, only: DeploymentFilter = EVERY
+) -> DeployLogList:
+    newest = application.store.list_deployments(name, only=only, limit=_LOGGED)
     rows = (row for deployment in newest for row in DeployLogBody.rows(deployment))
     return DeployLogList(items=list(islice(rows, _LOGGED)))

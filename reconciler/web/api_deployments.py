@@ -16,7 +16,7 @@ from reconciler.web.events import EventStream
 from reconciler.web.filters import OnlyDeployments
 from reconciler.web.log_stream import MOST_FOLLOWERS, Followers, look, read_whole_log
 from reconciler.web.pagination import NewestPaged, Page
-from reconciler.web.principal import Policy, actor_of
+from reconciler.web.principal import Policy, Seen, actor_of
 from reconciler.web.problems import make_problem, refusal, respond
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.body import MOST_NUMBER, DeploymentNumber
@@ -29,9 +29,13 @@ from reconciler.web.schemas.deployments import (
     NewDeployment,
     Rollback,
 )
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "deployments")
-changing = router_for(Policy.ADMIN, "deployments")
+listing = router_for(Policy.READ, "deployments", About.EACH)
+reading_all = router_for(Policy.READ, "deployments", About.PROJECT)
+reading = router_for(Policy.READ, "deployments", About.DEPLOYMENT)
+triggering = router_for(Policy.TRIGGER, "deployments", About.PROJECT)
+withdrawing = router_for(Policy.TRIGGER, "deployments", About.DEPLOYMENT)
 
 Number = Annotated[DeploymentNumber, Path(description="Number of a deployment.", examples=[42])]
 _OUTCOME = {
@@ -49,7 +53,7 @@ COALESCED: dict[str, Any] = {
 ASKED_FOR: dict[str, Any] = {"description": "It was admitted.", "headers": _OUTCOME}
 
 
-@changing.post(
+@triggering.post(
     "/projects/{name}/deployments",
     status_code=202,
     response_model=DeploymentBody,
@@ -70,7 +74,7 @@ def deploy(
     return outcome(application, application.deploy(name, wanted, actor=actor_of(request)))
 
 
-@changing.post(
+@triggering.post(
     "/projects/{name}/approve",
     status_code=202,
     response_model=DeploymentBody,
@@ -88,7 +92,7 @@ def approve(
     return outcome(application, application.approve(name, approved, actor=actor_of(request)))
 
 
-@changing.post(
+@triggering.post(
     "/projects/{name}/rollback",
     status_code=202,
     response_model=DeploymentBody,
@@ -103,7 +107,7 @@ def roll_back(
     return outcome(application, application.roll_back(name, to=to, actor=actor_of(request)))
 
 
-@reading.get(
+@reading_all.get(
     "/projects/{name}/deployments",
     summary="List a project's deployments, newest first",
     responses=errors(404, 422),
@@ -114,11 +118,12 @@ def list_of_project(application: App, name: Name, page: NewestPaged) -> Deployme
     return _page(application, page, project=name)
 
 
-@reading.get("/deployments", summary="List deployments, newest first", responses=errors(422))
+@listing.get("/deployments", summary="List deployments, newest first", responses=errors(422))
 def list_deployments(
     application: App,
     page: NewestPaged,
     only: OnlyDeployments,
+    seen: Seen,
     project: Annotated[
         str | None, Query(description="Only of this project.", examples=["shop"])
     ] = None,
@@ -128,13 +133,16 @@ def list_deployments(
 ) -> DeploymentPage:
     """In pages; `next` leads to the older ones."""
     name = parse_project_name(project, "project") if project is not None else None
+    if name is not None:
+        seen.require(name)
     return _page(application, page, project=name, statuses=tuple(status or ()), only=only)
 
 
 @reading.get("/deployments/{id}", summary="Show a deployment", responses=errors(404, 422))
 def show_deployment(application: App, id: Number) -> DeploymentBody:  # noqa: A002  the path's word
-    """Its stages so far, what was pinned, and what went wrong."""
-    return body_of(application.store, application.store.get_deployment(DeploymentId(id)))
+    """Its stages so far, what was pinned, what was read back, and what went wrong."""
+    found = application.store.get_deployment(DeploymentId(id))
+    return body_of(application.store, found, with_evidence=True)
 
 
 _WITHDRAWING = {
@@ -143,7 +151,7 @@ _WITHDRAWING = {
 }
 
 
-@changing.post(
+@withdrawing.post(
     "/deployments/{id}/withdraw",
     response_model=DeploymentBody,
     summary="Take a deployment back",

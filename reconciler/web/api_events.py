@@ -8,11 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from reconciler.domain.references import parse_project_name
 from reconciler.web.events import EventStream
 from reconciler.web.feed import MOST_FOLLOWERS, Feed
-from reconciler.web.principal import Policy
+from reconciler.web.principal import Policy, Seen
 from reconciler.web.problems import make_problem, respond
 from reconciler.web.routing import App, errors, router_for
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "daemon")
+listing = router_for(Policy.READ, "daemon", About.EACH)
 
 _FORM = {
     "description": "Server-sent events.",
@@ -25,7 +26,7 @@ _FORM = {
 }
 
 
-@reading.get(
+@listing.get(
     "/events",
     summary="Follow what happens",
     response_class=EventStream,
@@ -34,6 +35,7 @@ _FORM = {
 async def follow_events(
     application: App,
     request: Request,
+    seen: Seen,
     project: Annotated[
         str | None, Query(description="Only of this project.", examples=["shop"])
     ] = None,
@@ -53,12 +55,14 @@ async def follow_events(
     the master switch, `daemon` the daemon's state. With the last event's id, a stream goes on
     after it; where that is not possible any more, `reset` says so, and a snapshot follows.
     """
+    projects = seen.projects
     if project is not None:
-        await run_in_threadpool(
-            application.store.get_project, parse_project_name(project, "project")
-        )
+        name = parse_project_name(project, "project")
+        seen.require(name)
+        await run_in_threadpool(application.store.get_project, name)
+        projects = frozenset({name})
     feed: Feed = request.app.state.feed
     if feed.full:
         return respond(make_problem(503, f"{MOST_FOLLOWERS} follow what happens already"))
     await feed.ready()
-    return EventStream.of(feed.follow(project or "", last_event_id))
+    return EventStream.of(feed.follow(projects, last_event_id))

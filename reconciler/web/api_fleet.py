@@ -13,9 +13,10 @@ from reconciler.web.schemas.fleet import (
     FleetPlanBody,
     FleetText,
 )
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "fleet")
-changing = router_for(Policy.ADMIN, "fleet")
+reading = router_for(Policy.READ, "fleet", About.DAEMON)
+changing = router_for(Policy.ADMIN, "fleet", About.DAEMON)
 
 _Prune = Annotated[
     bool,

@@ -20,9 +20,11 @@ from reconciler.web.schemas.hosts import (
     TrustedBody,
     TrustedKey,
 )
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "hosts")
-changing = router_for(Policy.ADMIN, "hosts")
+reading = router_for(Policy.READ, "hosts", About.DAEMON)
+checking = router_for(Policy.TRIGGER, "hosts", About.DAEMON)
+changing = router_for(Policy.ADMIN, "hosts", About.DAEMON)
 
 
 @reading.get("/hosts", summary="List hosts, by name", responses=errors(422))
@@ -74,7 +76,7 @@ def store_host_key(
     return _shown(application, request, changed)
 
 
-@changing.post("/hosts/{host}/check", summary="Check a host now", responses=errors(404, 422))
+@checking.post("/hosts/{host}/check", summary="Check a host now", responses=errors(404, 422))
 def check_host(application: App, host: OnHost) -> HostBody:
     """Connects to it, and answers with how that went; `health.error` says what is wrong."""
     standing = application.host_checks.check(host)

@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 
 from reconciler.domain.references import CommitSha
-from reconciler.web.principal import Policy
+from reconciler.web.principal import Policy, authorize, principal_of
 from reconciler.web.routing import App, Name, errors, router_for
 from reconciler.web.schemas.body import SHA
 from reconciler.web.schemas.plans import PlanBody
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "deployments")
+reading = router_for(Policy.READ, "deployments", About.PROJECT)
 
 
 @reading.get(
@@ -20,6 +21,7 @@ reading = router_for(Policy.READ, "deployments")
 )
 def show_plan(
     application: App,
+    request: Request,
     name: Name,
     commit: Annotated[
         str | None,
@@ -30,6 +32,10 @@ def show_plan(
 
     Two are made at once; another one is answered with 503 and Retry-After. What of it can't be
     known in time, or at all, is said in `findings`, and the rest is there.
+
+    Naming a commit takes the scope trigger: its files say where the project's variables go.
     """
+    if commit is not None:
+        authorize(principal_of(request), Policy.TRIGGER, name)
     wanted = CommitSha.parse(commit) if commit is not None else None
     return PlanBody.of(application.plans.plan(name, wanted))

@@ -12,7 +12,8 @@ from reconciler.pipeline.declaring.projects import change_project, declare_proje
 from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.filters import Wanted
 from reconciler.web.pagination import NewestPaged, Paged
-from reconciler.web.principal import Policy
+from reconciler.web.principal import Policy, Seen
+from reconciler.web.reach import OF_A_PROJECT, require_within
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.noticed import ImageBody, ImageList, TriggerBody, TriggerList
 from reconciler.web.schemas.projects import (
@@ -25,20 +26,25 @@ from reconciler.web.schemas.projects import (
     SummaryBody,
 )
 from reconciler.web.schemas.why import ReasonList, ReasonMeaningBody, WhyBody
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "projects")
-changing = router_for(Policy.ADMIN, "projects")
+listing = router_for(Policy.READ, "projects", About.EACH)
+reading = router_for(Policy.READ, "projects", About.PROJECT)
+triggering = router_for(Policy.TRIGGER, "projects", About.PROJECT)
+changing = router_for(Policy.CONFIG, "projects", About.PROJECT)
+declaring = router_for(Policy.CONFIG, "projects", About.DAEMON)
 
 
-@reading.get("/projects", summary="List projects, by name", responses=errors(422))
-def list_projects(application: App, page: Paged, only: Wanted) -> ProjectList:
+@listing.get("/projects", summary="List projects, by name", responses=errors(422))
+def list_projects(application: App, page: Paged, only: Wanted, seen: Seen) -> ProjectList:
     """Where each stands, without its history."""
-    wanted = filter(only.takes, application.summaries())
+    there = (one for one in application.summaries() if seen.has(one.project.name))
+    wanted = filter(only.takes, there)
     found, following = page.by_name(wanted, lambda one: one.project.name)
     return ProjectList(items=[SummaryBody.of(summary) for summary in found], next=following)
 
 
-@changing.post(
+@declaring.post(
     "/projects", status_code=201, summary="Declare a project", responses=errors(409, *WITH_BODY)
 )
 def create_project(application: App, request: Request, body: NewProject) -> ProjectBody:
@@ -70,7 +76,11 @@ def show_project(application: App, name: Name, request: Request) -> ProjectBody:
 def patch_project(
     application: App, name: Name, request: Request, body: ProjectPatch, expected: IfMatch
 ) -> ProjectBody:
-    """Fields that are left out stay; null clears one. `notes` says what else it did."""
+    """Fields that are left out stay; null clears one. `notes` says what else it did.
+
+    403 for a field that reaches beyond the project, where the scope holds on it alone.
+    """
+    require_within(request, name, body.model_fields_set, OF_A_PROJECT)
     declared = change_project(
         application.store,
         application.repositories,
@@ -82,7 +92,7 @@ def patch_project(
     return _changed(application, name, request, declared.notes)
 
 
-@changing.delete(
+@declaring.delete(
     "/projects/{name}",
     status_code=204,
     summary="Remove a project",
@@ -116,13 +126,13 @@ def explain_project(application: App, name: Name) -> WhyBody:
     return WhyBody.of(application.why(name))
 
 
-@reading.get("/reasons", summary="List every reason code")
+@listing.get("/reasons", summary="List every reason code")
 def list_reasons() -> ReasonList:
     """What each means that `why` and refused requests give. Codes of errors may appear, too."""
     return ReasonList(items=[ReasonMeaningBody.of(meaning) for meaning in REASONS.values()])
 
 
-@changing.delete(
+@triggering.delete(
     "/projects/{name}/quarantine",
     summary="Lift a project's quarantine",
     responses=errors(404, 422),
@@ -135,7 +145,7 @@ def lift_quarantine(application: App, name: Name) -> LiftedBody:
     return LiftedBody(lifted=lifted)
 
 
-@changing.post(
+@triggering.post(
     "/projects/{name}/look",
     status_code=202,
     summary="Look at its source and images now",

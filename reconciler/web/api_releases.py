@@ -8,18 +8,20 @@ from starlette.responses import JSONResponse, Response
 from reconciler.domain.references import CommitSha, parse_project_name
 from reconciler.domain.release import ReleaseId
 from reconciler.web.pagination import NewestPaged
-from reconciler.web.principal import Policy, actor_of
+from reconciler.web.principal import Policy, Seen, actor_of, authorize, principal_of
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.body import MOST_NUMBER, SHA
 from reconciler.web.schemas.releases import NewRelease, ReleaseBody, ReleasePage
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "releases")
-changing = router_for(Policy.ADMIN, "releases")
+listing = router_for(Policy.READ, "releases", About.EACH)
+reading = router_for(Policy.READ, "releases", About.RELEASE)
+reporting = router_for(Policy.TRIGGER, "releases", About.BODY)
 
 _KNOWN = {"model": ReleaseBody, "description": "The same was reported before: that record."}
 
 
-@changing.post(
+@reporting.post(
     "/releases",
     status_code=201,
     response_model=ReleaseBody,
@@ -35,16 +37,19 @@ def report_release(application: App, request: Request, body: NewRelease) -> Resp
     409 with `digest-unknown` where a registry has no such digest, or `revision-not-found` where
     the project's source has no such commit; 502 where one of them can't be asked. Nothing is kept.
     """
-    record, is_new = application.release(body.draft(), actor=actor_of(request))
+    draft = body.draft()
+    authorize(principal_of(request), Policy.TRIGGER, draft.project)
+    record, is_new = application.release(draft, actor=actor_of(request))
     headers = {"location": f"/api/v1/releases/{record.id}"}
     answer = ReleaseBody.of(record).model_dump(mode="json")
     return JSONResponse(answer, 201 if is_new else 200, headers)
 
 
-@reading.get("/releases", summary="List releases, newest first", responses=errors(404, 422))
+@listing.get("/releases", summary="List releases, newest first", responses=errors(404, 422))
 def list_releases(
     application: App,
     page: NewestPaged,
+    seen: Seen,
     project: Annotated[
         str | None, Query(description="Only of this project.", examples=["shop"])
     ] = None,
@@ -55,6 +60,7 @@ def list_releases(
     """In pages; `next` leads to the older ones."""
     name = parse_project_name(project, "project") if project is not None else None
     if name is not None:
+        seen.require(name)
         application.store.get_project(name)
     before = page.before()
     found = application.store.list_releases(
@@ -62,6 +68,7 @@ def list_releases(
         commit=CommitSha.parse(commit) if commit is not None else None,
         before=ReleaseId(before) if before else None,
         limit=page.limit + 1,
+        projects=seen.projects,
     )
     shown, following = page.cut(found, lambda one: one.id)
     return ReleasePage(items=[ReleaseBody.of(record) for record in shown], next=following)

@@ -7,38 +7,37 @@ from fastapi import Body, Request, Response
 from starlette.responses import PlainTextResponse
 
 from reconciler.app import Application, RefUpdate
-from reconciler.domain.access import AccessToken, Scope
 from reconciler.domain.errors import AlreadyExists, Conflict, InvalidInput
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import CommitSha, ProjectName, parse_project_name
 from reconciler.pipeline.declaring.repositories import make_repository, remove_repository
-from reconciler.web.auth import make_token
 from reconciler.web.git_http import Receipts
 from reconciler.web.pagination import Paged
-from reconciler.web.principal import Policy, actor_of
+from reconciler.web.principal import Policy, Seen
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.daemon import (
     NewRepository,
-    NewRepositoryToken,
     RepositoryBody,
     RepositoryList,
-    TokenMade,
 )
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "repositories")
-changing = router_for(Policy.ADMIN, "repositories")
-pushing = router_for(Policy.PUSH, "repositories")
+listing = router_for(Policy.READ, "repositories", About.EACH)
+reading = router_for(Policy.READ, "repositories", About.PROJECT)
+changing = router_for(Policy.CONFIG, "repositories", About.DAEMON)
+pushing = router_for(Policy.PUSH, "repositories", About.PROJECT)
 
 _MOST_UPDATES = 1000
 _REF = re.compile(r"refs/[\x21-\x7e]{1,250}")
 
 
-@reading.get(
+@listing.get(
     "/repositories", summary="List the repositories kept here, by name", responses=errors(422)
 )
-def list_repositories(application: App, page: Paged) -> RepositoryList:
+def list_repositories(application: App, page: Paged, seen: Seen) -> RepositoryList:
     """With the branches that are in them."""
-    names, following = page.by_name(application.repositories.names(), lambda name: name)
+    there = (name for name in application.repositories.names() if seen.has(name))
+    names, following = page.by_name(there, lambda name: name)
     return RepositoryList(items=[_body(application, name) for name in names], next=following)
 
 
@@ -80,27 +79,8 @@ def delete_repository(application: App, name: Name) -> Response:
     ]
     if followers:
         raise Conflict(f"repository {name} is followed by {', '.join(followers)}")
-    for token in application.store.list_tokens():
-        if token.scopes == {Scope.PUSH} and token.projects == (name,):
-            application.store.remove_token(token.name)
     remove_repository(application.store, application.repositories, name)
     return Response(status_code=204)
-
-
-@changing.post(
-    "/repositories/{name}/tokens",
-    status_code=201,
-    summary="Make a token that may push to and fetch from a repository",
-    responses=errors(404, 409, *WITH_BODY),
-)
-def create_repository_token(
-    application: App, request: Request, name: Name, body: NewRepositoryToken
-) -> TokenMade:
-    """Git takes it as the password, with any user name. This is the one time that it is shown."""
-    application.repositories.path(name)
-    now, by = application.clock.now(), actor_of(request)
-    token = AccessToken(body.name, frozenset({Scope.PUSH}), (name,), now, by)
-    return TokenMade(name=body.name, token=make_token(application.store, token))
 
 
 @pushing.post(

@@ -10,14 +10,15 @@ from reconciler.web.pagination import Paged
 from reconciler.web.principal import Policy
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.secrets import NewSecret, SecretBody, SecretList
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "secrets")
-changing = router_for(Policy.ADMIN, "secrets")
+reading = router_for(Policy.READ, "secrets", About.PROJECT)
+changing = router_for(Policy.SECRETS, "secrets", About.PROJECT)
 
 SecretName = Annotated[
     str,
     Path(
-        description="git-token, git-ssh-key, registry:HOST or variable:NAME.",
+        description="git-token, git-ssh-key, forge-token, registry:HOST or variable:NAME.",
         examples=["variable:DATABASE_URL"],
     ),
 ]

@@ -1,32 +1,22 @@
 """Live settings, and tokens of the API."""
 
-from typing import Annotated
-
-from fastapi import Path, Request, Response
+from fastapi import Request
 
 from reconciler.app import Application
-from reconciler.domain.access import AccessToken, Scope
-from reconciler.domain.errors import InvalidInput
-from reconciler.domain.settings import SETTINGS
+from reconciler.domain.settings import MASTER_SWITCH, SETTINGS
 from reconciler.pipeline.declaring.settings import change_settings
-from reconciler.web.auth import make_token, withdraw_token
 from reconciler.web.conditions import IfMatch, show_version
-from reconciler.web.pagination import Paged
-from reconciler.web.principal import Policy, actor_of
+from reconciler.web.principal import Policy, actor_of, authorize, principal_of
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.daemon import (
-    NewToken,
     SettingBody,
     SettingList,
     SettingsPatch,
-    TokenBody,
-    TokenList,
-    TokenMade,
 )
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "settings")
-changing = router_for(Policy.ADMIN, "settings")
-admitting = router_for(Policy.ADMIN, "tokens")
+reading = router_for(Policy.READ, "settings", About.DAEMON)
+changing = router_for(Policy.TRIGGER, "settings", About.DAEMON)
 
 _SCOPES = ("admin", "read")
 
@@ -41,7 +31,12 @@ def list_settings(application: App, request: Request) -> SettingList:
 def patch_settings(
     application: App, request: Request, body: SettingsPatch, expected: IfMatch
 ) -> SettingList:
-    """All of them or none; they hold from the next tick on, without a restart."""
+    """All of them or none; they hold from the next tick on, without a restart.
+
+    The master switch takes the scope trigger for the whole daemon, every other setting admin.
+    """
+    if body.values().keys() != {MASTER_SWITCH}:
+        authorize(principal_of(request), Policy.ADMIN)
     change_settings(
         application.store,
         body.values(),
@@ -51,43 +46,6 @@ def patch_settings(
         expected=expected,
     )
     return _settings(application, request)
-
-
-@admitting.get("/tokens", summary="List the tokens, by name", responses=errors(422))
-def list_tokens(application: App, page: Paged) -> TokenList:
-    """Names and scopes; never the tokens."""
-    found, following = page.by_name(application.store.list_tokens(), lambda one: one.name)
-    return TokenList(
-        items=[
-            TokenBody(name=one.name, scope=" ".join(sorted(one.scopes)), created_at=one.created_at)
-            for one in found
-        ],
-        next=following,
-    )
-
-
-@admitting.post(
-    "/tokens", status_code=201, summary="Make a token", responses=errors(409, *WITH_BODY)
-)
-def create_token(application: App, request: Request, body: NewToken) -> TokenMade:
-    """This is the one time that it is shown. Those of a repository are made at the repository."""
-    if body.scope not in _SCOPES:
-        raise InvalidInput("scope", body.scope, f"is not one of {', '.join(_SCOPES)}")
-    scopes, now = frozenset({Scope(body.scope)}), application.clock.now()
-    token = AccessToken(body.name, scopes, None, now, actor_of(request))
-    return TokenMade(name=body.name, token=make_token(application.store, token))
-
-
-@admitting.delete(
-    "/tokens/{token}", status_code=204, summary="Withdraw a token", responses=errors(404, 422)
-)
-def delete_token(
-    application: App,
-    token: Annotated[str, Path(description="The token's name.", examples=["dashboard"])],
-) -> Response:
-    """It stops working at once, and for good."""
-    withdraw_token(application.store, token, application.config.token_file)
-    return Response(status_code=204)
 
 
 def _settings(application: Application, request: Request) -> SettingList:

@@ -1,6 +1,5 @@
 """The daemon at a glance, and what load balancers ask."""
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -11,18 +10,20 @@ from starlette.responses import JSONResponse
 
 from reconciler import __version__
 from reconciler.app import Application
+from reconciler.app.installation import built_of
 from reconciler.domain.errors import StoreError
 from reconciler.domain.failure import Failure
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.scheduling import LoopHealth
 from reconciler.web.api_hosts import host_bodies
-from reconciler.web.principal import Policy
+from reconciler.web.principal import Policy, Seen
 from reconciler.web.routing import App, router_for
 from reconciler.web.schemas.daemon import (
     CountsBody,
     EngineBody,
     HealthBody,
     LoopBody,
+    NotificationsBody,
     ReadyBody,
     RegistryBody,
     StatusBody,
@@ -31,12 +32,11 @@ from reconciler.web.schemas.daemon import (
 )
 from reconciler.web.schemas.fleet import FleetStandingBody
 from reconciler.web.schemas.projects import SummaryBody
+from reconciler.web.subjects import About
 
-open_to_all = router_for(Policy.OPEN, "daemon")
-reading = router_for(Policy.READ, "daemon")
+open_to_all = router_for(Policy.OPEN, "daemon", About.NOTHING)
+listing = router_for(Policy.READ, "daemon", About.EACH)
 
-#: Where a build notes its commit.
-_COMMIT = "RECONCILER_BUILD_COMMIT"
 _CHECK_EVERY_SECONDS = 5.0
 
 _COUNTED = {
@@ -105,7 +105,7 @@ def healthz(application: App, request: Request) -> JSONResponse:
     body = HealthBody(
         status=status,
         version=__version__,
-        commit=_built_of(),
+        commit=built_of() or None,
         loops=[_loop(loop) for loop in loops],
         problems=problems,
         warnings=_warnings(application),
@@ -130,39 +130,45 @@ def version(application: App) -> VersionBody:
     """Its version, and the commit that it was built of."""
     return VersionBody(
         version=__version__,
-        commit=_built_of(),
+        commit=built_of() or None,
         started_at=application.started_at,
     )
 
 
-@reading.get("/status", summary="The daemon at a glance")
-def status(application: App) -> StatusBody:
-    """Switch, engine, registries, loops, and where every project stands."""
-    summaries = application.summaries()
+@listing.get("/status", summary="The daemon at a glance")
+def status(application: App, seen: Seen) -> StatusBody:
+    """Switch, engine, registries, loops, and where every project stands.
+
+    Who sees single projects sees them alone: no hosts, no registries, and nothing of a fleet file.
+    """
+    summaries = [one for one in application.summaries() if seen.has(one.project.name)]
     return StatusBody(
         version=__version__,
-        commit=_built_of(),
+        commit=built_of() or None,
         started_at=application.started_at,
         state=application.daemon.state,
         master_switch=SwitchBody.of(application.switch()),
         engine=_engine(application.engine.ping()),
-        registries=_registries(application),
+        registries=_registries(application) if seen.is_whole else [],
         loops=[_loop(loop) for loop in application.daemon.loops()],
-        hosts=host_bodies(application),
-        fleet=FleetStandingBody.of(application.fleet.standing()),
+        hosts=host_bodies(application) if seen.is_whole else [],
+        fleet=FleetStandingBody.of(application.fleet.standing()) if seen.is_whole else None,
+        notifications=_notifications(application) if seen.is_whole else None,
         counts=_counts(summaries),
         projects=[SummaryBody.of(summary) for summary in summaries],
     )
+
+
+def _notifications(application: Application) -> NotificationsBody:
+    records = application.store.list_channels()
+    failing = [str(record.channel.name) for record in records if record.last_error]
+    return NotificationsBody(channels=len(records), failing=failing)
 
 
 def _warnings(application: Application) -> list[str]:
     """Return what wants a person though the daemon does its work; nothing that is not public."""
     fleet = application.fleet.standing()
     return ["the fleet file is not applied; status says why"] if fleet and fleet.problems else []
-
-
-def _built_of() -> str | None:
-    return os.environ.get(_COMMIT) or None
 
 
 def _counts(summaries: Sequence[ProjectSummary]) -> CountsBody:

@@ -13,7 +13,8 @@ from reconciler.pipeline.declaring.targets import get_target
 from reconciler.web.conditions import IfMatch, show_version
 from reconciler.web.events import EventStream
 from reconciler.web.pagination import Paged
-from reconciler.web.principal import Policy
+from reconciler.web.principal import Policy, Seen
+from reconciler.web.reach import OF_A_TARGET, require_within
 from reconciler.web.routing import WITH_BODY, App, Name, OnHost, errors, router_for
 from reconciler.web.schemas.targets import (
     Move,
@@ -27,32 +28,37 @@ from reconciler.web.schemas.targets import (
     TargetStatusList,
 )
 from reconciler.web.set_up_stream import SetUpStreams
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "targets")
-changing = router_for(Policy.ADMIN, "targets")
+listing = router_for(Policy.READ, "targets", About.EACH)
+reading = router_for(Policy.READ, "targets", About.PROJECT)
+changing = router_for(Policy.CONFIG, "targets", About.PROJECT)
+placing = router_for(Policy.CONFIG, "targets", About.DAEMON)
 
 
-@reading.get("/targets", summary="List the targets of all projects", responses=errors(422))
-def list_all_targets(application: App, page: Paged) -> TargetList:
+@listing.get("/targets", summary="List the targets of all projects", responses=errors(422))
+def list_all_targets(application: App, page: Paged, seen: Seen) -> TargetList:
     """By project and host; what is implied is among them."""
-    projects = application.store.list_projects()
+    projects = [one for one in application.store.list_projects() if seen.has(one.name)]
     every = ((target, project) for project in projects for target in project.where)
     found, following = page.by_name(every, lambda one: f"{one[0].project} {one[0].host}")
     return TargetList(items=[TargetBody.of(*one) for one in found], next=following)
 
 
-@reading.get("/targets/status", summary="What runs on all targets now", responses=errors(404, 422))
+@listing.get("/targets/status", summary="What runs on all targets now", responses=errors(404, 422))
 def report_targets(
     application: App,
+    seen: Seen,
     project: Annotated[
         str | None, Query(description="Only of this project.", examples=["shop"])
     ] = None,
 ) -> TargetStatusList:
     """Each host is asked, side by side, for 10 s at most; `error` says why one did not tell."""
     if project is None:
-        found = application.target_reports.all()
+        found = application.target_reports.all(seen.projects)
     else:
         name = parse_project_name(project, "project")
+        seen.require(name)
         found = application.target_reports.of_project(name)
     return TargetStatusList(items=[TargetStatusBody.of(one) for one in found])
 
@@ -66,7 +72,7 @@ def list_targets(application: App, name: Name) -> TargetList:
     return TargetList(items=[TargetBody.of(target, project) for target in project.where])
 
 
-@changing.post(
+@placing.post(
     "/projects/{name}/targets",
     status_code=201,
     summary="Give a project one more target",
@@ -104,12 +110,16 @@ def patch_target(
     body: TargetPatch,
     expected: IfMatch,
 ) -> TargetChanged:
-    """Fields that are left out stay; null clears one. The next deployment applies it."""
+    """Fields that are left out stay; null clears one. The next deployment applies it.
+
+    403 for a field that reaches beyond the project, where the scope holds on it alone.
+    """
+    require_within(request, name, body.model_fields_set, OF_A_TARGET)
     declared = application.targets.change(name, host, body.values(), expected)
     return _changed(request, declared, host)
 
 
-@changing.delete(
+@placing.delete(
     "/projects/{name}/targets/{host}",
     status_code=204,
     summary="Take a target away",
@@ -121,7 +131,7 @@ def delete_target(application: App, name: Name, host: OnHost, expected: IfMatch)
     return Response(status_code=204)
 
 
-@changing.post(
+@placing.post(
     "/projects/{name}/move",
     summary="Move a project to another host",
     responses=errors(404, 409, *WITH_BODY),
@@ -146,7 +156,7 @@ def report_target(application: App, name: Name, host: OnHost) -> TargetStatusBod
     return TargetStatusBody.of(application.target_reports.of_target(name, host))
 
 
-@changing.post(
+@placing.post(
     "/projects/{name}/targets/{host}/setup",
     summary="Make a host ready for a target",
     response_class=EventStream,

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Response
+from fastapi import Depends, Path, Request, Response
 
 from reconciler.domain.errors import NotFound
-from reconciler.domain.references import parse_project_name
+from reconciler.domain.references import ProjectName, parse_project_name
 from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import WebhookName, parse_webhook_name
 from reconciler.pipeline.declaring.webhooks import declare_webhook, rotate_webhook
 from reconciler.triggers.webhook_trial import try_webhook
 from reconciler.web.pagination import Paged
-from reconciler.web.principal import Policy
+from reconciler.web.principal import Policy, Seen, authorize, principal_of
+from reconciler.web.reach import require_own_name
 from reconciler.web.routing import WITH_BODY, App, errors, router_for
 from reconciler.web.schemas.webhooks import (
     NewTrial,
@@ -22,9 +23,13 @@ from reconciler.web.schemas.webhooks import (
     WebhookList,
     WebhookMade,
 )
+from reconciler.web.subjects import About
 
-reading = router_for(Policy.READ, "webhooks")
-changing = router_for(Policy.ADMIN, "webhooks")
+listing = router_for(Policy.READ, "webhooks", About.EACH)
+reading = router_for(Policy.READ, "webhooks", About.WEBHOOK)
+declaring = router_for(Policy.CONFIG, "webhooks", About.BODY)
+changing = router_for(Policy.CONFIG, "webhooks", About.WEBHOOK)
+trying = router_for(Policy.TRIGGER, "webhooks", About.WEBHOOK)
 
 
 async def _webhook_name(
@@ -43,11 +48,12 @@ async def _webhook_name(
 Named = Annotated[WebhookName, Depends(_webhook_name)]
 
 
-@reading.get("/webhooks", summary="List the webhooks, by name", responses=errors(422))
-def list_webhooks(application: App, page: Paged) -> WebhookList:
+@listing.get("/webhooks", summary="List the webhooks, by name", responses=errors(422))
+def list_webhooks(application: App, page: Paged, seen: Seen) -> WebhookList:
     """With what came in through each; never their secrets."""
     store = application.store
-    records, known = store.list_webhooks(), store.list_announcements()
+    records = [one for one in store.list_webhooks() if seen.has(one.webhook.project)]
+    known = store.list_announcements()
     found, following = page.by_name(records, lambda one: one.webhook.name)
     items = [
         WebhookBody.of(one, known.get(one.webhook.project) if one.webhook.project else None)
@@ -56,15 +62,19 @@ def list_webhooks(application: App, page: Paged) -> WebhookList:
     return WebhookList(items=items, next=following)
 
 
-@changing.post(
+@declaring.post(
     "/webhooks",
     status_code=201,
     summary="Declare a webhook",
     responses=errors(404, 409, *WITH_BODY),
 )
-def create_webhook(application: App, body: NewWebhook) -> WebhookMade:
+def create_webhook(application: App, request: Request, body: NewWebhook) -> WebhookMade:
     """A forge may send to it from now on. A secret that is made here is shown this once."""
-    made = declare_webhook(application.store, body.draft(), application.clock.now())
+    draft = body.draft()
+    authorize(principal_of(request), Policy.CONFIG, draft.project)
+    if draft.project is not None:
+        require_own_name(request, application.store, ProjectName(draft.project), draft.name)
+    made = declare_webhook(application.store, draft, application.clock.now())
     return WebhookMade.of(made, application.registrations.public_url)
 
 
@@ -114,12 +124,14 @@ def drop_previous_webhook_secret(application: App, name: Named) -> WebhookBody:
     return WebhookBody.of(application.store.get_webhook(name))
 
 
-@changing.post(
+@trying.post(
     "/webhooks/{name}/test",
     summary="Send a webhook a push that is pretended",
     responses=errors(404, 409, *WITH_BODY),
 )
-def send_test_webhook(application: App, name: Named, body: NewTrial | None = None) -> TrialBody:
+def send_test_webhook(
+    application: App, request: Request, name: Named, body: NewTrial | None = None
+) -> TrialBody:
     """Signed, and taken as those that forges send. Whether they reach the daemon it can't tell."""
     store = application.store
     door = application.receiver.doors.find(name)
@@ -127,4 +139,6 @@ def send_test_webhook(application: App, name: Named, body: NewTrial | None = Non
         raise NotFound(f"there is no webhook {name!r}; `reconciler webhook list` shows all")
     of = body.project if body else None
     project = parse_project_name(of, "project") if of is not None else None
+    if project is not None:
+        authorize(principal_of(request), Policy.TRIGGER, project)
     return TrialBody.of(try_webhook(store, application.clock, application.receiver, door, project))

@@ -10,14 +10,19 @@ from reconciler.config.values import Listen
 from reconciler.web import (
     api_apps,
     api_audit,
+    api_channels,
     api_deliveries,
     api_deploy_server,
     api_deployments,
     api_events,
     api_fleet,
     api_hosts,
+    api_me,
+    api_metrics,
+    api_people,
     api_plan,
     api_projects,
+    api_receipts,
     api_registrations,
     api_releases,
     api_repositories,
@@ -25,52 +30,75 @@ from reconciler.web import (
     api_settings,
     api_status,
     api_targets,
+    api_tokens,
     api_webhooks,
     pages,
+    people_pages,
     problems,
+    sign_in_elsewhere,
     webhook_arrivals,
 )
+from reconciler.web.access_log import AccessLog, path_templates
 from reconciler.web.auth import Authentication
 from reconciler.web.denials import Denials
 from reconciler.web.feed import Feed
+from reconciler.web.front import Front, rules_of
 from reconciler.web.git_http import GitHttp, Receipts
 from reconciler.web.happenings import Looker
-from reconciler.web.limits import Limits
+from reconciler.web.limits import Limits, OwnHosts
 from reconciler.web.log_stream import Followers
 from reconciler.web.principal import Policy
 from reconciler.web.routing import GuardedRoute
 from reconciler.web.set_up_stream import SetUpStreams
+from reconciler.web.subjects import About, names_its_subject
 
 _DESCRIPTION = """\
 Deploys what a git branch and its image tags say, verified, or keeps the last good version running.
 
 Over TCP every route but health, readiness, version, this description and webhooks takes
-`Authorization: Bearer <token>`; over the unix socket the operator needs none. Errors are
+`Authorization: Bearer <token>`, or the cookie of somebody who signed in, whose every change
+carries `X-Form-Token`, too; over the unix socket the operator needs neither. Errors are
 `application/problem+json` (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Hosted
 repositories are at `/git/NAME.git` for git itself, with a token as the password."""
 
 _ROUTERS = (
     api_status.open_to_all,
+    api_metrics.reading,
     pages.open_to_all,
+    sign_in_elsewhere.open_to_all,
+    people_pages.open_to_all,
+    people_pages.known,
     webhook_arrivals.arriving,
     api_deploy_server.open_to_all,
+    api_deploy_server.listing,
     api_deploy_server.reading,
-    api_deploy_server.changing,
+    api_deploy_server.triggering,
 )
 _V1_ROUTERS: tuple[APIRouter, ...] = (
+    api_projects.listing,
     api_projects.reading,
+    api_projects.triggering,
     api_projects.changing,
+    api_projects.declaring,
     api_secrets.reading,
     api_secrets.changing,
+    api_deployments.listing,
+    api_deployments.reading_all,
     api_deployments.reading,
-    api_deployments.changing,
+    api_deployments.triggering,
+    api_deployments.withdrawing,
+    api_releases.listing,
     api_releases.reading,
-    api_releases.changing,
+    api_releases.reporting,
     api_plan.reading,
     api_hosts.reading,
+    api_hosts.checking,
     api_hosts.changing,
+    api_targets.listing,
     api_targets.reading,
     api_targets.changing,
+    api_targets.placing,
+    api_repositories.listing,
     api_repositories.reading,
     api_repositories.changing,
     api_repositories.pushing,
@@ -78,17 +106,30 @@ _V1_ROUTERS: tuple[APIRouter, ...] = (
     api_fleet.changing,
     api_settings.reading,
     api_settings.changing,
-    api_settings.admitting,
+    api_tokens.admitting,
+    api_webhooks.listing,
     api_webhooks.reading,
+    api_webhooks.declaring,
     api_webhooks.changing,
+    api_webhooks.trying,
+    api_people.admitting,
+    api_me.open_to_all,
+    api_me.known,
     api_audit.reading,
+    api_deliveries.listing,
+    api_receipts.listing,
+    api_receipts.reading,
+    api_receipts.checking,
+    api_channels.reading,
+    api_channels.changing,
     api_deliveries.reading,
-    api_deliveries.changing,
+    api_deliveries.triggering,
     api_registrations.changing,
-    api_status.reading,
-    api_events.reading,
+    api_registrations.leaving,
+    api_status.listing,
+    api_events.listing,
     api_apps.reading,
-    api_apps.changing,
+    api_apps.triggering,
 )
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
 
@@ -115,6 +156,7 @@ def create_web(application: Application) -> FastAPI:
     app.state.feed = Feed(Looker(application))
     app.state.receipts = Receipts()
     app.state.denials = Denials(application)
+    app.state.ways = sign_in_elsewhere.Ways(application)
     app.state.arrivals = webhook_arrivals.Arrivals(application)
     app.state.store_check = api_status.StoreCheck(application)
     for router in _ROUTERS:
@@ -139,11 +181,13 @@ def _add_layers(app: FastAPI, application: Application) -> None:
         open_paths=open_paths(app.router.routes),
     )
     app.add_middleware(webhook_arrivals.Shortcut)
-    listen = application.config.listen or Listen("localhost", 0)
+    config = application.config
+    listen = config.listen or Listen("localhost", 0)
+    hosts = OwnHosts((listen.host, *config.own_names), any_address=listen.host in _ANYWHERE)
+    app.add_middleware(Front, rules=rules_of(config), hosts=hosts)
+    app.add_middleware(Limits, hosts=hosts)
     app.add_middleware(
-        Limits,
-        host_names=(listen.host, *application.config.own_names),
-        any_address=listen.host in _ANYWHERE,
+        AccessLog, metering=application.meters, templates=path_templates(app.router.routes)
     )
 
 
@@ -164,6 +208,12 @@ def open_paths(routes: list[BaseRoute]) -> frozenset[str]:
             continue
         if not isinstance(route, GuardedRoute):
             raise UnguardedRoute(f"{context.path} does not say what it asks of its caller")
+        if not names_its_subject(route.about, context.path or ""):
+            raise UnguardedRoute(
+                f"{context.path} does not name the {route.about.value} it is about"
+            )
+        if (route.about is About.NOTHING) != (route.policy in {Policy.OPEN, Policy.KNOWN}):
+            raise UnguardedRoute(f"{context.path} asks for {route.policy} on {route.about.value}")
         if route.policy is Policy.OPEN and context.path:
             found.add(context.path)
     return frozenset(found)

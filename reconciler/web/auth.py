@@ -3,20 +3,24 @@
 import base64
 import binascii
 import hashlib
-import os
 import re
 import secrets
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
-from reconciler.domain.access import ALL, EVERYTHING, AccessToken
-from reconciler.domain.errors import AlreadyExists, InvalidInput, ReconcilerError
-from reconciler.ports import Acting, Clock, TokenStore, acting_for
-from reconciler.web.principal import PRINCIPAL, Principal
+from reconciler.domain.access import ALL, AccessToken, Session, principal_of_token
+from reconciler.domain.errors import ForeignRequest, InvalidInput, ReconcilerError
+from reconciler.pipeline.people.sessions import Sessions
+from reconciler.ports import Acting, Clock, Store, TokenStore, acting_for
+from reconciler.web.cookies import session_cookie
+from reconciler.web.own_pages import SAFE_METHODS, is_foreign, require_form_token, require_own
+from reconciler.web.principal import AGAIN, NOBODY, PRINCIPAL, Principal
 from reconciler.web.problems import make_problem, problem_of, respond
 
 if TYPE_CHECKING:
@@ -24,10 +28,13 @@ if TYPE_CHECKING:
 
 #: Set by the server on what comes over the unix socket; no header can set it.
 PEER = "reconciler.peer"
+#: Set for what comes through a trusted proxy that has let a person in: their name.
+VOUCHED_FOR = "reconciler.vouched-for"
+#: Set beside the principal who signed in: their session.
+SESSION = "reconciler.session"
 GIT_PREFIX = "/git/"
 WEBHOOK_PREFIX = "/webhook/"
 
-_FIRST_NAME = "admin"
 _TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[\x21-\x7e]{16,256}")
 
@@ -40,7 +47,7 @@ def find_principal(store: TokenStore, token: str, now: datetime) -> Principal | 
     if not _TOKEN.fullmatch(token):
         return None
     found = store.find_token(_digest(token), now)
-    return Principal(found.name, found.grants) if found else None
+    return Principal(principal_of_token(found.name), found.grants) if found else None
 
 
 def make_token(store: TokenStore, token: AccessToken) -> str:
@@ -55,47 +62,6 @@ def make_token(store: TokenStore, token: AccessToken) -> str:
     text = f"rcl_{secrets.token_urlsafe(32)}"
     store.add_token(token, _digest(text))
     return text
-
-
-def keep_admin_token(store: TokenStore, file: Path, now: datetime) -> bool:
-    """Make the administrator's token where nobody has one; return whether it was made now.
-
-    The file is written first: a kill before the store knows of it is mended by the next start.
-    """
-    if store.list_tokens():
-        return False
-    token = file.read_text(errors="replace").strip() if file.exists() else ""
-    if not _TOKEN.fullmatch(token):
-        token = _write_token(file)
-    try:
-        store.add_token(AccessToken(_FIRST_NAME, EVERYTHING, None, now), _digest(token))
-    except AlreadyExists:  # a replica was faster
-        return False
-    return True
-
-
-def withdraw_token(store: TokenStore, name: str, file: Path) -> None:
-    """Remove a token; with the file that the administrator's is in, so that no start revives it.
-
-    Raises:
-        NotFound: there is none of this name.
-    """
-    if name == _FIRST_NAME:
-        file.unlink(missing_ok=True)
-    store.remove_token(name)
-
-
-def _write_token(file: Path) -> str:
-    token = f"rcl_{secrets.token_urlsafe(32)}"
-    unfinished = file.with_name(f"{file.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(f"{token}\n")
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(file)
-    return token
 
 
 def _digest(token: str) -> str:
@@ -135,43 +101,91 @@ class Authentication:
     """
 
     def __init__(
-        self, app: "ASGIApp", *, store: TokenStore, clock: Clock, open_paths: frozenset[str]
+        self, app: "ASGIApp", *, store: Store, clock: Clock, open_paths: frozenset[str]
     ) -> None:
         self._app = app
         self._store = store
         self._clock = clock
+        self._sessions = Sessions(store, clock)
         self._open_paths = open_paths
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Pass on what is from somebody, or open to all."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"]
         # git asks with basic authentication, and shows its user our answer: it does this itself.
         # Of a forge nothing but the signature over the body counts.
-        if path in self._open_paths or path.startswith((GIT_PREFIX, WEBHOOK_PREFIX)):
+        if scope["type"] != "http" or scope["path"].startswith((GIT_PREFIX, WEBHOOK_PREFIX)):
             await self._app(scope, receive, send)
             return
         try:
-            principal = local_principal(scope) or await self._look_up(Headers(scope=scope))
+            principal, receive = await self._admit(scope, receive)
         except ReconcilerError as error:
-            await respond(problem_of(error), scope.get("reconciler.request_id"))(
-                scope, receive, send
-            )
+            problem = problem_of(error)
+            await respond(problem, scope.get("reconciler.request_id"))(scope, receive, send)
+            return
+        except HTTPException as error:  # the body of a form, which is read here
+            problem = make_problem(error.status_code, str(error.detail))
+            await respond(problem, **dict(error.headers or {}))(scope, receive, send)
             return
         if principal is None:
             await _unauthorized(scope, receive, send)
             return
         scope[PRINCIPAL] = principal
+        scope[AGAIN] = partial(self._who, scope)
         with acting_for(acting_of(scope, principal)):
             await self._app(scope, receive, send)
 
-    async def _look_up(self, headers: Headers) -> Principal | None:
-        token = bearer_token(headers)
-        if not token:
+    async def _admit(
+        self, scope: "Scope", receive: "Receive"
+    ) -> tuple[Principal | None, "Receive"]:
+        """Return who asks, and what the body is to be read from.
+
+        Raises:
+            ForeignRequest: a browser sends it for another site.
+        """
+        if scope["path"] in self._open_paths:
+            _refuse_foreign(scope)
+            return NOBODY, receive
+        principal = await self._who(scope)
+        return principal, await _checked(scope, receive)
+
+    async def _who(self, scope: "Scope") -> Principal | None:
+        """Return who asks, as it is known at this moment."""
+        return local_principal(scope) or await self._look_up(scope)
+
+    async def _look_up(self, scope: "Scope") -> Principal | None:
+        """Return whose token it is; without any, whose session."""
+        headers = Headers(scope=scope)
+        if "authorization" in headers:
+            token, now = bearer_token(headers), self._clock.now()
+            return await to_thread.run_sync(find_principal, self._store, token, now)
+        cookie = session_cookie(scope)
+        found = await to_thread.run_sync(self._sessions.find, cookie) if cookie else None
+        if found is None or not _fits(found[0], scope.get(VOUCHED_FOR)):
             return None
-        return await to_thread.run_sync(find_principal, self._store, token, self._clock.now())
+        scope[SESSION], person = found
+        return Principal(person.name, person.grants)
+
+
+def _fits(session: Session, named: str | None) -> bool:
+    """Tell whether the session is of whom the proxy names; what it began itself has to be."""
+    return session.person == named if named or session.way == "proxy" else True
+
+
+async def _checked(scope: "Scope", receive: "Receive") -> "Receive":
+    """Let pass what a browser sends by its cookie only from a page of ours.
+
+    Raises:
+        ForeignRequest: it is from another.
+    """
+    if SESSION not in scope or scope["method"] in SAFE_METHODS:
+        return receive
+    require_own(scope)
+    return await require_form_token(scope, receive, session_cookie(scope))
+
+
+def _refuse_foreign(scope: "Scope") -> None:
+    if scope["method"] not in SAFE_METHODS and PEER not in scope and is_foreign(scope):
+        raise ForeignRequest("this does not come from a page of this daemon")
 
 
 def acting_of(scope: "Scope", principal: Principal) -> Acting:
@@ -182,10 +196,13 @@ def acting_of(scope: "Scope", principal: Principal) -> Acting:
 
 
 async def _unauthorized(scope: "Scope", receive: "Receive", send: "Send") -> None:
+    if "text/html" in Headers(scope=scope).get("accept", ""):  # a person, who can sign in
+        await RedirectResponse("/sign-in", 303)(scope, receive, send)
+        return
     problem = make_problem(
         401,
         "this needs the header `Authorization: Bearer <token>` with a token that is known here",
-        remedy="the first start writes a token into the file admin-token of the data folder",
+        remedy="`reconciler token add NAME` on the daemon's machine makes one",
     )
     await respond(problem, **{"www-authenticate": 'Bearer realm="reconciler"'})(
         scope, receive, send

@@ -5,6 +5,9 @@ from reconciler.ports import DeploymentStore
 from reconciler.web.schemas.deployments import DeploymentBody
 
 
-def body_of(store: DeploymentStore, deployment: Deployment) -> DeploymentBody:
+def body_of(
+    store: DeploymentStore, deployment: Deployment, *, with_evidence: bool = False
+) -> DeploymentBody:
     """Return the body of ``deployment``, with how long its stages usually take."""
-    return DeploymentBody.of(deployment, store.usual_durations(deployment.project))
+    usual = store.usual_durations(deployment.project)
+    return DeploymentBody.of(deployment, usual, with_evidence=with_evidence)

@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from reconciler.domain.errors import Interrupted, ReconcilerError
+from reconciler.log import fields
 from reconciler.web.events import STILL_HERE, event
 from reconciler.web.happenings import Happening, Scene
 
@@ -49,7 +50,7 @@ class Looks(Protocol):
 class _Follower:
     """One reader, and what waits for it."""
 
-    project: str  #: the only one that it wants to hear of; empty: all
+    projects: Collection[str] | None  #: that it hears of; None: all
     waiting: asyncio.Queue[bytes | None] = field(
         default_factory=lambda: asyncio.Queue(_MOST_WAITING)
     )
@@ -61,7 +62,7 @@ class _Follower:
         self.waiting.put_nowait(None)
 
     def wants(self, happening: Happening) -> bool:
-        return not self.project or happening.project in {"", self.project}
+        return happening.is_of(self.projects)
 
 
 class Feed:
@@ -110,10 +111,13 @@ class Feed:
             self._scene = await self._in_thread(partial(self._looks.look, Scene()))
             self._watching = asyncio.create_task(self._watch())
 
-    async def follow(self, project: str, last_id: str) -> AsyncIterator[bytes]:
-        """Yield a snapshot, or what came after ``last_id``, then each event as it happens."""
+    async def follow(self, projects: Collection[str] | None, last_id: str) -> AsyncIterator[bytes]:
+        """Yield a snapshot, or what came after ``last_id``, then each event as it happens.
+
+        Nothing of any project but ``projects``; None: all.
+        """
         self._reserved += 1
-        follower = _Follower(project)
+        follower = _Follower(projects)
         try:
             first = self._first(follower, last_id)
             self._followers.add(follower)
@@ -141,7 +145,7 @@ class Feed:
             return [b"retry: 2000\n\n", *told]
         reason = "what came after that event is not known any more" if last_id else ""
         reset = [event("reset", json.dumps({"reason": reason}))] if last_id else []
-        snapshot = self._scene.snapshot(follower.project)
+        snapshot = self._scene.snapshot(follower.projects)
         identity = f"{self._life}-{self._number}"
         return [b"retry: 2000\n\n", *reset, event("snapshot", snapshot, identity)]
 
@@ -156,6 +160,9 @@ class Feed:
         return [one for one in self._ring if one[0] > number]
 
     def _publish(self, happening: Happening) -> None:
+        if happening.kind == "project-removed":  # a later one of its name is another
+            left = (one for one in self._ring if one[1].project != happening.project)
+            self._ring = deque(left, maxlen=_RING)
         self._number += 1
         self._ring.append((self._number, happening))
         sent = self._event(self._number, happening)
@@ -177,7 +184,11 @@ class Feed:
                 try:
                     await self._look_again()
                 except ReconcilerError as error:
-                    log.warning("what happens can't be told: %s", error.message)
+                    log.warning(
+                        "what happens can't be told: %s",
+                        error.message,
+                        extra=fields(code=error.code),
+                    )
                 took = time.monotonic() - began
                 await asyncio.sleep(max(self._pause, took / _LARGEST_SHARE))
         finally:

@@ -13,6 +13,7 @@ from reconciler.domain.host import HostName, parse_host_name
 from reconciler.domain.project import ProjectKind
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.ports import DeploymentFilter
+from reconciler.web.principal import Seen
 from reconciler.web.schemas.body import AT
 
 _Host = Annotated[str | None, Query(description="Only those on this host.", examples=["web1"])]
@@ -53,6 +54,7 @@ async def _wanted_projects(
 
 
 async def _wanted_deployments(
+    seen: Seen,
     trigger: Annotated[
         Trigger | None, Query(description="Only those that it asked for.", examples=["push"])
     ] = None,
@@ -64,12 +66,13 @@ async def _wanted_deployments(
         AwareDatetime | None, Query(description="Only asked for before.", examples=[AT])
     ] = None,
 ) -> DeploymentFilter:
-    return DeploymentFilter(trigger, _host(host), _utc(since, "since"), _utc(until, "until"))
+    begin, end = _utc(since, "since"), _utc(until, "until")
+    return DeploymentFilter(trigger, _host(host), begin, end, seen.projects)
 
 
 #: The projects that a query asks for.
 Wanted = Annotated[ProjectFilter, Depends(_wanted_projects)]
-#: The deployments that a query asks for, beside their project and status.
+#: The deployments that a query asks for, of those that whoever asks gets to see.
 OnlyDeployments = Annotated[DeploymentFilter, Depends(_wanted_deployments)]
 
 

@@ -23,6 +23,7 @@ from reconciler.app import Application, RefUpdate
 from reconciler.domain.errors import NotFound, ReconcilerError
 from reconciler.domain.project import HostedSource
 from reconciler.domain.references import BranchName, CommitSha, ProjectName
+from reconciler.log import fields
 from reconciler.ports import acting_for
 from reconciler.web.auth import (
     acting_of,
@@ -32,6 +33,8 @@ from reconciler.web.auth import (
     local_principal,
 )
 from reconciler.web.denials import Denials
+from reconciler.web.git_exchange import Exchange
+from reconciler.web.ongoing import LOOK_AGAIN_SECONDS
 from reconciler.web.principal import Policy, Principal
 from reconciler.web.problems import problem_of
 
@@ -41,10 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("reconciler.web.git")
 
 _AT_ONCE = 16
-_IDLE_SECONDS = 300.0
 _LONGEST_SECONDS = 3600.0
-#: A push whose client went away after sending all of it is still carried out.
-_FINISH_SECONDS = 60.0
 
 _PATH = re.compile(
     r"/git/(?P<name>[a-z0-9][a-z0-9-]{0,62})\.git"
@@ -123,10 +123,29 @@ class GitHttp:
         folder = await to_thread.run_sync(self._application.repositories.path, wanted.name)
         async with self._places, asyncio.timeout(_LONGEST_SECONDS):
             backend = await HttpBackend.start(folder, variables)
-            if wanted.pushes:
-                await self._push(_Exchange(backend, receive, send, finish=True), wanted.name)
-            else:
-                await _Exchange(backend, receive, send, finish=False).run()
+            exchange = Exchange(backend, receive, send, finish=wanted.pushes)
+            work = self._push(exchange, wanted.name) if wanted.pushes else exchange.run()
+            await self._while_allowed(scope, wanted, asyncio.create_task(work))
+
+    async def _while_allowed(
+        self, scope: "Scope", wanted: _Wanted, work: "asyncio.Task[None]"
+    ) -> None:
+        """Wait for ``work``; who loses what it takes meanwhile loses the connection."""
+        try:
+            while not (await asyncio.wait({work}, timeout=LOOK_AGAIN_SECONDS))[0]:
+                if not await self._may_still(scope, wanted):
+                    return
+            await work
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+
+    async def _may_still(self, scope: "Scope", wanted: _Wanted) -> bool:
+        try:
+            return (await self._authenticate(scope)).may(Policy.PUSH, wanted.name)
+        except _Refused:
+            return False
 
     async def _authenticate(self, scope: "Scope") -> Principal:
         if local := local_principal(scope):
@@ -144,7 +163,7 @@ class GitHttp:
             )
         return found
 
-    async def _push(self, exchange: "_Exchange", name: ProjectName) -> None:
+    async def _push(self, exchange: Exchange, name: ProjectName) -> None:
         """Run a push, and see to it that it is acted on even if no hook reported it."""
         before = await to_thread.run_sync(self._followed_tips, name)
         try:
@@ -176,64 +195,12 @@ class GitHttp:
                 self._application.received(name, missed)
         except ReconcilerError as error:
             # The push stands; the daemon's own look at hosted branches finds it.
-            log.warning("a push to %s could not be acted on: %s", name, error.message)
-
-
-class _Exchange:
-    """One request and its answer, on their way between client and git."""
-
-    def __init__(
-        self, backend: HttpBackend, receive: "Receive", send: "Send", *, finish: bool
-    ) -> None:
-        """Take both ends; ``finish`` lets git end its work after the client went away."""
-        self._backend = backend
-        self._receive = receive
-        self._send = send
-        self._finish = finish
-        self._complete = False
-
-    async def run(self) -> None:
-        """Carry both ways until git has answered, or the client is gone."""
-        answer = asyncio.create_task(self._answer())
-        feed = asyncio.create_task(self._feed())
-        patience = 0.0
-        try:
-            await asyncio.wait({answer, feed}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and self._complete and self._finish:
-                await asyncio.wait({answer}, timeout=_FINISH_SECONDS)
-            if answer.done():
-                patience = _FINISH_SECONDS
-                await answer
-        finally:
-            for task in (feed, answer):
-                task.cancel()
-                with suppress(asyncio.CancelledError, TimeoutError, OSError):
-                    await task
-            await asyncio.shield(self._backend.end(wait_seconds=patience))
-
-    async def _feed(self) -> None:
-        """Carry the body to git; ends when the client is gone."""
-        while True:
-            async with asyncio.timeout(None if self._complete else _IDLE_SECONDS):
-                message = await self._receive()
-            if message["type"] == "http.disconnect":
-                return
-            if self._complete:
-                continue
-            if chunk := message.get("body", b""):
-                await self._backend.write(chunk)
-            if not message.get("more_body", False):
-                self._complete = True
-                self._backend.end_body()
-
-    async def _answer(self) -> None:
-        """Carry git's answer to the client."""
-        status, headers = await self._backend.head()
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        async for chunk in self._backend.body():
-            async with asyncio.timeout(_IDLE_SECONDS):
-                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b""})
+            log.warning(
+                "a push to %s could not be acted on: %s",
+                name,
+                error.message,
+                extra=fields(code=error.code),
+            )
 
 
 def _parse(scope: "Scope") -> _Wanted:

@@ -1,7 +1,7 @@
 """What is to be seen of the daemon at one moment, and what differs a moment later."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.app import Application
@@ -27,6 +27,10 @@ class Happening:
     project: str  #: whose; empty: everybody's
     data: str  #: JSON
 
+    def is_of(self, projects: Collection[str] | None) -> bool:
+        """Tell whether it is of one of them, or everybody's; None: all."""
+        return projects is None or not self.project or self.project in projects
+
 
 @dataclass(frozen=True, slots=True)
 class Thing:
@@ -43,13 +47,9 @@ class Scene:
     things: Mapping[_Key, Thing] = field(default_factory=dict)
     newest: int = 0  #: number of the newest deployment
 
-    def snapshot(self, project: str) -> str:
-        """Return all of it, or of one project, as JSON."""
-        seen = [
-            one.told
-            for one in self.things.values()
-            if one.told.project in {"", project} or not project
-        ]
+    def snapshot(self, projects: Collection[str] | None = None) -> str:
+        """Return what there is of these projects, as JSON; None: all of it."""
+        seen = [one.told for one in self.things.values() if one.told.is_of(projects)]
         (daemon,) = _of(seen, "daemon")
         (switch,) = _of(seen, "switch")
         projects, deployments = ",".join(_of(seen, "project")), ",".join(_of(seen, "deployment"))

@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from reconciler.domain.errors import InvalidInput, StoreError
 from reconciler.domain.secret import Secret
+from reconciler.log import fields
 from reconciler.ports import AnswerKey, AnswerStore, Clock, GivenAnswer
 from reconciler.web.principal import principal_of
 from reconciler.web.problems import answer_to, make_problem, respond
@@ -76,7 +77,7 @@ class Once:
 
     async def _record(self, key: AnswerKey, begun: GivenAnswer, response: Response) -> None:
         kept = not isinstance(response, StreamingResponse) and len(response.body) <= _LARGEST_BYTES
-        if not kept or response.status_code >= 500:
+        if not kept or response.status_code == 403 or response.status_code >= 500:
             await self._drop(key, begun)
             return
         headers = {
@@ -88,13 +89,17 @@ class Once:
             await to_thread.run_sync(self.store.keep_answer, key, answer)
         except StoreError as error:
             # It was done, and who asked gets to know. Asked again, it says 409 for a while.
-            log.warning("an answer could not be kept: %s", error.message)
+            log.warning(
+                "an answer could not be kept: %s", error.message, extra=fields(code=error.code)
+            )
 
     async def _drop(self, key: AnswerKey, begun: GivenAnswer) -> None:
         try:
             await to_thread.run_sync(self.store.drop_answer, key, begun.begun_at)
         except StoreError as error:
-            log.warning("a key could not be let go of: %s", error.message)
+            log.warning(
+                "a key could not be let go of: %s", error.message, extra=fields(code=error.code)
+            )
 
 
 async def _with_problems(request: Request, answering: Answering) -> Response:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
+from reconciler.log import correlated
 from reconciler.web.auth import GIT_PREFIX, PEER, WEBHOOK_PREFIX
 from reconciler.web.problems import make_problem, respond
 
@@ -27,7 +28,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
@@ -36,17 +37,9 @@ _HEADERS = {
 class Limits:
     """The outermost layer: names the request, checks its host, bounds its body, ends its bugs."""
 
-    def __init__(self, app: "ASGIApp", *, host_names: Sequence[str], any_address: bool) -> None:
-        """Wrap ``app``.
-
-        Args:
-            app: what answers.
-            host_names: names and addresses that it is reached by, beside the loopback ones.
-            any_address: it listens on all of them, so that any in ``Host`` may be its own.
-        """
+    def __init__(self, app: "ASGIApp", *, hosts: "OwnHosts") -> None:
         self._app = app
-        self._hosts = _LOOPBACK_NAMES | {name.lower() for name in host_names}
-        self._any_address = any_address
+        self._hosts = hosts
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Let the request through, or answer why not."""
@@ -56,11 +49,8 @@ class Limits:
         request_id = scope["reconciler.request_id"] = secrets.token_hex(8)
         answer = _Answer(send, request_id)
         headers = Headers(scope=scope)
-        if PEER not in scope and not self._is_our_host(headers.getlist("host")):
-            problem = make_problem(
-                421, "this daemon does not answer for that host", remedy=_HOST_REMEDY
-            )
-            await respond(problem, connection="close")(scope, receive, answer)
+        if PEER not in scope and not self._hosts.include(headers.getlist("host")):
+            await respond(NOT_OURS, connection="close")(scope, receive, answer)
             return
         is_git = scope["path"].startswith(GIT_PREFIX)
         if not is_git and _announced_bytes(headers) > BODY_LIMIT_BYTES:
@@ -68,7 +58,8 @@ class Limits:
             return
         body = receive if is_git else _Body(receive)
         try:
-            await self._app(scope, body, answer)
+            with correlated(request_id):
+                await self._app(scope, body, answer)
         except Exception:
             # The one place where a bug ends: one bad request must not take anything else with it.
             log.exception(
@@ -81,12 +72,26 @@ class Limits:
             )
             await respond(problem, request_id)(scope, receive, answer)
 
-    def _is_our_host(self, given: list[str]) -> bool:
-        """Tell whether ``Host`` is one of ours: another is a web page's, rebound to our address."""
+
+class OwnHosts:
+    """What ``Host`` may be: another is a web page's, whose name was rebound to our address."""
+
+    def __init__(self, names: Sequence[str], *, any_address: bool) -> None:
+        """Take names and addresses that the daemon is reached by, beside the loopback ones.
+
+        Args:
+            names: those.
+            any_address: it listens on all addresses, so that any may be its own.
+        """
+        self._names = _LOOPBACK_NAMES | {name.lower() for name in names}
+        self._any_address = any_address
+
+    def include(self, given: list[str]) -> bool:
+        """Tell whether the one that was given is ours."""
         if len(given) != 1:
             return False
         host = _without_port(given[0].strip().lower())
-        return host in self._hosts or (self._any_address and _is_address(host))
+        return host in self._names or (self._any_address and _is_address(host))
 
 
 def _path_to_show(scope: "Scope") -> str:
@@ -98,7 +103,11 @@ def _path_to_show(scope: "Scope") -> str:
     return ascii(path)
 
 
-_HOST_REMEDY = "name it in host_names of the configuration, if it is yours"
+NOT_OURS = make_problem(
+    421,
+    "this daemon does not answer for that host",
+    remedy="name it in host_names of the configuration, if it is yours",
+)
 _BUG_REMEDY = "please report it, with what the log says of this request"
 _TOO_LARGE = make_problem(413, f"the body is larger than {BODY_LIMIT_BYTES} bytes")
 

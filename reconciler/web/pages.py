@@ -10,13 +10,16 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from reconciler import __version__
 from reconciler.web.principal import Policy
+from reconciler.web.rendering import page
 from reconciler.web.routing import App, router_for
+from reconciler.web.subjects import About
 
-open_to_all = router_for(Policy.OPEN, "daemon")
+open_to_all = router_for(Policy.OPEN, "daemon", About.NOTHING)
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width">
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <style>
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto;
@@ -29,10 +32,6 @@ code {{ font: .9em ui-monospace, monospace; background: #8882; padding: .1em .3e
 dl {{ margin: 0 }}
 dt {{ margin-top: 1.2rem }}
 dd {{ margin: .2rem 0 0 }}
-.facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem;
-          margin: 2rem 0 }}
-.facts dt, .facts dd {{ margin: 0 }}
-.facts dt {{ opacity: .6 }}
 </style></head><body>
 {content}
 </body></html>
@@ -42,19 +41,8 @@ dd {{ margin: .2rem 0 0 }}
 @open_to_all.get("/", include_in_schema=False)
 def show_start(application: App) -> HTMLResponse:
     """Say what this is and where to look; nothing of any project."""
-    facts = {
-        "State": f"<strong>{html.escape(application.daemon.state)}</strong>",
-        "Health": '<a href="/api/healthz">every loop, and the database</a>',
-        "API": '<a href="/docs">what it offers</a>, <a href="/openapi.json">its description</a>',
-        "On its machine": "<code>reconciler status</code> shows what runs, "
-        "<code>reconciler why NAME</code> says why",
-    }
-    content = (
-        f"{_heading('reconciler')}"
-        "<p>It keeps asking whether what should run is what runs.</p>"
-        f'<dl class="facts">{_definitions(facts.items())}</dl>'
-    )
-    return HTMLResponse(_PAGE.format(title="reconciler", content=content))
+    first = not application.store.has_admin(application.clock.now())
+    return page("start.html", state=application.daemon.state, first=first)
 
 
 @open_to_all.get("/docs", include_in_schema=False)

@@ -31,6 +31,8 @@ _STATUS: tuple[tuple[type[errors.ReconcilerError], int], ...] = (
     (errors.ForgeRepositoryMissing, 409),
     (errors.ForgeRefused, 409),
     (errors.SourceError, 502),
+    (errors.ProviderFailed, 502),
+    (errors.TooManyTries, 429),
     (errors.StoreError, 503),
     (errors.PreconditionFailed, 503),
     (errors.TargetUnreachable, 503),
@@ -122,6 +124,8 @@ def on_error(request: Request, error: Exception) -> Response:
     headers, problem = {}, problem_of(error)
     if isinstance(error, errors.SourceThrottled):
         headers["retry-after"] = str(_whole_seconds(error.retry_after))
+    if isinstance(error, errors.TooManyTries):
+        headers["retry-after"] = str(error.wait_seconds)
     if isinstance(error, errors.ChangedMeanwhile) and "if-match" in request.headers:
         title = http.HTTPStatus.PRECONDITION_FAILED.phrase
         problem = problem.model_copy(update={"status": 412, "title": title})

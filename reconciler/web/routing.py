@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
@@ -15,12 +16,14 @@ from reconciler.web import idempotency
 from reconciler.web.conditions import expected, if_none_match, tagged
 from reconciler.web.events import EventStream
 from reconciler.web.idempotency import idempotency_key
+from reconciler.web.ongoing import while_allowed
 from reconciler.web.principal import Policy, authorize, principal_of
 from reconciler.web.problems import MEDIA_TYPE, make_problem
+from reconciler.web.subjects import About, find_project, subject_of
 
 _EXPLAINED = {
     401: "No token, or one that is not known here.",
-    403: "The token's scope is not enough.",
+    403: "The scope is not enough, or does not hold on this, be it there or not.",
     404: "There is no such thing.",
     405: "Not with this method.",
     408: "The body came too slowly.",
@@ -45,6 +48,7 @@ class GuardedRoute(APIRoute):
     """
 
     policy: Policy
+    about: About
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         only_reads = set(given.get("methods") or ()) <= {"GET"}
@@ -70,22 +74,49 @@ class GuardedRoute(APIRoute):
                 raise InvalidInput("if-match", None, "is not possible here")
             return tagged(request, await answer(request))
 
-        async def guarded(request: Request) -> Response:
-            principal = principal_of(request)
+        async def noted(request: Request) -> Response:
             try:
-                authorize(principal, self.policy, request.path_params.get("name"))
+                return await answer_tagged(request)
             except AccessDenied:
-                await request.app.state.denials.note(principal.name, request)
+                await request.app.state.denials.note(principal_of(request).name, request)
                 raise
+
+        async def guarded(request: Request) -> Response:
             if self.policy is Policy.OPEN:
                 return await answer(request)
-            if self._repeatable and idempotency.HEADER in request.headers:
-                application = await application_of(request)
-                once = idempotency.Once(application.store, application.clock)
-                return await once.answer(request, answer_tagged)
-            return await answer_tagged(request)
+            try:
+                await self._admit(request)
+            except AccessDenied:
+                await request.app.state.denials.note(principal_of(request).name, request)
+                raise
+            if not (self._repeatable and idempotency.HEADER in request.headers):
+                return while_allowed(request, await noted(request))
+            application = await application_of(request)
+            once = idempotency.Once(application.store, application.clock)
+            return while_allowed(request, await once.answer(request, noted))
 
         return guarded
+
+    async def _admit(self, request: Request) -> None:
+        """Let pass who may do this, before it is looked whether what it is about exists.
+
+        Raises:
+            AccessDenied: they may not.
+        """
+        principal, parameter = principal_of(request), subject_of(self.about, self.path)
+        if principal.may(self.policy):
+            return
+        if self.about in {About.EACH, About.BODY}:
+            admitted = principal.may_somewhere(self.policy)
+        elif parameter is None or self.about is About.PROJECT:
+            authorize(principal, self.policy, request.path_params.get(parameter or ""))
+            return
+        else:
+            store, text = (await application_of(request)).store, request.path_params[parameter]
+            project = await to_thread.run_sync(find_project, store, self.about, text)
+            admitted = project is not None and principal.may(self.policy, project)
+        if not admitted:  # whose it is would be told by naming it
+            raise AccessDenied(f"{principal.name} lacks the scope {self.policy}, which this needs")
 
 
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
@@ -93,37 +124,17 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
 }
 
 
-class OpenRoute(GuardedRoute):
-    """Anybody may."""
+def router_for(policy: Policy, tag: str, about: About) -> APIRouter:
+    """Return a router for routes of ``policy``, with the errors that all of them have.
 
-    policy = Policy.OPEN
-
-
-class ReadRoute(GuardedRoute):
-    """Who may look."""
-
-    policy = Policy.READ
-
-
-class AdminRoute(GuardedRoute):
-    """Who may change things."""
-
-    policy = Policy.ADMIN
-
-
-class PushRoute(GuardedRoute):
-    """Who may push."""
-
-    policy = Policy.PUSH
-
-
-_ROUTES = {route.policy: route for route in (OpenRoute, ReadRoute, AdminRoute, PushRoute)}
-
-
-def router_for(policy: Policy, tag: str) -> APIRouter:
-    """Return a router for routes of ``policy``, with the errors that all of them have."""
+    Args:
+        policy: the scope that each asks for.
+        tag: the family that they are described in.
+        about: on what that scope has to hold.
+    """
+    route = type("Route", (GuardedRoute,), {"policy": policy, "about": about})
     always = (421, 500, 503) if policy is Policy.OPEN else (401, 403, 421, 500, 503)
-    return APIRouter(route_class=_ROUTES[policy], tags=[tag], responses=errors(*always))
+    return APIRouter(route_class=route, tags=[tag], responses=errors(*always))
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -11,17 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 from anyio import to_thread
 
 from reconciler.adapters.listeners import Listener, listen_tcp, listen_unix
 from reconciler.adapters.service_manager import ServiceManager
+from reconciler.adapters.tls import RenewedTls, TlsFiles
+from reconciler.adapters.tls_door import TlsDoor
 from reconciler.app import Application
+from reconciler.domain.secret import Secret
 from reconciler.web.api_status import find_problems
 from reconciler.web.asgi import create_web
-from reconciler.web.auth import keep_admin_token
 from reconciler.web.connections import BoundedProtocol, UnixProtocol
 from reconciler.web.watchdog import report_health
 
@@ -42,9 +44,10 @@ _LETTING_GO = timedelta(seconds=60)
 class Addresses:
     """Where the daemon listens."""
 
-    url: str  #: ``http://host:port``; empty without a TCP listener
+    url: str  #: ``http://host:port``, or ``https://``; empty without a TCP listener
     socket: Path
-    new_token_file: Path | None  #: where the administrator's token was written just now
+    set_up_token: Secret | None  #: makes the first admin; None: there is one
+    set_up_file: Path  #: where that is, too
 
 
 def serve(application: Application, *, on_listening: Callable[[Addresses], None]) -> int:
@@ -108,30 +111,34 @@ class _Serving:
 
     def _listen(self, app: "FastAPI") -> tuple[list[asyncio.Task[None]], str]:
         config = self._application.config
-        sockets: list[tuple[Listener, type[BoundedProtocol]]]
-        sockets = [(listen_unix(config.socket), UnixProtocol)]
+        servers = [(listen_unix(config.socket), _Server(_uvicorn_config(app, UnixProtocol)))]
         url = ""
         if config.listen is not None:
             listener = listen_tcp(config.listen.host, config.listen.port)
             host, port = listener.getsockname()[:2]
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            sockets.append((listener, BoundedProtocol))
-        tasks = []
-        for listener, protocol in sockets:
-            server = _Server(_uvicorn_config(app, protocol))
-            self._servers.append(server)
-            tasks.append(asyncio.create_task(server.serve(sockets=[listener])))
+            door = self._door(listener)
+            scheme = "https" if door else "http"
+            url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+            servers.append((listener, _Server(_uvicorn_config(app, BoundedProtocol), door)))
+        self._servers = [server for _, server in servers]
+        tasks = [asyncio.create_task(server.serve(sockets=[one])) for one, server in servers]
         return tasks, url
 
+    def _door(self, listener: Listener) -> TlsDoor | None:
+        config = self._application.config
+        if not (config.tls_certificate and config.tls_key_file):
+            return None
+        files = TlsFiles(config.tls_certificate, config.tls_key_file)
+        tls = RenewedTls(files, self._application.clock.now)
+        return TlsDoor(listener, tls.context)
+
     async def _announce(self, url: str, socket_path: Path) -> None:
-        application = self._application
-        token_file = application.config.token_file
-        made = await to_thread.run_sync(
-            keep_admin_token, application.store, token_file, application.clock.now()
-        )
+        people = self._application.people
+        offered = await to_thread.run_sync(people.offer_set_up)
         for server in self._servers:
             await server.listening.wait()
-        self._on_listening(Addresses(url, socket_path, token_file if made else None))
+        token = Secret.of(offered) if offered else None
+        self._on_listening(Addresses(url, socket_path, token, people.set_up_file))
 
     def _start_daemon(self, loop: asyncio.AbstractEventLoop, app: "FastAPI", address: str) -> None:
         """Start the loops and workers while requests are answered already."""
@@ -194,14 +201,25 @@ class _Serving:
 class _Server(uvicorn.Server):
     """A server that leaves signals to us: there are two of it."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, door: TlsDoor | None = None) -> None:
         super().__init__(config)
+        self._door = door
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[Listener] | None = None) -> None:
         """Begin to accept connections, and say so."""
-        await super().startup(sockets)
+        if self._door is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._door.open(self._protocol)
+            self.servers.append(cast("asyncio.Server", self._door))  # closed as one
         self.listening.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        state = self.lifespan.state
+        return make(config=self.config, server_state=self.server_state, app_state=state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -20,12 +20,13 @@ from reconciler.web.principal import Policy
 from reconciler.web.problems import make_problem, on_error, on_http_error, respond
 from reconciler.web.routing import App, errors, router_for
 from reconciler.web.schemas.webhooks import Received
+from reconciler.web.subjects import About
 from reconciler.web.webhook_bounds import BodyBudget, Rate
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-arriving = router_for(Policy.OPEN, "webhooks")
+arriving = router_for(Policy.OPEN, "webhooks", About.NOTHING)
 
 #: The same for whatever is wrong with a signature: who guesses learns nothing.
 _UNVERIFIED = make_problem(

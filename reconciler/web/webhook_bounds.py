@@ -1,4 +1,4 @@
-"""What senders of webhooks may cost before anybody knows who they are."""
+"""What senders may cost before anybody knows who they are."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,8 +18,16 @@ _RETRY = {"retry-after": "1", "connection": "close"}
 class Rate:
     """How often each address may knock: a bucket of tokens for each that did so lately."""
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        *,
+        at_once: int = _AT_ONCE,
+        each_second: float = _EACH_SECOND,
+    ) -> None:
         self._seconds = seconds
+        self._at_once = at_once
+        self._each_second = each_second
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -29,8 +37,8 @@ class Rate:
     def take(self, address: str) -> None:
         """Take one of the address's tokens. Raises ``HTTPException`` 429 where none is left."""
         now = self._seconds()
-        left, since = self._buckets.pop(address, (_AT_ONCE, now))
-        left = min(_AT_ONCE, left + (now - since) * _EACH_SECOND)
+        left, since = self._buckets.pop(address, (self._at_once, now))
+        left = min(self._at_once, left + (now - since) * self._each_second)
         self._buckets[address] = (max(left - 1, 0), now)
         if len(self._buckets) > _MOST_ADDRESSES:
             self._buckets.popitem(last=False)

@@ -50,43 +50,6 @@ class NewRepository(Asked):
     name: str = said("1 to 63 of a-z, 0-9 and '-'.", "shop")
 
 
-class NewRepositoryToken(Asked):
-    """A token to make for one repository."""
-
-    name: str = said(
-        "Names it in records; 1 to 64 letters, digits, '.', '_' and '-'.", "ci-of-shop"
-    )
-
-
-class NewToken(Asked):
-    """A token to make for the API."""
-
-    name: str = said("Names it in records; 1 to 64 letters, digits, '.', '_' and '-'.", "dashboard")
-    scope: str = said("admin or read.", "read")
-
-
-class TokenMade(Answer):
-    """A new token; this is the one time that it is shown."""
-
-    name: str = said("Its name.", "ci-of-shop")
-    token: str = said("The token.", "rcl_Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFy")
-
-
-class TokenBody(Answer):
-    """What may be shown of a token."""
-
-    name: str = said("Its name.", "ci-of-shop")
-    scope: str = said("admin, read or repository:NAME.", "repository:shop")
-    created_at: datetime = said("When it was made.", AT)
-
-
-class TokenList(Answer):
-    """By name."""
-
-    items: list[TokenBody] = said("The tokens, without their text.", [])
-    next: str | None = next_page()
-
-
 class SettingBody(Answer):
     """One live setting."""
 
@@ -238,6 +201,13 @@ class CountsBody(Answer):
     off: int = said("Auto-deploy is off, or there is nothing to deploy.", 0)
 
 
+class NotificationsBody(Answer):
+    """Whether anybody is told of failures."""
+
+    channels: int = said("How many channels there are; with none, nobody is told.", 1)
+    failing: list[str] = said("Those whose newest message was not sent.", [])
+
+
 class StatusBody(Answer):
     """The daemon at a glance."""
 
@@ -253,5 +223,6 @@ class StatusBody(Answer):
     fleet: FleetStandingBody | None = said(
         "How the fleet file stands that is followed; null where none is.", None
     )
+    notifications: NotificationsBody | None = said("Whether anybody is told of failures.", None)
     counts: CountsBody = said("How many projects stand where.")
     projects: list[SummaryBody] = said("All projects.", [])

@@ -1,7 +1,7 @@
 """Bodies of deployments, triggers, images and logs."""
 
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from reconciler.domain.deployment import (
     Built,
@@ -40,6 +40,13 @@ from reconciler.web.schemas.body import (
 from reconciler.web.schemas.failure import FailureBody
 from reconciler.web.schemas.projects import IMAGE
 
+_EVIDENCE = {
+    "verify": {
+        "problem": "",
+        "running": [{"service": "web", "state": "running", "digests": [DIGEST]}],
+        "probes": [{"asked": "http://127.0.0.1:8080/healthz", "status": 200, "problem": ""}],
+    }
+}
 ManifestUse = Literal["none", "used", "ignored"]
 
 
@@ -215,9 +222,13 @@ class OutcomeBody(Answer):
         "How far the migration got there; null: it did not begin.", "done"
     )
     migration_changed_at: datetime | None = said("When it came to stand so.", AT)
+    evidence: dict[str, Any] | None = said(
+        "What was read back there, by the stage that it was read in; null before, and in lists.",
+        _EVIDENCE,
+    )
 
     @classmethod
-    def of(cls, record: TargetRecord) -> Self:
+    def of(cls, record: TargetRecord, *, with_evidence: bool) -> Self:
         """Return the body of ``record``."""
         return cls(
             host=record.host,
@@ -228,6 +239,7 @@ class OutcomeBody(Answer):
             duration_ms=milliseconds(record.duration),
             migration=record.migration,
             migration_changed_at=record.migration_changed_at,
+            evidence=dict(record.evidence) if with_evidence and record.evidence else None,
         )
 
 
@@ -241,6 +253,10 @@ class DeploymentBody(Answer):
     attempt: int = said("Which try this is.", 1)
     forced: bool = said("A person insisted.", False)
     causes: list[CauseBody] = said("Why it was asked for, oldest first.", [])
+    correlation: str = said(
+        "Id of what noticed the change first, as the daemon's log has it; of a request, its own.",
+        "5d1c0f3be82a9746",
+    )
     revision: RevisionBody = said(
         "What to run.", {"commit": SHA, "images": {IMAGE: DIGEST}, "generation": 3}
     )
@@ -261,7 +277,13 @@ class DeploymentBody(Answer):
     error: FailureBody | None = said("What went wrong; null if nothing did.", None)
 
     @classmethod
-    def of(cls, deployment: Deployment, usual: UsualDurations | None = None) -> Self:
+    def of(
+        cls,
+        deployment: Deployment,
+        usual: UsualDurations | None = None,
+        *,
+        with_evidence: bool = False,
+    ) -> Self:
         """Return the body of ``deployment``; without ``usual`` nobody knows how long it takes."""
         prepared, usual = deployment.prepared, usual or {}
         return cls(
@@ -272,6 +294,7 @@ class DeploymentBody(Answer):
             attempt=deployment.attempt,
             forced=deployment.forced,
             causes=[CauseBody.of(cause) for cause in deployment.causes],
+            correlation=deployment.correlation,
             revision=RevisionBody.of(deployment.target_revision),
             services=[
                 ServiceBody.of(service, target.host)
@@ -285,7 +308,9 @@ class DeploymentBody(Answer):
             ],
             manifest=_manifest_use(prepared),
             hosts=list(deployment.hosts),
-            targets=[OutcomeBody.of(record) for record in deployment.targets],
+            targets=[
+                OutcomeBody.of(record, with_evidence=with_evidence) for record in deployment.targets
+            ],
             created_at=deployment.created_at,
             started_at=deployment.started_at,
             finished_at=deployment.finished_at,

@@ -28,6 +28,7 @@ class TriggerBody(Answer):
     at: datetime = said("When.", AT)
     count: int = said("Equal requests in a row are one record.", 1)
     last_at: datetime | None = said("When the last of them was.", AT)
+    correlation: str = said("Id of the first of them, as the log has it.", "5d1c0f3be82a9746")
 
     @classmethod
     def of(cls, record: TriggerRecord) -> Self:
@@ -44,6 +45,7 @@ class TriggerBody(Answer):
             at=record.at,
             count=record.count,
             last_at=record.last_at,
+            correlation=record.correlation,
         )
 
 

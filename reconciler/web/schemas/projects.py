@@ -94,6 +94,23 @@ class NewProject(Asked):
         True,
         default=False,
     )
+    commit_statuses: bool = said(
+        "compose, unit with `url`: whether the forge is told how each commit fares; needs the "
+        "secret `forge-token`.",
+        True,
+        default=False,
+    )
+    forge: str | None = said(
+        "compose, unit: which forge `url` is at: gitea, forgejo, gogs, github or gitlab; null: as "
+        "github.com and gitlab.com tell.",
+        "forgejo",
+        default=None,
+    )
+    forge_url: str | None = said(
+        "compose, unit: address of the forge; null: the host of `url`, over https.",
+        "https://git.example",
+        default=None,
+    )
 
     def draft(self) -> ProjectDraft:
         """Return what was asked for."""
@@ -141,6 +158,15 @@ class ProjectPatch(Asked):
     )
     skip_markers: bool | None = said(
         "compose, unit: heed `[skip cd]` and the like.", True, default=None
+    )
+    commit_statuses: bool | None = said(
+        "compose, unit: tell the forge how each commit fares.", True, default=None
+    )
+    forge: str | None = said("compose, unit: which forge it is.", "forgejo", default=None)
+    forge_url: str | None = said(
+        "compose, unit: address of the forge. Another host drops the old token.",
+        "https://git.example",
+        default=None,
     )
 
     def change(self) -> dict[str, Any]:
@@ -316,6 +342,9 @@ class ProjectBody(SummaryBody):
         "Paths that a commit has to change to be deployed by itself; empty: any.", ["apps/shop"]
     )
     skip_markers: bool = said("Whether `[skip cd]` and the like are heeded.", False)
+    commit_statuses: bool = said("Whether the forge is told how each commit fares.", False)
+    forge: str | None = said("Which forge it is; null: as the source's host tells.", "forgejo")
+    forge_url: str | None = said("Its address; null: the source's.", "https://git.example")
     passed_over: PassedOverBody | None = said(
         "The newest commit, where it was seen and is not deployed by itself.", None
     )
@@ -361,6 +390,9 @@ class ProjectBody(SummaryBody):
             allow_manifest=project.allow_manifest,
             watch_paths=[str(pattern) for pattern in project.watch_paths],
             skip_markers=project.skip_markers,
+            commit_statuses=project.commit_statuses,
+            forge=project.forge,
+            forge_url=str(project.forge_url) if project.forge_url else None,
             passed_over=PassedOverBody.of(state.passed_over_at(summary.health.observed)),
             generation=project.generation,
             created_at=project.created_at,

@@ -13,7 +13,8 @@ class SecretBody(Answer):
     """What may be shown of a stored secret."""
 
     name: str = said(
-        "git-token, git-ssh-key, registry:HOST or variable:NAME.", "registry:registry.example"
+        "git-token, git-ssh-key, forge-token, registry:HOST or variable:NAME.",
+        "registry:registry.example",
     )
     fingerprint: str = said("Tells equal from different, no more.", "5f0c2b1a")
     bound_to: str | None = said(

@@ -7,9 +7,10 @@ from reconciler.domain.health_check import HealthCheck, declaration_of
 from reconciler.domain.numbers import seconds_of
 from reconciler.domain.project import Project
 from reconciler.domain.target import Target, TargetStrategy
+from reconciler.domain.verification import Health, RunState, Sample
 from reconciler.pipeline.declaring.target_draft import TargetDraft
 from reconciler.pipeline.target_reports import TargetNow
-from reconciler.web.schemas.body import SHA, Answer, Asked, next_page, said
+from reconciler.web.schemas.body import DIGEST, SHA, Answer, Asked, next_page, said
 from reconciler.web.schemas.failure import FailureBody
 
 _FOLDER = "/opt/apps/api"
@@ -212,6 +213,27 @@ class ReportBody(Answer):
     detail: dict[str, str] = said("More facts.", {"web": "running, 4f4f4f4f4f4f"})
 
 
+class RunningBody(Answer):
+    """One container, or one systemd unit, that runs or ran."""
+
+    service: str = said("Its name in the compose file, or the project's.", "web")
+    id: str = said("Of the container; of a unit its name.", "4f4f4f4f4f4f")
+    state: RunState = said("In the engine's word.", "running")
+    health: Health = said("What its own health check says.", "healthy")
+    digests: list[str] = said("Every digest that is known of what it runs.", [DIGEST])
+
+    @classmethod
+    def of(cls, sample: Sample) -> Self:
+        """Return the body of ``sample``."""
+        return cls(
+            service=sample.service,
+            id=sample.id,
+            state=sample.state,
+            health=sample.health,
+            digests=sorted(digest.text for digest in sample.digests),
+        )
+
+
 class TargetStatusBody(Answer):
     """A target, what should run there, and what does."""
 
@@ -221,6 +243,7 @@ class TargetStatusBody(Answer):
     deployment: int | None = said("Whose revision should run; null: none was deployed there.", 42)
     commit: str | None = said("The commit that should run.", SHA)
     now: ReportBody | None = said("What runs; null where nobody could say.")
+    running: list[RunningBody] = said("Each of what was deployed, as it is now.", [])
     differs: bool | None = said("Whether that is another thing; null where nobody can say.", False)
     differences: list[str] = said("What is not as it was deployed.", [])
     error: FailureBody | None = said("Why nobody could say what runs.", None)
@@ -237,6 +260,7 @@ class TargetStatusBody(Answer):
             deployment=one.deployment.id if one.deployment else None,
             commit=expected.text if expected else None,
             now=_report(one),
+            running=[RunningBody.of(sample) for sample in running.samples] if running else [],
             differs=bool(running and running.differences) if known else None,
             differences=list(running.differences) if running else [],
             error=FailureBody.of(one.error),
