@@ -16,7 +16,7 @@ audit = new_family("Who did what, and whether the log of it is whole.")
     epilog=examples(
         "reconciler audit list",
         "reconciler audit list --subject 'project shop'",
-        "reconciler audit list --actor laptop --action setting --json",
+        "reconciler audit list --actor token:laptop --action setting --json",
     ),
 )
 def list_(
@@ -48,6 +48,7 @@ def list_(
             )
             for item in items_of(answer)
         ),
+        empty="no such entries" if actor or subject or action else "no entries yet",
     )
 
 
@@ -96,7 +97,12 @@ def _changes(item: JsonObject) -> str:
     return ", ".join(
         f"{plain(name)}: {_value(change, 'before')} → {_value(change, 'after')}"
         for name, change in changes.items()
+        if not (_is_blank(change, "before") and _is_blank(change, "after"))
     )
+
+
+def _is_blank(change: object, which: str) -> bool:
+    return show.pick(change, which) in (None, "", False, [], {})
 
 
 def _value(change: object, which: str) -> str:

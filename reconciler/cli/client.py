@@ -55,6 +55,12 @@ class Client:
             raise CommandFailed(
                 f"{api.url!r} is no URL", "it begins with https:// or http://", ExitStatus.USAGE
             )
+        if api.token and not (api.token.reveal().isascii() and api.token.reveal().isprintable()):
+            raise CommandFailed(
+                "RECONCILER_TOKEN holds characters that no token has",
+                "`reconciler token add NAME` on the daemon's machine makes one",
+                ExitStatus.USAGE,
+            )
         self._api = api
         encrypted = api.url.startswith("https://")
         try:
@@ -216,7 +222,9 @@ class Client:
         )
 
     def _denied(self) -> CommandFailed:
-        known = "does not know this token" if self._api.token else "asks for a token"
+        known = (
+            "does not know this token, or it has ended" if self._api.token else "asks for a token"
+        )
         return CommandFailed(
             f"{self.where} {known}",
             "set RECONCILER_TOKEN to one; `reconciler token add NAME` on its machine makes it",
@@ -239,13 +247,14 @@ class Client:
             )
         late = "it does not answer in time" if isinstance(error, TimeoutError) else str(error)
         reason = late if self._api.url else "nothing listens there"
-        return CommandFailed(
-            f"the daemon can't be reached at {self.where} ({reason})",
-            "look at the address, and whether the daemon runs there"
-            if self._api.url
-            else "start it with `reconciler serve`",
-            ExitStatus.UNREACHABLE,
-        )
+        if not self._api.url:
+            remedy = "start it with `reconciler serve`"
+        elif "CERTIFICATE_VERIFY_FAILED" in reason:
+            remedy = "have SSL_CERT_FILE name the certificate of the authority that vouches for it"
+        else:
+            remedy = "look at the address, and whether the daemon runs there"
+        text = f"the daemon can't be reached at {self.where} ({reason})"
+        return CommandFailed(text, remedy, ExitStatus.UNREACHABLE)
 
 
 def at(*parts: str) -> str:

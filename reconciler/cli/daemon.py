@@ -1,10 +1,11 @@
 """``reconciler serve``, ``check-config``, ``backup`` and ``restore``: the daemon itself.
 
-The one file of the command line that knows the daemon, and imports it only to be it.
+Only this file and `keys` of the command line know the daemon, and import it only to be it.
 """
 
 import gc
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,13 @@ from reconciler.cli import show
 from reconciler.cli.client import Client, at
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import YES, confirm
-from reconciler.domain.errors import ConfigError, ReconcilerError, StoreError
+from reconciler.domain.errors import (
+    ConfigError,
+    MasterKeyRefused,
+    NotFound,
+    ReconcilerError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from reconciler.config import Config
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CONFIG = typer.Option(
+CONFIG = typer.Option(
     None,
     "--config",
     metavar="FILE",
@@ -33,21 +40,26 @@ _CONFIG = typer.Option(
 _FILE = typer.Argument(..., metavar="FILE", help="The copy.", show_default=False)
 
 
-def serve(file: Path | None = _CONFIG) -> None:
+def serve(file: Path | None = CONFIG) -> None:
     """Run the daemon until it is told to stop (SIGTERM or Ctrl-C).
 
     It needs no configuration: then it listens on 127.0.0.1:8484 and keeps its data below the home
-    folder. Exit status: 78 if a setting is wrong, 75 if the database can't be opened.
+    folder. Exit status: 78 if a setting or the master key is wrong, 75 if the database can't be
+    opened.
     """
     # What is imported stays for good: looking through it for garbage is a sixth of the start.
     gc.disable()
-    config = _load(file)
-    _log_to_stderr(config)
+    from reconciler.adapters.core_dumps import forbid_core_dumps
+
+    forbid_core_dumps()
+    config = load(file)
+    _look_over_tls(config)
+    log_to_stderr(config)
     from reconciler.app import build
     from reconciler.log import set_up_logs
     from reconciler.web.server import serve as serve_application
 
-    with _ReadableFailures():
+    with ReadableFailures():
         application = build(config)
         gc.freeze()
         gc.enable()
@@ -59,14 +71,17 @@ def serve(file: Path | None = _CONFIG) -> None:
     raise typer.Exit(ended)
 
 
-def check_config(file: Path | None = _CONFIG) -> None:
+def check_config(file: Path | None = CONFIG) -> None:
     """Look the configuration over, without starting anything."""
-    config = _load(file)
+    config = load(file)
+    _look_over_tls(config)
     show.say(f"{config.file or 'no file, all defaults'}: fine")
     show.facts(
         (
             ("data folder", str(config.data_folder)),
             ("listen", str(config.listen) if config.listen else "the unix socket only"),
+            ("TLS", str(config.tls_certificate or "")),
+            ("proxies", ", ".join(str(one) for one in config.trusted_proxies)),
             ("socket", str(config.socket)),
             ("database", "PostgreSQL" if config.database_url.reveal() else "SQLite, embedded"),
             ("emergency file", str(config.emergency_file)),
@@ -74,7 +89,7 @@ def check_config(file: Path | None = _CONFIG) -> None:
     )
 
 
-def backup(target: Path = _FILE, file: Path | None = _CONFIG) -> None:
+def backup(target: Path = _FILE, file: Path | None = CONFIG) -> None:
     """Write a copy of the database, also while the daemon runs.
 
     Its secrets stay encrypted, and the key that opens them is not in it: keep a copy of the data
@@ -82,31 +97,37 @@ def backup(target: Path = _FILE, file: Path | None = _CONFIG) -> None:
     """
     from reconciler.store.backup import write_backup
 
-    config = _load(file)
-    with _ReadableFailures():
+    config = load(file)
+    with ReadableFailures():
         write_backup(_database_of(config), target.absolute())
     show.say(f"wrote {target}")
     show.note("its secrets are sealed; keep a copy of the data folder's key file too, elsewhere")
 
 
-def restore(source: Path = _FILE, file: Path | None = _CONFIG, yes: bool = YES) -> None:
+def restore(source: Path = _FILE, file: Path | None = CONFIG, yes: bool = YES) -> None:
     """Put a copy in the place of the database. The daemon must not be running.
 
     The database that it replaces is kept beside it.
     """
     from reconciler.store.backup import restore_backup
 
-    config = _load(file)
+    config = load(file)
     database = _database_of(config)
     confirm(f"Replace {database} with {source}?", yes)
-    with _ReadableFailures():
+    with ReadableFailures():
         kept = restore_backup(source.absolute(), database, datetime.now(UTC))
     show.say(f"restored {source}; start the daemon with `reconciler serve`")
     if kept:
         show.note(f"what was there is now {kept}")
+    with ReadableFailures():
+        from reconciler.app.keys import find_missing
+
+        if missing := find_missing(config, os.environ):
+            show.note(f"warning: {missing}")
 
 
-def _load(file: Path | None) -> "Config":
+def load(file: Path | None) -> "Config":
+    """Return the daemon's configuration, its warnings said. Raises ``ConfigError``."""
     from reconciler.config import load_config
 
     config = load_config(file)
@@ -115,25 +136,35 @@ def _load(file: Path | None) -> "Config":
     return config
 
 
+def _look_over_tls(config: "Config") -> None:
+    """Warn of a certificate that expires soon. Raises ``ConfigError`` for one that is no use."""
+    if config.tls_certificate and config.tls_key_file:
+        from reconciler.adapters.tls import TlsFiles
+
+        files = TlsFiles(config.tls_certificate, config.tls_key_file)
+        if warning := files.look_over(datetime.now(UTC)):
+            show.note(f"warning: {warning}")
+
+
 def _database_of(config: "Config") -> Path:
     if config.database_url.reveal():
         from reconciler.store.backup import refuse_for_postgres
 
-        with _ReadableFailures():
+        with ReadableFailures():
             raise refuse_for_postgres()
     return config.database_file
 
 
-def _log_to_stderr(config: "Config") -> None:
+def log_to_stderr(config: "Config") -> None:
     """Have a log before there is an application, which knows more secrets."""
     from reconciler.log import Redactor, set_up_logs
 
     redactor = Redactor()
-    redactor.register(config.registry_password, config.database_url)
+    redactor.register(*config.secrets)
     set_up_logs(redactor, level=config.log_level, style=config.log_format)
 
 
-class _ReadableFailures:
+class ReadableFailures:
     """Turns the daemon's expected errors into the command line's."""
 
     def __enter__(self) -> None:
@@ -153,16 +184,32 @@ class _ReadableFailures:
             raise CommandFailed(
                 "this is a bug in reconciler", "the log above says where"
             ) from error
-        status = ExitStatus.TRY_AGAIN if isinstance(error, StoreError) else ExitStatus.ERROR
-        if error.code == "not-found":
-            status = ExitStatus.NOT_FOUND
-        raise CommandFailed(error.message, error.remedy, status) from error
+        raise CommandFailed(error.message, error.remedy, _status_of(error)) from error
+
+
+def _status_of(error: ReconcilerError) -> ExitStatus:
+    match error:
+        case MasterKeyRefused():
+            return ExitStatus.CONFIG  # a service manager tries in vain
+        case StoreError():
+            return ExitStatus.TRY_AGAIN
+        case NotFound():
+            return ExitStatus.NOT_FOUND
+    return ExitStatus.ERROR
 
 
 def _greet(addresses: "Addresses") -> None:
     """Tell a person at a terminal where it listens and what to do next; a log, where it listens."""
     if not sys.stdout.isatty():
         log.info("listening on %s and %s", addresses.url or "no TCP port", addresses.socket)
+        if addresses.set_up_token:
+            # Never the token: a log has other readers than the file.
+            log.info(
+                "nobody is an admin: %s/set-up makes the first one with the token in %s, "
+                "for 30 minutes; or `reconciler person add NAME --role admin`",
+                addresses.url,
+                addresses.set_up_file,
+            )
         return
     import threading
 
@@ -176,13 +223,10 @@ def _say_hello(addresses: "Addresses") -> None:
         (
             ("page and API", addresses.url),
             ("socket", str(addresses.socket)),
-            (
-                "token",
-                f"{addresses.new_token_file} (just made)" if addresses.new_token_file else "",
-            ),
             ("can't deploy", show.styled(_what_is_missing(addresses.socket), "yellow")),
         )
     )
+    _show_set_up(addresses)
     show.say("")
     show.say("In another terminal:")
     if folder := _folder_that_is_not_searched():
@@ -190,6 +234,17 @@ def _say_hello(addresses: "Addresses") -> None:
     for command, meaning in _NEXT:
         show.say(f"  {command:<44} {meaning}".rstrip())
     show.say("Ctrl-C ends it.")
+
+
+def _show_set_up(addresses: "Addresses") -> None:
+    """Show how to become the first admin; apart from the address, which browsers remember."""
+    if addresses.set_up_token and addresses.url:
+        show.say("")
+        show.say("Nobody is an admin. Within 30 minutes, open", "bold")
+        show.say(f"  {addresses.url}/set-up")
+        show.say("and give it this token, which works once:")
+        show.say(f"  {addresses.set_up_token.reveal()}", "bold")
+        show.say(f"It is in {addresses.set_up_file}, too.")
 
 
 _NEXT = (

@@ -4,6 +4,7 @@ import typer
 
 from reconciler.cli import show
 from reconciler.cli.client import Client, JsonObject, at, connect, items_of
+from reconciler.cli.evidence import read_back
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, TIMEOUT, WAIT, examples, new_family
 from reconciler.cli.progress import line_of, show_stages
@@ -174,15 +175,27 @@ def deployment(
             ("began", show.ago(found, "started_at") or "not yet"),
             ("took", _duration(found)),
             ("manifest", "" if manifest == "none" else manifest),
+            ("in the log as", show.word(found, "correlation")),
             ("error", show.word(found, "error", "message")),
         )
     )
     show.say("")
     show_stages(found)
     if hosts := items_of(found, "targets"):
+        pinned = {show.word(one, "digest") for one in items_of(found, "services")}
         show.say("")
-        rows = ((show.word(one, "host"), _status_of(one, found), _duration(one)) for one in hosts)
-        show.table(("HOST", "STATUS", "TOOK"), rows)
+        show.table(
+            ("HOST", "STATUS", "TOOK", "READ BACK"),
+            (
+                (
+                    show.word(one, "host"),
+                    _status_of(one, found),
+                    _duration(one),
+                    read_back(one, pinned),
+                )
+                for one in hosts
+            ),
+        )
 
 
 def withdraw(context: typer.Context, subject: str = SUBJECT, as_json: bool = AS_JSON) -> None:

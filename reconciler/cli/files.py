@@ -18,14 +18,14 @@ def name_of(file: Path) -> str:
     return "standard input" if is_stdin(file) else str(file)
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, limit_bytes: int = _LIMIT_BYTES) -> str:
     """Return the text of a file, or what comes in on standard input.
 
     Raises:
         CommandFailed: it can't be read, is too long, or is no text.
     """
     try:
-        return _read(file).decode()
+        return _read(file, limit_bytes).decode()
     except OSError as error:
         text = f"{name_of(file)} can't be read ({error.strerror})"
         raise CommandFailed(text, status=ExitStatus.INVALID) from error
@@ -34,13 +34,13 @@ def read_text(file: Path) -> str:
         raise CommandFailed(text, status=ExitStatus.INVALID) from error
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, limit_bytes: int) -> bytes:
     if is_stdin(file):
-        content = sys.stdin.buffer.read(_LIMIT_BYTES + 1)
+        content = sys.stdin.buffer.read(limit_bytes + 1)
     else:
         with file.expanduser().open("rb") as stream:
-            content = stream.read(_LIMIT_BYTES + 1)
-    if len(content) > _LIMIT_BYTES:
-        text = f"{name_of(file)} is over {_LIMIT_BYTES >> 20} MiB"
+            content = stream.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        text = f"{name_of(file)} is over {limit_bytes >> 20} MiB"
         raise CommandFailed(text, status=ExitStatus.INVALID)
     return content

@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 import typer
 
 from reconciler import __version__
-from reconciler.cli import daemon, deployments, findings, set_up, show, switches
+from reconciler.cli import daemon, deployments, findings, keys, set_up, show, switches
 from reconciler.cli.audit import audit
+from reconciler.cli.channels import channel
 from reconciler.cli.client import connect
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, examples, new_family
 from reconciler.cli.fleet import fleet
 from reconciler.cli.hosts import host
+from reconciler.cli.people import person, set_up_token
 from reconciler.cli.plan import plan
 from reconciler.cli.projects import project
+from reconciler.cli.receipts import receipt
 from reconciler.cli.release import release
 from reconciler.cli.releases import releases
 from reconciler.cli.repositories import repo
@@ -139,9 +142,12 @@ _FAMILIES = (
     ("target", target),
     ("secret", secret),
     ("repo", repo),
+    ("person", person),
     ("token", token),
     ("audit", audit),
+    ("receipt", receipt),
     ("webhook", webhook),
+    ("channel", channel),
     ("releases", releases),
     ("switch", switch),
     ("quarantine", deployments.quarantine),
@@ -153,9 +159,19 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         "serve",
         ("reconciler serve", "reconciler serve --config /etc/reconciler/config.toml"),
     ),
+    (set_up_token, "set-up-token", ("reconciler set-up-token",)),
     (daemon.check_config, "check-config", ("reconciler check-config --config config.toml",)),
     (daemon.backup, "backup", ("reconciler backup /var/backups/reconciler.db",)),
     (daemon.restore, "restore", ("reconciler restore /var/backups/reconciler.db",)),
+    (
+        keys.rotate_key,
+        "rotate-key",
+        (
+            "reconciler rotate-key --status",
+            "reconciler rotate-key",
+            "reconciler rotate-key --keep-old",
+        ),
+    ),
     (status, "status", ("reconciler status", "reconciler status --json")),
     (findings.why, "why", ("reconciler why shop",)),
     (

@@ -92,6 +92,14 @@ def watched_of(item: JsonObject) -> str:
     return ", ".join(filter(None, (show.words(item, "watch_paths"), markers)))
 
 
+def statuses_of(item: JsonObject) -> str:
+    """Return which forge is told how each commit fares; empty where none is."""
+    if not show.pick(item, "commit_statuses"):
+        return ""
+    kind, url = show.word(item, "forge"), show.word(item, "forge_url")
+    return f"told to {kind or 'the forge'}" + (f" at {url}" if url else "")
+
+
 def quarantined_of(item: JsonObject) -> str:
     """Return the revisions that were rolled back."""
     revisions = show.pick(item, "quarantined")

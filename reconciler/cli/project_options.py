@@ -42,6 +42,20 @@ SKIP_MARKERS = typer.Option(
     "--skip-markers/--no-skip-markers",
     help="Whether [skip cd] and the like in a commit keep it from deploying.",
 )
+COMMIT_STATUSES = typer.Option(
+    None,
+    "--commit-statuses/--no-commit-statuses",
+    help="Whether the forge is told how each commit fares.  [default: it is not]",
+)
+FORGE = typer.Option(
+    None,
+    "--forge",
+    metavar="PROVIDER",
+    help="gitea, forgejo, gogs, github or gitlab.  [default: as github.com, gitlab.com tell]",
+)
+FORGE_URL = typer.Option(
+    None, "--forge-url", metavar="URL", help="Address of the forge.  [default: the source's]"
+)
 MIGRATION = typer.Option(
     None,
     "--migration",
@@ -90,6 +104,9 @@ _FIELDS = {
     "allow_manifest": "allow_manifest",
     "watch": "watch_paths",
     "skip_markers": "skip_markers",
+    "commit_statuses": "commit_statuses",
+    "forge": "forge",
+    "forge_url": "forge_url",
     "migration": "migration.command",
     "migration_service": "migration.service",
     "migration_timeout": "migration.timeout_seconds",

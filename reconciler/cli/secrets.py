@@ -16,7 +16,7 @@ _LIMIT_BYTES = 64 << 10
 _NAME = typer.Argument(
     ...,
     metavar="SECRET",
-    help="git-token, git-ssh-key, registry:HOST or variable:NAME.",
+    help="git-token, git-ssh-key, forge-token, registry:HOST or variable:NAME.",
     show_default=False,
 )
 
@@ -26,6 +26,7 @@ _NAME = typer.Argument(
     epilog=examples(
         "reconciler secret set blog git-token --user me",
         "reconciler secret set blog git-ssh-key --file ~/.ssh/deploy_blog",
+        "reconciler secret set blog forge-token",
         "reconciler secret set blog registry:registry.example.com --user robot",
         "pass show blog/db | reconciler secret set blog variable:DATABASE_PASSWORD",
     ),
@@ -113,7 +114,7 @@ def read_secret(name: str, file: Path | None) -> str:
         if value.count("\n") == 1:
             value = value.removesuffix("\n").removesuffix("\r")
     if not value.strip():
-        raise CommandFailed("the value is empty", "nothing was stored", ExitStatus.INVALID)
+        raise CommandFailed(f"{name}: is empty", "nothing was stored", ExitStatus.INVALID)
     return value
 
 

@@ -64,6 +64,7 @@ def _show_all(answer: JsonObject) -> None:
             ("docker", _engine(answer)),
             *(("registry", line) for line in _registries(answer)),
             *(("fleet file", line) for line in _fleet(answer)),
+            ("notifications", _notifications(answer)),
             *(("loop", show.styled(line, "red")) for line in _late_loops(answer)),
             ("projects", _counts(items_of(answer, "projects"))),
         )
@@ -163,6 +164,19 @@ def _engine(answer: JsonObject) -> "str | Text":
         return show.word(answer, "engine", "version") or "ok"
     text = f"containers can't be deployed: {show.word(answer, 'engine', 'error')}"
     return show.styled(text, "yellow")
+
+
+def _notifications(answer: JsonObject) -> "str | Text":
+    told = show.pick(answer, "notifications")
+    if told is None:  # who sees single projects is not told
+        return ""
+    if not show.pick(told, "channels"):
+        text = "nobody is told of failures; `reconciler channel add` sets up who is"
+        return show.styled(text, "yellow")
+    if failing := show.words(told, "failing"):
+        return show.styled(f"messages to {failing} are not sent; `reconciler channel show`", "red")
+    count = show.word(told, "channels")
+    return f"{count} channel" if count == "1" else f"{count} channels"
 
 
 def _registries(answer: JsonObject) -> Iterator[str]:
