@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.parts.prepared import Forked
 from tests.parts.waiting import eventually
 
 
@@ -29,14 +30,19 @@ class Child:
         ready: Callable[[], bool],
         env: Mapping[str, str] | None = None,
         user: str | None = None,
+        prepared: str = "",
     ) -> None:
-        """Keep what to run; ``env`` is added to the environment, ``user`` needs root."""
+        """Keep what to run; ``env`` is added to the environment, ``user`` needs root.
+
+        With ``prepared``, the module of its ``main``, it is forked where that is imported already.
+        """
         self.argv = [str(part) for part in argv]
         self.log = log
         self._ready = ready
-        self._env = {**os.environ, **(env or {})}
+        self.env = {**os.environ, **(env or {})}
         self._user = user
-        self._process: subprocess.Popen[bytes] | None = None
+        self.prepared = prepared
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -46,19 +52,10 @@ class Child:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._env,
-                cwd=self.log.parent,
-                start_new_session=True,
-                user=self._user,
-                group=self._user and _group_of(self._user),
-                extra_groups=() if self._user else None,
-            )
+        if self.prepared:
+            self._process = Forked(self.prepared, self.argv, env=self.env, log=self.log)
+        else:
+            self._process = self._spawned()
         try:
             eventually(self._ended_or_ready, within=20, what=f"{self.argv[0]} is ready")
         except AssertionError:
@@ -67,6 +64,21 @@ class Child:
         if (status := self._process.poll()) is not None:
             raise ChildFailed(f"{self.argv[0]} ended with {status}:\n{self.output()[-2000:]}")
         return self
+
+    def _spawned(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.env,
+                cwd=self.log.parent,
+                start_new_session=True,
+                user=self._user,
+                group=self._user and _group_of(self._user),
+                extra_groups=() if self._user else None,
+            )
 
     def __exit__(
         self,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
@@ -16,8 +17,10 @@ from typing import Any, Self
 
 import httpx2
 
+from tests.parts import prepared
 from tests.parts.child import Child, free_port
 from tests.parts.waiting import eventually
+from tests.parts.web_client import make_admin_token
 
 PROGRAM = Path(sys.executable).with_name("reconciler")
 #: Of these nothing reaches the daemon unless a test says so.
@@ -63,9 +66,17 @@ class Daemon:
     """
 
     def __init__(
-        self, config: Mapping[str, object] | None = None, *, env: Mapping[str, str] | None = None
+        self,
+        config: Mapping[str, object] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        prepare: bool = True,
     ) -> None:
-        """Say how it is configured; nothing starts before the block is entered."""
+        """Say how it is configured; nothing starts before the block is entered.
+
+        It is forked where its modules are imported already, unless how it starts is the matter.
+        """
+        self.prepared = prepare
         self.config: dict[str, object] = {**SHORT_WINDOWS, **(config or {})}
         self.env = dict(env or {})
         self._stack = ExitStack()
@@ -125,6 +136,7 @@ class Daemon:
             log=self.folder / "daemon.log",
             ready=self.is_ready,
             env=self.environment,
+            prepared=prepared.CLI if self.prepared else "",
         )
         self._child.__enter__()
 
@@ -224,22 +236,26 @@ class Daemon:
         """The TCP listener."""
         return f"http://127.0.0.1:{self.port}"
 
-    @property
+    @cached_property
     def admin_token(self) -> str:
-        """The token that the first start wrote."""
-        return (self.data / "admin-token").read_text().strip()
+        """A token that may do everything, made by the operator of this machine."""
+        return make_admin_token(self.socket)
 
     def cli(self, *arguments: str, stdin: str = "") -> Said:
         """Run `reconciler …` as the operator on this machine."""
-        done = subprocess.run(
-            [PROGRAM, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**self.environment, "RECONCILER_CONFIG": str(self.folder / "config.toml")},
-            check=False,
-        )
+        env = {**self.environment, "RECONCILER_CONFIG": str(self.folder / "config.toml")}
+        if self.prepared:
+            done = prepared.run([str(PROGRAM), *arguments], env=env, stdin=stdin)
+        else:
+            done = subprocess.run(
+                [PROGRAM, *arguments],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env=env,
+                check=False,
+            )
         return Said(done.returncode, done.stdout, done.stderr)
 
     def get(self, path: str, **query: object) -> Json:

@@ -1,7 +1,10 @@
 """The web in a process of its own, and clients for both of its listeners."""
 
 import json
-import sys
+import secrets
+import ssl
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,23 +13,37 @@ import httpx2
 
 from tests.parts.child import Child
 
-ROOT = Path(__file__).parents[2]
-
 
 class WebDaemon:
     """``tests.parts.web_daemon`` as a child, with its data in ``folder``."""
 
-    def __init__(self, folder: Path, *, hook: bool = True) -> None:
-        """Take a folder; without ``hook`` its repositories report no push by themselves."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        hook: bool = True,
+        settings: Mapping[str, str] | None = None,
+        trust: Path | None = None,
+    ) -> None:
+        """Take a folder.
+
+        Args:
+            folder: for its data.
+            hook: without it, its repositories report no push by themselves.
+            settings: variables of the environment that configure it besides.
+            trust: file of the authority that its certificate is of.
+        """
         self.folder = folder
+        self.trust = trust
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.json").write_text(json.dumps(dict(settings or {})))
         if not hook:
             (folder / "no-hook").touch()
         self.child = Child(
-            [sys.executable, "-m", "tests.parts.web_daemon", folder],
+            ["web_daemon", folder],
             log=folder / "daemon.log",
             ready=(folder / "addresses.json").exists,
-            env={"PYTHONPATH": str(ROOT), "COVERAGE_PROCESS_START": ""},
+            prepared="tests.parts.web_daemon",
         )
         self._clients: list[httpx2.Client] = []
 
@@ -54,20 +71,22 @@ class WebDaemon:
         """The TCP listener's port."""
         return int(self.url.rpartition(":")[2])
 
-    @property
+    @cached_property
     def admin_token(self) -> str:
-        """The token that the first start wrote."""
-        return (self.folder / "data" / "admin-token").read_text().strip()
+        """A token that may do everything, made by the operator of this machine."""
+        return make_admin_token(self.socket)
 
     def remote(self, token: str | None = None, **headers: str) -> httpx2.Client:
         """Return a client over TCP."""
         if token:
             headers["authorization"] = f"Bearer {token}"
-        return self._client(transport=httpx2.HTTPTransport(), headers=headers)
+        verify = ssl.create_default_context(cafile=self.trust) if self.trust else True
+        return self._client(transport=httpx2.HTTPTransport(verify=verify), headers=headers)
 
-    def make_token(self, name: str, scope: str) -> str:
+    def make_token(self, name: str, scope: str, **more: object) -> str:
         """Return a new token for the API."""
-        answer = self.local.post("/api/v1/tokens", json={"name": name, "scope": scope})
+        body = {"name": name, "scope": scope, **more}
+        answer = self.local.post("/api/v1/tokens", json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["token"])
 
@@ -85,6 +104,14 @@ class WebDaemon:
         )
         self._clients.append(client)
         return client
+
+
+def make_admin_token(socket: Path) -> str:
+    """Return a new token that may do everything, asked for over the unix socket."""
+    wanted = {"name": f"admin-{secrets.token_hex(4)}", "scope": "admin"}
+    transport = httpx2.HTTPTransport(uds=str(socket))
+    with httpx2.Client(base_url="http://localhost", transport=transport, timeout=20) as client:
+        return str(ok(client.post("/api/v1/tokens", json=wanted))["token"])
 
 
 def ok(answer: httpx2.Response) -> dict[str, Any]:

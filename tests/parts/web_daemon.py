@@ -1,11 +1,10 @@
 """The daemon's web on real parts, without its loops: nothing deploys by itself here.
 
-``python -m tests.parts.web_daemon FOLDER`` serves it in a process of its own, ready once the file
-``addresses.json`` is in the folder.
+``main([FOLDER])`` serves it in a process of its own, ready once the file ``addresses.json`` is in
+the folder.
 """
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -136,6 +135,7 @@ def open_application(folder: Path) -> Application:
             "HOME": str(folder),
             "RECONCILER_DATA_FOLDER": str(folder / "data"),
             "RECONCILER_LISTEN": "127.0.0.1:0",
+            **_settings(folder),
         }
     )
     config.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -156,6 +156,13 @@ def open_application(folder: Path) -> Application:
     )
 
 
+def _settings(folder: Path) -> dict[str, str]:
+    """Return what a test sets besides."""
+    file = folder / "settings.json"
+    found: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
 def _leave_hook_out(application: Application, hook: Path) -> None:
     """Put a hook that does nothing in place of the one that ships."""
     config = application.config
@@ -164,8 +171,9 @@ def _leave_hook_out(application: Application, hook: Path) -> None:
     BareRepositories(folder, LocalRunner("test"), hook=hook, socket=config.socket)
 
 
-def main(folder: Path) -> int:
-    """Serve until a signal comes."""
+def main(arguments: Sequence[str]) -> int:
+    """Serve from the folder that is named until a signal comes."""
+    folder = Path(arguments[0])
     application = open_application(folder)
 
     def write_addresses(addresses: Addresses) -> None:
@@ -175,7 +183,3 @@ def main(folder: Path) -> int:
         unfinished.replace(folder / "addresses.json")
 
     return serve(application, on_listening=write_addresses)
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
