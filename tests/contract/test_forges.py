@@ -1,7 +1,8 @@
 """What every ``Forges`` promises, for each forge.
 
 Against the doubles, and against a real one that these variables name: ``FORGE_PROVIDER``,
-``FORGE_API`` (https://git.example/api/v1), ``FORGE_REPOSITORY`` (team/app), ``FORGE_TOKEN``.
+``FORGE_API`` (https://git.example/api/v1), ``FORGE_REPOSITORY`` (team/app), ``FORGE_TOKEN``;
+``FORGE_COMMIT``, one that is in it, for commit statuses.
 """
 
 import os
@@ -14,6 +15,7 @@ import pytest
 
 from reconciler.adapters.forges.http_forges import HttpForges
 from reconciler.adapters.system_clock import SystemClock
+from reconciler.domain.commit_status import CommitState, CommitStatus
 from reconciler.domain.errors import (
     ForgeDenied,
     ForgeError,
@@ -24,12 +26,13 @@ from reconciler.domain.errors import (
     ForgeUnreachable,
 )
 from reconciler.domain.forge import REGISTRABLE, ForgeRepository
+from reconciler.domain.references import CommitSha
 from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import Provider
 from reconciler.ports import ForgeHook, Forges
 from tests.parts.certificates import CertificateAuthority
 from tests.parts.child import free_port
-from tests.parts.forge import TOKEN, Forge, token
+from tests.parts.forge import TOKEN, Forge, Told, token
 from tests.parts.http_server import Answer
 from tests.parts.waiting import eventually
 
@@ -156,6 +159,58 @@ def test_it_sends_a_test(forges: Forges, place: Place) -> None:
         assert sent == (place.repository.provider is not Provider.GOGS)
         if place.double and sent:
             eventually(lambda: place.double and place.double.answered, what="it was delivered")
+
+
+COMMIT = CommitSha(os.environ.get("FORGE_COMMIT", "a" * 40))
+STATUS = CommitStatus(
+    COMMIT, CommitState.WAITING, "Deployment 7 waits", "reconciler/web", "https://deploy.example/7"
+)
+
+
+def test_each_state_of_a_commit_is_told(forges: Forges, place: Place) -> None:
+    """In the forge's own words, in any order that life brings, and once more."""
+    if place.repository.provider is Provider.GOGS:  # which has no commit statuses
+        return
+    steps = [*CommitState, CommitState.WAITING, CommitState.UNDER_WAY, CommitState.WAITING]
+    for state in [step for step in steps for _ in range(2)]:
+        forges.put_status(place.repository, place.token, replace(STATUS, state=state))
+    if place.double:
+        told = [one.state for one in place.double.statuses]
+        words = {"pending", "running", "success", "failed", "canceled"}
+        if place.repository.provider is not Provider.GITLAB:
+            words = {"pending", "success", "failure", "error"}
+        assert set(told) == words
+
+
+def test_a_status_says_what_it_is_of(forges: Forges, place: Place) -> None:
+    """With a link where there is an address, and no longer than the forge takes."""
+    if place.double is None or place.repository.provider is Provider.GOGS:
+        return
+    forges.put_status(place.repository, place.token, STATUS)
+    forges.put_status(
+        place.repository,
+        place.token,
+        replace(STATUS, state=CommitState.SUCCESS, url="", description="x" * 999),
+    )
+    first, last = place.double.statuses
+    assert first == Told(
+        COMMIT.text, "pending", "reconciler/web", "Deployment 7 waits", "https://deploy.example/7"
+    )
+    assert (last.url, last.description) == (None, "x" * 140)
+
+
+def test_a_status_that_is_refused_tells_what_is_needed(forges: Forges, place: Place) -> None:
+    """For a token that may do something else, or a commit that is not there."""
+    if place.repository.provider is Provider.GOGS:
+        return
+    with pytest.raises(ForgeDenied) as denied:
+        forges.put_status(place.repository, Secret.of("no-such-token"), STATUS)
+    words = {Provider.GITHUB: "Commit statuses", Provider.GITLAB: "Developer"}
+    assert words.get(place.repository.provider, "write:repository") in denied.value.remedy
+    if place.double:
+        place.double.instead = Answer(422, body=b'{"message": "No commit found for SHA"}')
+        with pytest.raises(ForgeRefused, match="No commit found"):
+            forges.put_status(place.repository, place.token, STATUS)
 
 
 def _try(forges: Forges, place: Place, number: str) -> bool:

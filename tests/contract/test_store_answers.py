@@ -52,14 +52,14 @@ def test_it_is_sealed(store: SqlStore) -> None:
 
 
 def test_it_goes_with_its_token(store: SqlStore) -> None:
-    """A later token of that name gets to see nothing of it; others keep theirs."""
-    others = AnswerKey("grenada", "k")
-    for key in (KEY, others):
+    """A later token of that name gets to see nothing of it; a person of it keeps theirs."""
+    tokens, others = AnswerKey("token:ada", "k"), KEY
+    for key in (tokens, others):
         store.begin_answer(key, ASKED, NOW)
         store.keep_answer(key, given())
     store.add_token(AccessToken("ada", frozenset({Scope.ADMIN}), None, NOW), "d" * 64)
     store.remove_token("ada")
-    assert store.begin_answer(KEY, ASKED, NOW) is None
+    assert store.begin_answer(tokens, ASKED, NOW) is None
     assert store.begin_answer(others, ASKED, NOW) == given()
 
 

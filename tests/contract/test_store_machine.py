@@ -127,7 +127,7 @@ def test_any_order_of_events(store: SqlStore) -> None:
         run_machine(
             machine,
             settings=settings(
-                max_examples=15,
+                max_examples=8,
                 stateful_step_count=20,
                 deadline=None,
                 derandomize=True,

@@ -12,7 +12,10 @@ from reconciler.adapters.vault import Vault
 from reconciler.domain.deployment import DeploymentId, TargetStatus
 from reconciler.domain.host import LOCAL
 from reconciler.domain.migration import Migration
-from reconciler.domain.references import ProjectName
+from reconciler.domain.project import ExternalSource
+from reconciler.domain.references import BranchName, GitUrl, ProjectName
+from reconciler.domain.secret import Secret
+from reconciler.domain.webhook import WebhookName
 from reconciler.ports import Approval
 from reconciler.store.database import connect, parse_location
 from reconciler.store.opening import open_store
@@ -152,5 +155,33 @@ def test_what_was_there_before_apps_were_built_has_no_migration(location: str) -
         )
         store.approve(given)
         assert store.find_approval(project.name, revision.fingerprint) == given
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)
+def test_what_is_sealed_is_bound_closer(location: str) -> None:
+    """A webhook's previous secret to its own field, what is for one server to that one.
+
+    Earlier versions left it the present one's, and the row's; all are taken as before.
+    """
+    vault, place = Vault(KEY), "webhook|hook|secret"
+    present, previous = (vault.seal(Secret.of(text), place) for text in ("second", "first"))
+    row = f"""INSERT INTO webhook (name, provider, created_at, matching, sealed_secret, fingerprint,
+       sealed_previous, previous_fingerprint, verified, refused)
+       VALUES ('hook', 'gitea', :now, 'repository', '{present}', '', '{previous}', '', 0, 0)"""  # noqa: S608
+    token = vault.seal(Secret.of("t0ken"), "secret|web/git-token|sealed")
+    secret = f"""INSERT INTO secret (project, name, sealed, fingerprint, bound_to, username,
+       updated_at) VALUES ('web', 'git-token', '{token}', '', 'https://git.example', 'me', :now)"""  # noqa: S608
+    fill(location, "0006", (ROWS_0002[0], row, secret))
+    store = open_store(location, lambda _: vault, SystemClock())
+    try:
+        found = store.find_webhook_secrets(WebhookName("hook"))
+        assert found
+        assert [one.reveal() for one in found[1]] == ["second", "first"]
+        source = ExternalSource(GitUrl.parse("https://git.example/x.git"), BranchName("main"))
+        credentials = store.git_credentials(ProjectName("web"), source)
+        assert credentials
+        assert credentials.token == Secret.of("t0ken")
     finally:
         store.close()

@@ -8,6 +8,7 @@ import pytest
 from reconciler.domain.access import AccessToken, Scope
 from reconciler.domain.deployment import Stage, Status, Trigger
 from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
+from reconciler.domain.forge import WebAddress
 from reconciler.domain.path_patterns import parse_patterns
 from reconciler.domain.project import Container, ExternalSource, HostedSource, Project, ProjectKind
 from reconciler.domain.reason_codes import ReasonCode
@@ -23,6 +24,7 @@ from reconciler.domain.registry_event import ImageHint, ImagesHint
 from reconciler.domain.secret import Secret
 from reconciler.domain.settings import MASTER_SWITCH, POLL_INTERVAL
 from reconciler.domain.state import RegistryTrouble, SourceHealth, WatchedImage
+from reconciler.domain.webhook import Provider
 from reconciler.domain.wish import Wish
 from reconciler.ports import Acting, PollResult, SettingRecord, acting_for
 from reconciler.store.logs import HEAD_BYTES, TAIL_BYTES
@@ -75,6 +77,15 @@ class TestProjects:
         [
             pytest.param(project(), id="compose-external"),
             pytest.param(project(url="git@git.example:~me/app.git"), id="compose-ssh"),
+            pytest.param(
+                replace(
+                    project(),
+                    commit_statuses=True,
+                    forge=Provider.GITEA,
+                    forge_url=WebAddress.parse("https://git.example:8443/forge"),
+                ),
+                id="compose-told",
+            ),
             pytest.param(
                 replace(
                     project(),
@@ -472,6 +483,21 @@ class TestSecrets:
         assert len(store.list_secrets(WEB)) == 3
         store.update_project(project(url="https://other.example/moved.git"))
         assert [one.name for one in store.list_secrets(WEB)] == ["registry:r.example", "variable:A"]
+
+    def test_a_forges_token_goes_to_its_api_alone(self, store: SqlStore) -> None:
+        """And is dropped with the forge, not with another branch of the same one."""
+        told = replace(project(), forge=Provider.GITEA)
+        store.create_project(told)
+        self.put(store, "forge-token", "t0ken", "https://git.example")
+        found = store.find_forge_token(WEB, "https://git.example")
+        assert found
+        assert found.reveal() == "t0ken"
+        for other in ("https://git.example:8443", "http://git.example", "https://git.example.evil"):
+            assert store.find_forge_token(WEB, other) is None
+        store.update_project(replace(told, auto_deploy=False))
+        assert store.list_secrets(WEB)
+        store.update_project(replace(told, forge_url=WebAddress.parse("https://forge.example")))
+        assert store.list_secrets(WEB) == []
 
     def test_only_what_may_be_shown_is_listed(self, store: SqlStore) -> None:
         store.create_project(project())

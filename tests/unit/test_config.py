@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.config import Config, Listen, find_api, load_config
 from reconciler.config.keys import keys
-from reconciler.config.values import Key
+from reconciler.config.setting import Key
 from reconciler.domain.errors import ConfigError
 from reconciler.domain.settings import MASTER_SWITCH, POLL_INTERVAL, SETTINGS
 
@@ -356,13 +356,76 @@ def test_password_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
         pytest.param({"RECONCILER_KEPT_REVISION": "5"}, 1, id="slip-of-the-pen"),
         pytest.param({"RECONCILER_SERVICE_HOST": "10.0.0.1"}, 0, id="orchestrator"),
         pytest.param({"RECONCILER_TOKEN": "x", "RECONCILER_URL": "y"}, 0, id="command-line"),
-        pytest.param({"RECONCILER_LISTEN": "0.0.0.0:8484"}, 1, id="reachable"),
         pytest.param({"REGISTRY_USER": "u"}, 1, id="user-without-password"),
     ],
 )
 def test_warning(tmp_path: Path, environment: dict[str, str], count: int) -> None:
     """Likely mistakes are named, and stop nothing."""
     assert len(load(tmp_path, **environment).warnings) == count
+
+
+# ── who reaches it ────────────────────────────────────────────────────────────────────────────
+
+TLS = {"RECONCILER_TLS_CERTIFICATE": "/c.pem", "RECONCILER_TLS_KEY_FILE": "/k.pem"}
+PROXY = {"RECONCILER_TRUSTED_PROXIES": "127.0.0.1, 172.18.0.0/16"}
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["0.0.0.0:8484", "[::]:8484", "0:8484", "10.0.0.7:80", "127.example:80", "deploy.example:0"],
+)
+def test_nothing_is_served_to_other_machines_in_clear_text(tmp_path: Path, listen: str) -> None:
+    """One line names the setting, its value and the three ways out; each of them is one."""
+    (problem,) = problems(tmp_path, RECONCILER_LISTEN=listen)
+    assert problem.startswith(f"listen: {listen} can be reached from other machines")
+    for remedy in ("tls_certificate", "trusted_proxies", "listen on 127.0.0.1:"):
+        assert remedy in problem
+    for remedied in (TLS, PROXY):
+        assert str(load(tmp_path, RECONCILER_LISTEN=listen, **remedied).listen) == listen
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "localhost:1", ""])
+def test_loopback_needs_neither(tmp_path: Path, listen: str) -> None:
+    """Nor does a daemon that listens on its socket alone."""
+    assert load(tmp_path, f'listen = "{listen}"').warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('tls_certificate = "/c.pem"', "tls_certificate: goes with tls_key_file"),
+        ('tls_key_file = "/k.pem"', "tls_key_file: goes with tls_certificate"),
+        ('trusted_proxies = ["0.0.0.0/0"]', "anybody could say who they are"),
+        ('trusted_proxies = ["::/0"]', "anybody could say who they are"),
+        ('trusted_proxies = ["traefik"]', "must hold addresses and networks"),
+        ('trusted_proxies = ["10.0.0.1/8"]', "must hold addresses and networks"),
+        ("trusted_proxies = [1]", "must be text in quotes"),
+        ('sign_in_header = "Remote-User"', "name the proxy that sets it in trusted_proxies"),
+        ('sign_in_header = "Remote User"', "must be the name of a header"),
+        ('sign_in_header = "Cookie"', "a meaning of its own"),
+        ('sign_in_role = "root"', "must be one of viewer, operator, admin"),
+        ('oidc_issuer = "http://id.example"', "must begin with https://"),
+        (
+            'oidc_issuer = "https://id.example"\npublic_url = "https://d.example"',
+            "needs oidc_client_id too",
+        ),
+        ('oidc_issuer = "https://id.example"\noidc_client_id = "r"', "needs public_url too"),
+        ('oidc_claim = "name"', "must be one of preferred_username, email, sub"),
+    ],
+)
+def test_sign_in_that_could_not_be_relied_on_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    """Half a pair, a proxy that is everybody, a header that nobody vouches for."""
+    (found,) = problems(tmp_path, text)
+    assert problem in found
+
+
+def test_an_issuer_is_kept_letter_by_letter(tmp_path: Path) -> None:
+    """Some end in a slash, and what does not match exactly is another one."""
+    text = 'oidc_client_id = "r"\npublic_url = "https://d.example"\noidc_issuer = '
+    config = load(tmp_path, f'{text}"https://id.example/application/o/r/"')
+    assert config.oidc_issuer == "https://id.example/application/o/r/"
 
 
 # ── the command line's way to the daemon ──────────────────────────────────────────────────────

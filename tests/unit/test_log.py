@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.domain.secret import Secret
-from reconciler.log import LINE_LIMIT, MASK, Redactor, fields, log_fields, plain, set_up_logs
+from reconciler.log import (
+    LINE_LIMIT,
+    MASK,
+    Redactor,
+    correlated,
+    correlation_id,
+    fields,
+    log_fields,
+    plain,
+    set_up_logs,
+)
 
 PASSWORD = "pa/ss \"wörd'+$&@"
 
@@ -287,3 +297,19 @@ def test_fields_of_a_block_end_with_it(stream: io.StringIO) -> None:
     log.info("after")
     endings = [line.split("tests ")[1] for line in stream.getvalue().splitlines()]
     assert endings == ["inner project=web deployment=1", "outer project=web", "after"]
+
+
+def test_what_belongs_together_is_logged_under_one_id(stream: io.StringIO) -> None:
+    """A new id, unless one is given or in force; it ends with its block."""
+    set_up_logs(Redactor(), stream=stream)
+    log = logging.getLogger("reconciler.tests")
+    with correlated() as outer:
+        with correlated() as inner:
+            log.info("inner")
+        with correlated("given") as other:
+            assert correlation_id() == other == "given"
+    assert inner == outer
+    assert correlation_id() == ""
+    assert stream.getvalue().endswith(f"inner correlation={outer}\n")
+    with correlated() as later:
+        assert later != outer

@@ -19,7 +19,7 @@ from reconciler.adapters.probes.http_answer import (
     problem_with,
     target_of,
 )
-from reconciler.adapters.probes.version_answer import problem_with_version
+from reconciler.adapters.probes.version_answer import read_version
 from reconciler.domain.errors import TargetUnreachable
 from reconciler.domain.health_check import HealthCheck, ProbeKind
 from reconciler.domain.references import CommitSha
@@ -108,7 +108,10 @@ def told(commit: object) -> bytes:
 )
 def test_the_deployed_version(check: VersionCheck, body: bytes) -> None:
     """The commit in full, or as git abbreviates it; without a path it is a word of the text."""
-    assert problem_with_version(HttpAnswer(200, body=body), check, COMMIT) == ""
+    reading = read_version("http://app/", HttpAnswer(200, body=body), check, COMMIT)
+    assert (reading.problem, reading.status) == ("", 200)
+    assert len(reading.told) >= 7
+    assert COMMIT.text.startswith(reading.told.lower())
 
 
 @pytest.mark.parametrize(
@@ -135,8 +138,9 @@ def test_the_deployed_version(check: VersionCheck, body: bytes) -> None:
 )
 def test_another_version(check: VersionCheck, answer: HttpAnswer, problem: str) -> None:
     """Whatever is not the commit is none, and both are told."""
-    assert problem in problem_with_version(answer, check, COMMIT)
-    assert "\x1b" not in problem_with_version(answer, check, COMMIT)
+    reading = read_version("http://app/", answer, check, COMMIT)
+    assert problem in reading.problem
+    assert "\x1b" not in f"{reading.problem}{reading.told}"
 
 
 def ask(runner: CommandRunner) -> HttpAnswer:

@@ -128,6 +128,15 @@ TRIGGER = {
     "count": 3,
     "last_at": NOW,
 }
+TOKEN = {
+    "name": "ci",
+    "scopes": ["read", "trigger"],
+    "projects": ["shop", "blog"],
+    "created_at": NOW,
+    "created_by": "admin-of-all",
+    "expires_at": None,
+    "last_used_at": NOW,
+}
 SECRET = {"name": "git-token", "fingerprint": "0a1b2c3d", "username": "me", "bound_to": "https://h"}
 SETTING = {"key": "auto_deploy_poll_interval_seconds", "value": 60, "default": 60, "minimum": 10}
 WHY = {
@@ -237,9 +246,25 @@ READS = [
     pytest.param(
         "token list",
         "/api/v1/tokens",
-        listed({"name": "a", "scope": "read", "created_at": NOW}),
-        ["a", "read"],
+        listed(TOKEN),
+        ["ci", "read, trigger", "shop, blog", "never", "admin-of-all"],
         id="tokens",
+    ),
+    pytest.param(
+        "person list",
+        "/api/v1/people",
+        listed(
+            {
+                "name": "ada",
+                "role": "admin",
+                "roles": {"shop": "viewer"},
+                "blocked": True,
+                "signs_in_elsewhere": False,
+                "last_seen_at": NOW,
+            }
+        ),
+        ["ada", "admin", "shop: viewer", "blocked"],
+        id="people",
     ),
     pytest.param(
         "host list",
@@ -488,6 +513,13 @@ WRITES = [
         id="set-paths",
     ),
     pytest.param(
+        "project set shop --commit-statuses --forge gitea --forge-url https://git.example",
+        "PATCH",
+        "/api/v1/projects/shop",
+        {"commit_statuses": True, "forge": "gitea", "forge_url": "https://git.example"},
+        id="set-statuses",
+    ),
+    pytest.param(
         "project set shop --clear watch --skip-markers",
         "PATCH",
         "/api/v1/projects/shop",
@@ -506,6 +538,14 @@ WRITES = [
     ),
     pytest.param("project look shop", "POST", "/api/v1/projects/shop/look", None, id="look"),
     pytest.param("project remove shop --yes", "DELETE", "/api/v1/projects/shop", None, id="remove"),
+    pytest.param(
+        "person role bob none --project shop",
+        "PATCH",
+        "/api/v1/people/bob",
+        {"roles": {"shop": None}},
+        id="person-role",
+    ),
+    pytest.param("person remove bob -y", "DELETE", "/api/v1/people/bob", None, id="person-remove"),
     pytest.param(
         "secret remove shop git-token -y",
         "DELETE",
@@ -527,11 +567,23 @@ WRITES = [
         id="repo-token",
     ),
     pytest.param(
-        "token add ci --scope read",
+        "token add laptop",
         "POST",
         "/api/v1/tokens",
-        {"name": "ci", "scope": "read"},
+        {"name": "laptop", "scopes": ["admin"]},
         id="token-add",
+    ),
+    pytest.param(
+        "token add ci --scope read --scope trigger --project shop --expires 90d",
+        "POST",
+        "/api/v1/tokens",
+        {
+            "name": "ci",
+            "scopes": ["read", "trigger"],
+            "projects": ["shop"],
+            "expires_in_seconds": 90 * 86_400,
+        },
+        id="token-add-bound",
     ),
     pytest.param("token remove ci -y", "DELETE", "/api/v1/tokens/ci", None, id="token-remove"),
     pytest.param(
@@ -605,6 +657,14 @@ def test_unknown_setting(daemon: DaemonStub, run: Run) -> None:
     assert "there is no setting poll; there are auto_deploy_poll_interval_seconds" in ended.err
 
 
+@pytest.mark.parametrize("text", ["90", "d", "0d", "-1d", "1.5h", "90 days", "1y", ""])
+def test_no_span_for_a_token(daemon: DaemonStub, run: Run, text: str) -> None:
+    """What is no span is named with what one looks like, and nothing is asked for."""
+    ended = run("token", "add", "ci", "--expires", text)
+    assert (ended.status, daemon.asked) == (2, [])
+    assert "is not a span like 12h, 90d or 52w" in ended.err
+
+
 def test_notes_of_a_change_are_shown(daemon: DaemonStub, run: Run) -> None:
     """A credential that was dropped is said, beside the data."""
     note = "the credential bound to https://old was dropped"
@@ -657,8 +717,8 @@ def test_secret_from_a_file(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param(b"", "the value is empty", id="empty"),
-        pytest.param(b" \n", "the value is empty", id="blank"),
+        pytest.param(b"", "git-token: is empty", id="empty"),
+        pytest.param(b" \n", "git-token: is empty", id="blank"),
         pytest.param(b"x" * 65537, "is over 64 KiB", id="large"),
         pytest.param(b"\xff\xfe", "is not text", id="binary"),
     ],

@@ -89,13 +89,13 @@ def test_the_api_is_found_from_the_source(
     ("source", "provider", "forge_url", "field", "words"),
     [
         ("https://git.example/team/app.git", None, None, "provider", "gitea, forgejo, gogs"),
-        ("https://git.example/team/app.git", "svn", None, "provider", "is not one of"),
+        ("https://git.example/team/app.git", "svn", None, "provider", "gitlab"),
         (
             "https://git.example/team/app.git",
             "bitbucket-cloud",
             None,
             "provider",
-            "no API that we know",
+            "is no forge whose API we know",
         ),
         ("https://github.com/team/app.git", "gitea", None, "provider", "is not what github.com is"),
         ("http://git.example/team/app.git", "gitea", None, "forge_url", "not encrypted"),

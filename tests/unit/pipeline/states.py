@@ -21,6 +21,7 @@ from reconciler.domain.state import (
     WatchedImage,
 )
 from reconciler.domain.verification import Health, Sample
+from reconciler.domain.webhook import Provider
 from reconciler.domain.wish import Wish
 from reconciler.pipeline.explain import Explainer
 from reconciler.pipeline.reasons import ExplainedReason, Facts, reasons_of
@@ -46,6 +47,14 @@ def declare(world: World, actor: str = "", **fields: object) -> None:
 
 def unhealthy(sample: Sample) -> Sample:
     return replace(sample, health=Health.UNHEALTHY)
+
+
+def is_not_told_to_the_forge(world: World) -> None:
+    declare(world, commit_statuses=True, forge=Provider.FORGEJO)
+    world.trigger(A)
+    message = world.store.claim_status("me", lease=MINUTE)
+    assert message
+    world.store.settle_message(message, "me", "git.example does not accept the token")
 
 
 def fails(world: World, error: errors.ReconcilerError, method: str = "prepare") -> None:

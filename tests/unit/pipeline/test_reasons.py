@@ -34,6 +34,7 @@ from tests.unit.pipeline.states import (
     in_trouble,
     is_held,
     is_live_already,
+    is_not_told_to_the_forge,
     is_refused,
     is_switched_off_while_something_waits,
     looked,
@@ -210,6 +211,9 @@ CASES: Mapping[ReasonCode, Case] = {
     ),
     ReasonCode.NEXT_LOOK: Case(
         lambda world: looked(world, next_look_at=world.clock.now() + MINUTE)
+    ),
+    ReasonCode.STATUS_UNTOLD: Case(
+        is_not_told_to_the_forge, {"commit": A.text, "status": "waiting", "deployment": "1"}
     ),
     ReasonCode.IMAGES_SEEDED: Case(first_look, {IMAGE: digest_of("first").text}),
     ReasonCode.IMAGE_NEW: Case(image_comes_new, {"services": "cache"}),

@@ -155,5 +155,5 @@ def test_there_is_nothing_to_approve_where_none_waits(world: World, requests: Re
         with pytest.raises(NothingToApprove, match="no migration of web waits"):
             requests.approve(WEB, Approved(), actor="ann")
         world.deploy(A if world.store.get_state(WEB).live is None else B)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="web has no deployment 99"):
         requests.approve(WEB, Approved(DeploymentId(99)), actor="ann")

@@ -11,7 +11,7 @@ from reconciler.domain.deployment import Deployment, DeploymentId, Status
 from reconciler.domain.target import TargetStrategy
 from reconciler.log import Redactor
 from reconciler.pipeline.rollout import Rollout
-from reconciler.ports import Store
+from reconciler.ports import Store, Unmetered
 from reconciler.scheduling import Daemon, Deployments
 from tests.parts.waiting import eventually
 from tests.unit.pipeline.conftest import A, World
@@ -66,6 +66,15 @@ def workers(world: World, store: Store) -> Deployments:
     return Deployments(store, rollout, owner="me", at_once=2, lease=LEASE)
 
 
+class Counting(Unmetered):
+    """Counts leases that were lost."""
+
+    lost = 0
+
+    def lost_claim(self) -> None:
+        self.lost += 1
+
+
 def begun(world: World, deployments: Deployments, gate: Gate) -> Callable[[], Deployment]:
     """Begin a deployment, and return what reads it once a worker is in the midst of it."""
     deployment = world.trigger(A).deployment
@@ -99,15 +108,18 @@ def test_a_worker_stops_before_its_lease_is_over(
     world: World, deployments: Deployments, gate: Gate, kept: bool, status: Status
 ) -> None:
     """Nobody is asked for that: a store that hangs can't keep a worker at work."""
+    counting = deployments.metering = Counting()
     read = begun(world, deployments, gate)
     world.clock.advance(LEASE * 0.5)
     if kept:
         deployments.keep_leases()
     world.clock.advance(LEASE * 0.3)
     deployments.let_go()
+    deployments.let_go()
     gate.open.set()
     assert deployments.drain(timedelta(seconds=10))
     assert read().status is status
+    assert counting.lost == (0 if kept else 1)
 
 
 def test_what_is_claimed_while_the_daemon_ends_is_waited_for(world: World, gate: Gate) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from reconciler.adapters.master_key import KeySources
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import Vault, open_vault
+from reconciler.adapters.vault import Vault
 from reconciler.domain.errors import (
     InvalidInput,
+    MasterKeyRefused,
     NotFound,
     PreconditionFailed,
     StoreCorrupt,
@@ -190,13 +192,13 @@ class TestKey:
     def test_a_key_is_made_for_a_new_database_only(self, path: Path) -> None:
         def start() -> None:
             open_store(
-                path, lambda new: open_vault(path.parent, may_create=new), SystemClock()
+                path, lambda new: KeySources(path.parent).open(may_create=new), SystemClock()
             ).close()
 
         start()
         start()
         (path.parent / "master_key").unlink()
-        with pytest.raises(PreconditionFailed, match="master key"):
+        with pytest.raises(MasterKeyRefused, match=r"is missing, and .* wants key \w{8}$"):
             start()
         assert not (path.parent / "master_key").exists()
 

@@ -13,7 +13,8 @@ from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import Provider, Webhook, WebhookName
 from reconciler.domain.webhook_signature import Verdict
 from reconciler.domain.wish import Wish
-from reconciler.ports import Delivery, DeliveryFilter
+from reconciler.log import correlation_id
+from reconciler.ports import Delivery, DeliveryFilter, Unmetered
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
 from reconciler.triggers.git_poll import GitPoll
@@ -239,3 +240,57 @@ def test_a_move_is_announced_by_a_webhook_or_found_by_polling(
         assert poller.tick() == 1
     moves = poller.store.get_announcements(web).moves
     assert [(one.commit.text[0], one.announced) for one in moves] == [("b", True), ("d", False)]
+
+
+class Counting(Unmetered):
+    """Remembers what it was told of looks."""
+
+    def __init__(self) -> None:
+        self.polls: list[tuple[str, str, timedelta | None]] = []
+
+    def polled(self, outcome: str, code: str, late: timedelta | None) -> None:
+        self.polls.append((outcome, code, late))
+
+
+def test_looks_are_counted_with_how_late_they_began(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """One that somebody asked for had no time of its own to be late for."""
+    counting = poller.poll.metering = Counting()
+    add_project(poller.store, clock, "web", external("git.example"))
+    answers = (A, SourceThrottled("slow down", timedelta(seconds=1)), None)
+    for answer in answers:
+        sources.tips["git.example"] = answer
+        poller.store.poll_now(ProjectName("web"))
+        poller.tick()
+    clock.advance(2 * MINUTE)
+    poller.tick()
+    outcomes = [(outcome, code) for outcome, code, _ in counting.polls]
+    throttled = ("failed", SourceThrottled.code)
+    assert outcomes == [("ok", ""), throttled, ("branch-gone", ""), ("branch-gone", "")]
+    *asked_for, due = (late for _, _, late in counting.polls)
+    assert asked_for == [None, None, None]
+    assert due is not None
+    assert timedelta(0) < due <= MINUTE * 1.5
+
+
+def test_a_look_has_the_id_of_who_wished_for_it_or_its_own(
+    poller: Poller, clock: ManualClock, sources: Sources
+) -> None:
+    """The id goes through the store: another replica may be the one that looks."""
+    ids: list[str] = []
+
+    def act(name: ProjectName, tip: CommitSha, tracked: CommitSha | None, wish: Wish | None) -> str:
+        ids.append(correlation_id())
+        return "seen"
+
+    poller.poll.on_tip = act
+    add_project(poller.store, clock, "web", external("git.example"))
+    sources.tips["git.example"] = A
+    poller.tick()
+    wish = Wish(Trigger.WEBHOOK, "forgejo", None, "5d1c0f3be82a9746")
+    poller.store.poll_now(ProjectName("web"), wish)
+    poller.tick()
+    assert ids[0]
+    assert ids == [ids[0], "5d1c0f3be82a9746"]
+    assert correlation_id() == ""

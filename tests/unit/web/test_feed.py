@@ -52,7 +52,7 @@ def parse(chunk: bytes) -> Event:
 
 async def following(feed: Feed, project: str = "", last_id: str = "") -> AsyncIterator[Event]:
     await feed.ready()
-    async with aclosing(feed.follow(project, last_id)) as chunks:  # type: ignore[type-var]
+    async with aclosing(feed.follow({project} if project else None, last_id)) as chunks:  # type: ignore[type-var]
         async for chunk in chunks:
             if not chunk.startswith((b"retry", b":")):
                 yield parse(chunk)
@@ -100,6 +100,31 @@ def test_a_broken_stream_goes_on() -> None:
         sights.numbers = {"shop": 4, "blog": 9}
         assert (await anext(later))[1:] == ("project", "9")
         assert (await anext(again))[1:] == ("project", "4")
+        feed.stop()
+
+    run(story())
+
+
+def test_a_later_project_of_a_name_is_another() -> None:
+    """Whoever follows it is told nothing of the earlier one but that it went."""
+
+    async def story() -> None:
+        sights = Sights()
+        feed = Feed(sights, pause_seconds=0.01)
+        stays = following(feed)
+        last, _, _ = await anext(stays)
+        for name, text in (("shop", "1"), ("blog", "2"), ("shop", "3")):
+            sights.numbers[name] = int(text)
+            assert (await anext(stays))[2] == text
+        del sights.numbers["blog"]
+        assert (await anext(stays))[1] == "project-removed"
+        sights.numbers["blog"] = 4
+        assert (await anext(stays))[2] == "4"
+        again = following(feed, "blog", last_id=last)
+        assert [(await anext(again))[1:] for _ in range(2)] == [
+            ("project-removed", {"name": "blog"}),
+            ("project", "4"),
+        ]
         feed.stop()
 
     run(story())

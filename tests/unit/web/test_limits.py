@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.web.auth import PEER
-from reconciler.web.limits import Limits
+from reconciler.web.limits import Limits, OwnHosts
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -37,7 +37,7 @@ def test_the_log_has_the_path_without_a_webhook_s_key(
         return {"type": "http.request"}
 
     scope = {"type": "http", "path": path, "method": "POST", "headers": [], PEER: "local:0"}
-    limits = Limits(bug, host_names=(), any_address=False)
+    limits = Limits(bug, hosts=OwnHosts((), any_address=False))
     # Another test may have left a loop in this thread.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(limits(scope, receive, send))).result(10)

@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.domain.errors import InvalidInput, SeveralInvalid
+from reconciler.pipeline.declaring.ports_and_volumes import parse_ports, parse_volumes
 from reconciler.pipeline.declaring.project_draft import (
     ProjectDraft,
     draft_of,
     parse_draft,
-    parse_ports,
-    parse_volumes,
 )
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -27,6 +26,7 @@ IMAGE = ProjectDraft("shop", "image", image="nginx")
         pytest.param(
             replace(
                 COMPOSE,
+                url="https://git.example/team/shop.git",
                 branch="release/1",
                 compose_path="deploy/compose.yaml",
                 expose_service="web",
@@ -35,6 +35,9 @@ IMAGE = ProjectDraft("shop", "image", image="nginx")
                 auto_deploy=True,
                 watch_paths=("apps/shop", "**/*.sql"),
                 skip_markers=True,
+                commit_statuses=True,
+                forge="forgejo",
+                forge_url="https://git.example/forge",
             ),
             id="all-of-compose",
         ),

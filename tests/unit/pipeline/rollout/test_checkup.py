@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from reconciler.domain.deployment import Status
 from reconciler.domain.errors import TargetUnreachable
 from reconciler.domain.health_check import HealthCheck, ProbeKind
+from reconciler.domain.probing import Reading
 from reconciler.domain.references import CommitSha
+from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target, implied_target
 from reconciler.testing import RehearsedProber
 from tests.unit.pipeline.conftest import WEB, A, B, World
@@ -59,16 +62,44 @@ def test_without_a_check_nobody_is_asked(world: World) -> None:
     assert world.prober.asked == []
 
 
+def test_what_was_read_back_is_kept_for_good(checked: World) -> None:
+    """What failed, and what was gone back to: digests, looks and answers, without secrets."""
+    secret = Secret.of("hunter2-hunter2")
+    checked.store.put_secret(
+        WEB, "variable:KEY", secret, bound_to="", username="", now=checked.clock.now()
+    )
+    first = checked.deploy(A)
+    checked.prober = AnswersFor(A, "it answers hunter2-hunter2")
+    failed = checked.deploy(B)
+    (target,) = failed.targets
+    assert target.evidence is not None
+    bad: dict[str, Any] = target.evidence["verify"]  # type: ignore[assignment]
+    assert "it answers" in bad["problem"]
+    assert bad["probes"][-1]["problem"].startswith("it answers ")
+    good: dict[str, Any] = target.evidence["roll-back"]  # type: ignore[assignment]
+    assert (good["problem"], good["probes"][-1]["problem"]) == ("", "")
+    assert first.prepared is not None
+    pin = first.prepared.targets[0].services[0].pin
+    assert pin is not None
+    assert good["running"][0]["digests"] == [pin.digest.text]
+    receipts = checked.store.read_receipts(after=0, limit=9)
+    assert [one.status for one in receipts] == [Status.DEPLOYED, Status.ROLLED_BACK]
+    assert '"roll-back":{' in receipts[1].text
+    assert not [one for one in receipts if "hunter2" in one.text]
+    assert checked.store.check_receipts().intact
+
+
 class AnswersFor(RehearsedProber):
     """Is well for one commit only."""
 
-    def __init__(self, good: CommitSha) -> None:
+    def __init__(self, good: CommitSha, problem: str = "it answers 500") -> None:
         super().__init__()
         self._good = good
+        self._problem = problem
 
-    def probe(self, target: Target, commit: CommitSha | None) -> str:
+    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
         self.asked.append((target, commit))
-        return "" if commit == self._good else "it answers 500"
+        return Reading("health", "" if commit == self._good else self._problem)
 
 
 class Silent(RehearsedProber):
@@ -78,7 +109,7 @@ class Silent(RehearsedProber):
         super().__init__()
         self._left = times
 
-    def probe(self, target: Target, commit: CommitSha | None) -> str:
+    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
         if self._left:
             self._left -= 1
             raise TargetUnreachable("the host hangs")

@@ -8,6 +8,7 @@ import pytest
 from reconciler.domain.deployment import Status, Trigger
 from reconciler.domain.errors import CommandFailed, TargetUnreachable
 from reconciler.domain.host import LOCAL
+from reconciler.domain.probing import Reading
 from reconciler.domain.references import CommitSha, ServiceName
 from reconciler.domain.verification import RunState, Sample, Window
 from reconciler.domain.version_check import VersionCheck
@@ -152,9 +153,12 @@ def test_a_host_that_can_not_ask_is_given_a_while(asked: World) -> None:
 class Flickering(RehearsedProber):
     """Every third answer is another version's."""
 
-    def probe_version(self, host: str, address: str, check: VersionCheck, commit: CommitSha) -> str:
+    def probe_version(
+        self, host: str, address: str, check: VersionCheck, commit: CommitSha
+    ) -> Reading:
         self.asked_versions.append((address, commit))
-        return "" if len(self.asked_versions) % 3 else "/version tells another"
+        problem = "" if len(self.asked_versions) % 3 else "/version tells another"
+        return Reading("version", problem)
 
 
 class Silent(RehearsedProber):
@@ -162,8 +166,10 @@ class Silent(RehearsedProber):
 
     silences = 0
 
-    def probe_version(self, host: str, address: str, check: VersionCheck, commit: CommitSha) -> str:
+    def probe_version(
+        self, host: str, address: str, check: VersionCheck, commit: CommitSha
+    ) -> Reading:
         if self.silences < 5:
             self.silences += 1
             raise TargetUnreachable("the host hangs")
-        return ""
+        return Reading("version")
