@@ -16,9 +16,14 @@ import pytest
 from reconciler.adapters.addresses import may_be_server
 from reconciler.adapters.git.remote import DulwichRemote
 from reconciler.adapters.git.ssh import HostKeys
+from reconciler.adapters.notify.notifier import ServiceNotifier
+from reconciler.adapters.notify.signed_webhook import SignedWebhooks
 from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.registry.oras_registry import OrasRegistry
-from reconciler.domain.errors import ReconcilerError, SourceError
+from reconciler.adapters.system_clock import SystemClock
+from reconciler.domain.channel import Address
+from reconciler.domain.errors import NotifyError, NotifyRefused, ReconcilerError, SourceError
+from reconciler.domain.notice import NoticeEvent
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -27,15 +32,17 @@ from reconciler.domain.references import (
     RepositoryPath,
 )
 from reconciler.domain.secret import Secret
-from reconciler.ports import GitCredentials, RegistryCredentials
+from reconciler.log import Redactor
+from reconciler.ports import GitCredentials, Letter, RegistryCredentials
 from reconciler.testing import ManualClock
 from tests.parts.faulty_registry import FaultyRegistry
 from tests.parts.http_server import Answer, HttpServer, Request
 from tests.parts.stray_network import watched_connections
-from tests.parts.web_client import ROOT
 
+_ROOT = Path(__file__).parents[2]
 MAIN = BranchName("main")
 COMMIT = CommitSha("a" * 40)
+LETTER = Letter(NoticeEvent.FAILURE, "title", "text", {}, "1", ManualClock().now())
 PASSWORD = "canary-of-the-operator"
 
 
@@ -216,6 +223,44 @@ def test_t38_no_address_in_disguise_is_connected_to(remote: DulwichRemote) -> No
     assert [address for _, address in made if not may_be_server(str(address[0]))] == []
 
 
+def test_t38_no_message_goes_to_an_address_in_disguise() -> None:
+    """Figures: 40 disguises or more, as our webhook and for apprise; 0 connections to one.
+
+    Apprise is looked at in a process of its own, because its guard stays for good.
+    """
+    webhooks = SignedWebhooks(ManualClock(), timedelta(seconds=0.5))
+    with watched_connections() as made:
+        for host in DISGUISES:
+            address = Address(Secret.of(f"http://{host}:9/x"), Secret.of("key"))
+            with pytest.raises(NotifyError):
+                webhooks.send(address, LETTER)
+        with pytest.raises(NotifyError):
+            webhooks.send(Address(Secret.of("https://169.254.169.254/x")), LETTER)
+    assert [address for _, address in made if not may_be_server(str(address[0]))] == []
+    urls = [f"ntfy://{host}/topic?cto=0.5" for host in DISGUISES]
+    trial = (sys.executable, "-m", "tests.parts.messenger_trial")
+    done = subprocess.run(
+        trial, cwd=_ROOT, input=json.dumps(urls).encode(), capture_output=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert [address for address in found["connected"] if not may_be_server(address)] == []
+    assert not any(one["sent"] for one in found["seen"].values())
+    assert found["seen"][urls[0]]["refused"] == "169.254.169.254"
+
+
+def test_t38_no_message_follows_a_redirect() -> None:
+    """Figure: 0 requests elsewhere, of our webhook and of apprise."""
+    with HttpServer(lambda _: Answer(200, body=b"{}")) as inside:
+        there = Answer(307, {"Location": f"{inside.url}/x"})
+        with HttpServer(lambda _: there) as server:
+            notifier = ServiceNotifier(LocalRunner("tests"), SystemClock(), Redactor())
+            for url in (f"http://{server.host}/x", f"ntfy://{server.host}/topic"):
+                with pytest.raises(NotifyRefused):
+                    notifier.send(Address(Secret.of(url)), LETTER)
+            assert len(server.requests) == 2
+        assert inside.requests == []
+
+
 def test_t38_a_stranger_s_redirect_reaches_nothing_of_this_network() -> None:
     """Figure: 0 requests at servers that only we can reach, wherever a registry redirects."""
     with HttpServer(lambda _: Answer(200)) as inside:
@@ -240,19 +285,24 @@ def test_t38_a_stranger_s_redirect_reaches_nothing_of_this_network() -> None:
 @pytest.mark.needs_namespaces
 @pytest.mark.needs_sshd
 def test_t38_a_name_that_resolves_to_something_else_leads_nowhere() -> None:
-    """Figure: 0 connections to a metadata service that is there, by 36 look-ups of 18 names.
+    """Figure: 0 connections to a metadata service that is there, by 48 look-ups of 24 names.
 
     One look-up a connection, all of its addresses checked, and connected to what was checked: over
-    HTTP to registries and git servers, and over SSH.
+    HTTP to registries, git servers and receivers of webhooks, and over SSH.
     """
     alone = ("unshare", "--net", "--mount", sys.executable, "-m", "tests.parts.lying_resolver")
-    done = subprocess.run(alone, cwd=ROOT, capture_output=True, timeout=50, check=False)
+    done = subprocess.run(alone, cwd=_ROOT, capture_output=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(done.stdout)
     assert found["reached"] == 0
-    assert len(found["asked"]) == 18
+    assert len(found["asked"]) == 24
     assert set(found["asked"].values()) == {2}, "a look-up for each of two connections"
     # What is honest, or was so the first time, is asked.
-    assert found["requests"] == {"/v2/team/app/manifests/1": 3, "/team/web.git/info/refs": 3}
+    assert found["requests"] == {
+        "/v2/team/app/manifests/1": 3,
+        "/team/web.git/info/refs": 3,
+        "/hook": 3,
+    }
     refused = {name for name, code in found["seen"][1].items() if code == "source-unreachable"}
-    assert set(found["seen"][1]) - refused == {"registry honest", "git honest"}
+    refused |= {name for name, code in found["seen"][1].items() if code == "notify-unreachable"}
+    assert set(found["seen"][1]) - refused == {"registry honest", "git honest", "webhook honest"}
