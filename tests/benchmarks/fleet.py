@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from reconciler.adapters.compose_file import RuamelComposeReader
+from reconciler.adapters.master_key import KeySources
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import open_vault
 from reconciler.domain.project import ExternalSource, HostedSource, Project, ProjectKind
 from reconciler.domain.references import (
     BranchName,
@@ -42,7 +42,7 @@ def open_state(data: Path) -> Iterator[SqlStore]:
     """Lend the store in a data folder; beside a daemon that runs, to look at only."""
     store = open_store(
         data / "state.db",
-        lambda may_create: open_vault(data, may_create=may_create),
+        lambda may_create: KeySources(data).open(may_create=may_create),
         SystemClock(),
     )
     try:
