@@ -57,6 +57,13 @@ def daemon(engine: DockerEngine) -> Iterator[Daemon]:
 
 
 @pytest.fixture
+def spawned_daemon(engine: DockerEngine) -> Iterator[Daemon]:
+    """The same, started as users start it, where how it starts or what the system shows matters."""
+    with Daemon(prepare=False) as running:
+        yield running
+
+
+@pytest.fixture
 def shop(shared_daemon: Daemon, images: Images, tmp_path: Path) -> Iterator[Shop]:
     """A hosted project with auto-deploy on, and nothing pushed yet."""
     with hosted_shop(shared_daemon, images, tmp_path) as ready:

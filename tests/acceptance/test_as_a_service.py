@@ -102,6 +102,7 @@ def test_one_that_is_killed_is_started_again(service: InstalledService) -> None:
     assert seen == {"activating", "active"}
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended_and_started_again(service: InstalledService) -> None:
     """One that works is heard of again and again."""
     service.configure("WatchdogSec=3")

@@ -12,6 +12,7 @@ def _force(shop: Shop, commit: str) -> None:
     assert shop.push(None, f"+{commit}:refs/heads/main", force=True).ok
 
 
+@pytest.mark.slow
 def test_a_b_a_each_time_after_the_other_has_ended(shop: Shop) -> None:
     """Three deployments, the last of A, and A runs."""
     a = shop.push(shop.version("a")).commit
@@ -55,3 +56,15 @@ def test_a_person_goes_back_and_the_next_push_goes_on(shop: Shop) -> None:
     c = shop.push(shop.version("c")).commit
     shop.deployed(4, commit=c)
     assert shop.running_version() == "c"
+    assert_receipts(shop)
+
+
+def assert_receipts(shop: Shop) -> None:
+    """F8: each that ended has one, whole, and the newest is compared with what really runs."""
+    whole = shop.daemon.cli("receipt", "verify", "--all")
+    assert (whole.status, ", all as they were signed" in whole.out) == (0, True), whole
+    same = shop.daemon.cli("receipt", "verify", "--live", shop.name)
+    assert (same.status, "what runs is what receipt " in same.out) == (0, True), same
+    shop.engine.docker("rm", "--force", shop.running()["Id"])
+    gone = shop.daemon.cli("receipt", "verify", "--live", shop.name)
+    assert (gone.status, "0 of 1 are there" in gone.out) == (1, True), gone

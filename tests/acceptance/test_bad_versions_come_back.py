@@ -225,6 +225,7 @@ def test_a_quarantine_survives_restarts_and_ends_by_a_newer_commit_or_a_person(
         assert shop.shown()["state"] == "in-sync"
 
 
+@pytest.mark.slow
 def test_a_bad_digest_comes_back_and_a_newer_one_lifts_that(
     watchful: Daemon, images: Images, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_eleven_quick_pushes_cost_at_most_two_deployments(shop: Shop) -> None:
     assert {one.commit for one in pushed} <= shown, "every push left a trace"
 
 
+@pytest.mark.slow
 def test_the_same_request_many_times_over_is_one_deployment(shop: Shop) -> None:
     """A18: twenty askers at once, for the same revision: one deployment serves them all."""
     shop.deploy_first()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.parts.daemon import PROGRAM, Daemon, Said
@@ -216,3 +217,28 @@ def test_deploy_waits_for_the_end_and_says_how_it_was(shop: Shop) -> None:
     assert again.out.splitlines()[-1].startswith(f"deployed: deployment {number} of {shop.name}")
     assert ok(cli("logs", shop.name, "-f")).out.splitlines()[-1] == again.out.splitlines()[-1]
     assert cli("deploy", shop.name, "--force", "--wait", "--timeout", "1").status in {0, 15}
+
+
+def test_people_come_and_go(plain_daemon: Daemon) -> None:
+    """Added with a password from a pipe, which nothing shows; the last admin stays."""
+    cli, password = plain_daemon.cli, "ten green bottles"
+    said = cli("person", "add", "ada", "--role", "admin", stdin=f"{password}\n")
+    assert "added ada (admin)" in ok(said).out
+    short = cli("person", "add", "eve", stdin="short\n")
+    assert (short.status, short.err.count("\n")) == (65, 1)
+    assert "password: must have 12 characters" in short.err
+    last = cli("person", "block", "ada")
+    assert last.status == 1
+    assert "make somebody else an admin first" in last.err
+    assert cli("set-up-token").status == 1, "there is an admin"
+    listed = ok(cli("person", "list"))
+    assert "ada" in listed.out
+    answer = httpx2.post(
+        f"{plain_daemon.url}/api/v1/sign-in",
+        json={"name": "ada", "password": password},
+        trust_env=False,
+    )
+    assert answer.status_code == 204
+    assert "ada" in ok(cli("person", "sessions")).out
+    assert "signed ada out (1 session)" in ok(cli("person", "sign-out", "ada")).out
+    assert password not in plain_daemon.log

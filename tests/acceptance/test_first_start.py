@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 
@@ -73,7 +73,10 @@ def test_nothing_is_needed() -> None:
         assert str(data / "run/reconciler.sock") in text
         assert "reconciler project add" in text
         assert (data / "state.db").exists()
-        assert (data / "admin-token").stat().st_mode & 0o777 == 0o600
+        token = data / "set-up-token"
+        assert token.stat().st_mode & 0o777 == 0o600
+        assert token.read_text().strip() in text
+        assert "/set-up\r\n" in text
         assert data.stat().st_mode & 0o777 == 0o700
         status = subprocess.run(
             [PROGRAM, "status"], env=env, capture_output=True, text=True, timeout=30, check=False
@@ -136,6 +139,25 @@ def test_a_bad_configuration_names_every_wrong_key_at_once() -> None:
         assert not (folder / "data").exists()
     finally:
         shutil.rmtree(folder)
+
+
+def test_nothing_travels_in_clear_text_between_machines() -> None:
+    """Exit 78 and one line that names the setting, its value and three ways to do it right."""
+    with TemporaryDirectory(prefix="rcl-", dir="/tmp") as home:
+        done = subprocess.run(
+            [PROGRAM, "serve"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env={"HOME": home, "PATH": os.environ["PATH"], "RECONCILER_LISTEN": "0.0.0.0:8484"},
+        )
+        assert not list(Path(home).iterdir())
+    assert done.returncode == BAD_CONFIGURATION, done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: listen: 0.0.0.0:8484 can be reached from other machines")
+    for remedy in ("tls_certificate and tls_key_file", "trusted_proxies", "127.0.0.1:8484"):
+        assert remedy in line
 
 
 def test_a_database_that_is_gone_or_damaged_is_never_started_over(daemon: Daemon) -> None:

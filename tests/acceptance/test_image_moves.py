@@ -128,6 +128,7 @@ def test_an_image_that_appears_triggers_nothing_and_one_that_leaves_is_dropped(
     assert len(shop.all()) == 3
 
 
+@pytest.mark.slow
 def test_variables_decide_which_image_is_watched(shop: Shop, images: Images) -> None:
     """A10: resolved by the project's variables it is watched, else skipped and shown as such."""
     one, two = f"{shop.name}:1", f"{shop.name}:2"
@@ -295,6 +296,7 @@ def test_an_image_project_is_watched_and_deployed_without_a_repository(
         images.engine.remove_project(name)
 
 
+@pytest.mark.slow
 def test_stateful_services_are_left_alone(shop: Shop, images: Images) -> None:
     """B4: a database is neither pinned nor watched, nor replaced when the app moves."""
     tag, database = f"{shop.name}:1", f"{shop.name}-db:1"
@@ -347,6 +349,7 @@ def _free_port() -> int:
 class TestConfiguredRegistry:
     """A14: `REGISTRY_ADDR` is probed, and its being away is one registry's trouble."""
 
+    @pytest.mark.slow
     def test_away_at_the_start_and_back_later(
         self, engine: DockerEngine, images: Images, tmp_path: Path
     ) -> None:
@@ -381,6 +384,7 @@ class TestConfiguredRegistry:
             assert len(warnings) == 1
             assert "answers again" in daemon.log
 
+    @pytest.mark.slow
     def test_its_credentials_come_from_the_environment(
         self, engine: DockerEngine, tmp_path: Path
     ) -> None:

@@ -99,6 +99,7 @@ def test_what_a_person_asks_for_still_runs(own_shop: Shop) -> None:
     assert shop.running_version() == "first"
 
 
+@pytest.mark.slow
 def test_one_that_waits_in_the_queue_is_withdrawn_when_its_turn_comes(own_shop: Shop) -> None:
     """A3: the switch is read once more at the moment a queued deployment would start."""
     shop, daemon = own_shop, own_shop.daemon

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.domain.webhook import Provider
 from tests.parts.daemon import Daemon, Json
 from tests.parts.faulty import FaultyProxy, Mode, redirect
+from tests.parts.forge import REPOSITORY, Forge
+from tests.parts.forge import TOKEN as FORGE_TOKEN
 from tests.parts.git_server import GitServer, Login
 from tests.parts.shop import Images, Shop, declare, external_shop
 from tests.parts.sshd import Sshd
@@ -35,17 +38,31 @@ def _source_error(daemon: Daemon, name: str) -> Json | None:
     return found
 
 
+def _shown_at(forge: Forge, shop: Shop, commit: str) -> bool:
+    """Tell whether the forge shows that a commit runs, with a link to us."""
+    found = forge.newest_status(commit, f"reconciler/{shop.name}")
+    ours = "https://deploy.example/deployments/"
+    return found is not None and found.state == "success" and (found.url or "").startswith(ours)
+
+
 def test_https_with_a_token(images: Images, tmp_path: Path) -> None:
-    """A6, A8: the first look aligns, each new tip deploys; the token shows up nowhere."""
+    """A6, A8, F11: the first look aligns, each new tip deploys, and the forge shows how it went.
+
+    The token for either shows up nowhere.
+    """
     with (
         GitServer(login=LOGIN, tls=True) as server,
-        _daemon_for(server, log_level="debug") as daemon,
+        Forge(Provider.FORGEJO) as forge,
+        _daemon_for(server, log_level="debug", public_url="https://deploy.example") as daemon,
     ):
-        repository = server.repository("team/shop.git")
-        secret = {"git-token": {"value": TOKEN, "username": LOGIN.username}}
-        with external_shop(
-            daemon, images, repository, server.url("team/shop.git"), secret=secret
-        ) as shop:
+        repository = server.repository(f"{REPOSITORY}.git")
+        url = server.url(f"{REPOSITORY}.git")
+        told = {"commit_statuses": True, "forge": "forgejo", "forge_url": forge.url}
+        secret = {
+            "git-token": {"value": TOKEN, "username": LOGIN.username},
+            "forge-token": {"value": FORGE_TOKEN},
+        }
+        with external_shop(daemon, images, repository, url, secret=secret, **told) as shop:
             first = shop.commit(shop.version("one"))
             shop.look()
             shop.deployed(1, commit=first)
@@ -54,15 +71,22 @@ def test_https_with_a_token(images: Images, tmp_path: Path) -> None:
             newest = shop.deployed(2, commit=second)
             assert newest["causes"][0]["trigger"] == "git-poll"
             assert shop.running_version() == "two"
+            eventually(
+                lambda: all(_shown_at(forge, shop, commit) for commit in (first, second)),
+                what="the forge knows of both",
+            )
 
             shown = json.dumps([shop.shown(), daemon.why(shop.name), daemon.get("status")])
             kept = daemon.get(f"projects/{shop.name}/secrets")["items"]
-            assert [one["name"] for one in kept] == ["git-token"]
+            assert [one["name"] for one in kept] == ["forge-token", "git-token"]
+            assert kept[0]["bound_to"] == forge.url
             on_disk = [path.read_bytes() for path in daemon.data.rglob("*") if path.is_file()]
             logs = [daemon.log_of(one["id"]) for one in shop.all()]
             for text in (shown, json.dumps(kept), daemon.log, *logs):
                 assert TOKEN not in text
-            assert not any(TOKEN.encode() in content for content in on_disk)
+                assert FORGE_TOKEN not in text
+            for token in (TOKEN, FORGE_TOKEN):
+                assert not any(token.encode() in content for content in on_disk)
 
 
 def test_a_wrong_token_is_said_and_a_right_one_mends_it(images: Images) -> None:
@@ -202,6 +226,7 @@ def test_a_hung_remote_delays_no_other_project(images: Images, tmp_path: Path) -
             daemon.delete(f"projects/{name}")
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_found_again(images: Images) -> None:
     """What failed is tried again with patience, and a look asked for comes at once."""
     with (
@@ -245,6 +270,7 @@ def test_a_branch_that_does_not_exist_is_a_state(images: Images) -> None:
             shop.deployed(1)
 
 
+@pytest.mark.slow
 def test_the_file_is_read_once_a_commit_and_a_poll_is_one_request(images: Images) -> None:
     """A9: once the server is known, a poll that finds nothing new is a single request."""
     with GitServer(tls=True) as server, _daemon_for(server) as daemon:

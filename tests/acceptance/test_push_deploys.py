@@ -33,6 +33,7 @@ def test_a_push_is_deployed_verified_and_said_on_the_pushers_terminal(shop: Shop
     assert shown["tracked_commit"] == second.commit
     assert [stage["stage"] for stage in newest["stages"]] == ["prepare", "gate", "apply", "verify"]
     assert {stage["outcome"] for stage in newest["stages"]} == {"ok"}
+    _has_one_id_all_the_way(shop, newest["id"], newest["correlation"])
 
 
 def test_the_same_push_again_deploys_nothing(shop: Shop) -> None:
@@ -88,6 +89,7 @@ def test_a_branch_that_is_deleted_is_a_state_and_no_deployment(
         assert shop.shown()["state"] == "in-sync"
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_forced_back_deploys_the_old_commit_again(shop: Shop) -> None:
     """What the branch says counts, forwards and backwards."""
     one = shop.push(shop.version("one"))
@@ -144,6 +146,7 @@ def test_who_has_no_token_can_not_push(shop: Shop) -> None:
     assert len(shop.all()) == 1
 
 
+@pytest.mark.slow
 def test_two_projects_of_one_repository_each_follow_their_branch(
     shared_daemon: Daemon, images: Images, tmp_path: Path
 ) -> None:
@@ -172,3 +175,15 @@ def _push_to(repository: Repository, url: str, env: dict[str, str]) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def _has_one_id_all_the_way(shop: Shop, deployment: int, correlation: str) -> None:
+    """F11: from the push to the end, no line of the log is without the deployment's id."""
+    lines = [
+        line for line in shop.daemon.log.splitlines() if f" deployment={deployment} " in f"{line} "
+    ]
+    told = " ".join(lines)
+    assert all(f"correlation={correlation}" in line for line in lines), told
+    assert all(step in told for step in ("push (", "prepare: ok", "verify: ok", "deployed")), told
+    assert correlation
+    assert shop.daemon.triggers(shop.name)[0]["correlation"] == correlation

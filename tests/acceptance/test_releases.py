@@ -96,6 +96,7 @@ def test_every_end_has_its_exit_status(shop: Shop) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 def test_a_repository_completes_its_declaration_where_that_is_allowed(shop: Shop) -> None:
     """Ignored and said; then it counts; and what is not its to say stops the deployment."""
     cli = shop.daemon.cli

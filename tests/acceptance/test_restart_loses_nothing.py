@@ -53,6 +53,7 @@ def _ends_deployed(shop: Shop, number: int, commit: str) -> Json:
 class TestKilled:
     """kill -9 in the middle of each stage: no false success, no second child, nothing lost."""
 
+    @pytest.mark.slow
     def test_while_it_waits_in_the_queue(self, own_shop: Shop) -> None:
         """A queued deployment is still queued, and runs."""
         shop, daemon = own_shop, own_shop.daemon
@@ -125,6 +126,7 @@ class TestKilled:
         ended = _ends_deployed(shop, running["id"], pushed.commit)
         assert [one["stage"] for one in ended["stages"]].count("apply") == 2
 
+    @pytest.mark.slow
     def test_while_it_is_verified(self, own_shop: Shop) -> None:
         """What runs decides, not what was remembered: it is verified from the beginning."""
         shop, daemon = own_shop, own_shop.daemon
@@ -140,6 +142,7 @@ class TestKilled:
         assert shop.running()["Id"] == before, "it was not started anew for that"
         assert [one["stage"] for one in ended["stages"]].count("apply") == 1
 
+    @pytest.mark.slow
     def test_while_it_is_rolled_back(self, own_shop: Shop) -> None:
         """The rollback goes on, and the failed version stays quarantined."""
         shop, daemon = own_shop, own_shop.daemon

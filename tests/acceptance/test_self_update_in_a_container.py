@@ -85,6 +85,7 @@ def updated(daemon: ContainedDaemon) -> None:
     assert ended["status"] == "deployed", daemon.log_of(ended["id"])
 
 
+@pytest.mark.slow
 def test_c6_a_new_version_takes_over_and_a_broken_one_comes_back_as_the_old(
     daemon: ContainedDaemon, images: Images, tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def test_e1_a_push_runs_on_every_host_and_a_bad_one_on_none(shop: UnitShop) -> N
 def test_a_build_here_reaches_nothing_of_the_daemon(shop: UnitShop) -> None:
     """Whoever may push is not yet an operator, nor a user of Docker."""
     data = shop.daemon.data
-    ours = [data / name for name in ("admin-token", "state.db", "run/reconciler.sock", "run/hosts")]
+    ours = [data / name for name in ("master_key", "state.db", "run/reconciler.sock", "run/hosts")]
     assert all(path.exists() for path in ours), ours
     looks = "".join(f"[ ! -e {path} ] || exit 8\n" for path in ours)
     docker = "[ ! -S /run/docker.sock ] || exit 9\n"
@@ -88,6 +88,7 @@ def test_a_build_here_reaches_nothing_of_the_daemon(shop: UnitShop) -> None:
     shop.deployed()
 
 
+@pytest.mark.slow
 def test_one_build_serves_all_hosts_that_need_the_same(
     daemon: Daemon, own: dict[str, SystemdHost], tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_one_build_serves_all_hosts_that_need_the_same(
         shop.runs("one")
 
 
+@pytest.mark.slow
 def test_what_answers_badly_comes_back(shop: UnitShop) -> None:
     """The process runs and its health check says 503: that is no success."""
     shop.push(server("one"))

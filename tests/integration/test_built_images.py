@@ -188,6 +188,7 @@ def test_b4_what_keeps_data_is_built_once(rig: ComposeRig) -> None:
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_two_projects_of_one_repository_have_images_of_their_own(
     engine: DockerEngine, registry: Registry, tmp_path: Path
 ) -> None:
@@ -208,6 +209,7 @@ def test_two_projects_of_one_repository_have_images_of_their_own(
         two.strategy.apply(two.work(), second)
 
 
+@pytest.mark.slow
 def test_b3_what_a_kept_override_names_stays_and_the_rest_goes(rig: ComposeRig) -> None:
     """B3: of failed attempts, too; names that are not ours are left alone."""
     made = []
@@ -465,6 +467,7 @@ def test_what_has_no_name_can_not_be_pushed(
 
 
 @pytest.mark.needs_sshd
+@pytest.mark.slow
 def test_what_one_engine_built_another_one_is_given(
     engine: DockerEngine, registry: Registry, tmp_path: Path
 ) -> None:

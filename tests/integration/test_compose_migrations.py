@@ -230,6 +230,7 @@ def test_a_command_that_is_not_there_is_named_with_its_image(migrations: Migrati
         assert end.problem == f"{said} (exit status {status}): sh -c {script} in {exact}"
 
 
+@pytest.mark.slow
 def test_what_it_depends_on_is_started_and_stays(migrations: Migrations) -> None:
     """A first deployment brings its database up; the roll-out finds it as it is."""
     rig = migrations.rig
@@ -299,6 +300,7 @@ def test_a_dependency_that_fails_keeps_it_from_beginning(migrations: Migrations)
     assert migrations.begun == []
 
 
+@pytest.mark.slow
 def test_files_of_the_commit_are_the_new_ones_and_data_is_where_it_is(
     migrations: Migrations,
 ) -> None:

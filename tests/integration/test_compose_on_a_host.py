@@ -368,6 +368,7 @@ def processes_that_show(text: str) -> Iterator[str]:
             continue  # it has ended
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_in_the_private_folder_is_swept_at_the_next_use(rig: ComposeRig) -> None:
     """Also where the connection was lost before it could be removed."""
     deployed(rig)
@@ -404,6 +405,7 @@ def test_private_images_are_pulled_there_with_credentials_that_do_not_stay(
             assert not list(Path(rig.target.folder).rglob("config.json"))
 
 
+@pytest.mark.slow
 def test_e2_extra_compose_files_win_and_relative_paths_are_the_first_ones(rig: ComposeRig) -> None:
     """E2: later files win; the target's environment joins, and secrets win over it."""
     text = compose_file(

@@ -82,6 +82,7 @@ def test_b2_the_override_pins_and_the_projects_file_stays_as_it_was(rig: Compose
     assert files == f"{rig.tree}/compose.yaml,{rig.tree}/{prepared.override_file}"
 
 
+@pytest.mark.slow
 def test_b3_going_back_needs_no_registry(rig: ComposeRig) -> None:
     """B3: an earlier override applies while the registry is gone and the tag has moved."""
     image = rig.image("app:1", version="one")

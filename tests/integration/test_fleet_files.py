@@ -102,6 +102,9 @@ strategy = "compose"
 [projects.api]
 kind = "unit"
 url = "ssh://git@git.example/team/api.git"
+commit_statuses = true
+forge = "forgejo"
+forge_url = "https://git.example/forge"
 
 [projects.api.targets."west.example"]
 strategy = "systemd-remote"
@@ -204,7 +207,7 @@ def test_an_export_has_every_field_and_changes_nothing(
                 assert field.name in text, f"{field.name} of {kind.__name__}"
     same = application.fleet.fleets.plan(text.encode(), form, prune=True)
     assert same.empty, told(same)
-    elsewhere = open_application(tmp_path / "elsewhere")
+    elsewhere = open_application(tmp_path / "b")
     elsewhere.fleet.apply(text.encode(), form, actor="ann")
     assert elsewhere.fleet.fleets.export(form) == text
     elsewhere.close()

@@ -295,6 +295,7 @@ def raw_status(daemon: WebDaemon, line: str, token: str) -> int:
 
 
 @pytest.mark.timeout(150)
+@pytest.mark.slow
 def test_large_push_stays_small_in_memory(daemon: WebDaemon, tmp_path: Path) -> None:
     """Fifty megabytes go through without being held: the server grows by a tenth at most."""
     token = daemon.make_repository("large")

@@ -1,5 +1,6 @@
 """C5, B7: only what runs as it should is a success, whatever compose, a cache or a proxy says."""
 
+import json
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -180,6 +181,7 @@ def test_what_compose_did_not_do_is_no_success(pipeline: PipelineRig) -> None:
     assert rig.running("web")["image"] != before
 
 
+@pytest.mark.slow
 def test_what_is_left_as_it_was_is_not_watched_for_long(pipeline: PipelineRig) -> None:
     """The same again takes next to no time; what is changed by hand in between is seen in full."""
     rig = pipeline.rig
@@ -239,6 +241,21 @@ def commit_version(rig: ComposeRig, note: str, tells: str = "") -> str:
     return commit
 
 
+def assert_receipt(pipeline: PipelineRig, deployed: Deployment, commit: str) -> None:
+    """See that the receipt has what the engine and the app said, and what was rendered."""
+    receipt = pipeline.store.get_receipt(deployed.id)
+    (target,) = json.loads(receipt.text)["targets"]
+    (service,) = target["services"]
+    found = target["evidence"]["verify"]
+    (running,) = found["running"]
+    assert service["digest"] in running["digests"]
+    assert running["id"] == pipeline.rig.running("web")["id"]
+    assert {(one["status"], one["told"]) for one in found["versions"]} == {(200, commit)}
+    assert found["versions"][0]["asked"].endswith(":8080/version")
+    assert len(target["rendered_sha256"]) == 64
+    assert pipeline.store.receipt_key().verifies(receipt.text, receipt.signature)
+
+
 def test_the_containers_own_word_counts(pipeline: PipelineRig) -> None:
     """Not that of a cache in front, nor of an old container that still answers there."""
     rig = pipeline.rig
@@ -246,6 +263,7 @@ def test_the_containers_own_word_counts(pipeline: PipelineRig) -> None:
     first = commit_version(rig, "one")
     deployed = pipeline.deploy()
     assert deployed.status is Status.DEPLOYED, pipeline.output(deployed)
+    assert_receipt(pipeline, deployed, first)
     network = f"--network={rig.name}_default"
     old = rig.engine.run(rig.running("web")["image"], *SERVES, options=[network])
     (joined,) = rig.engine.inspect(old)["NetworkSettings"]["Networks"].values()

@@ -18,6 +18,7 @@ from reconciler.adapters.probes.prober import HealthProber
 from reconciler.domain.errors import NotFound, TargetUnreachable
 from reconciler.domain.health_check import HealthCheck, ProbeKind, ProbeOrigin
 from reconciler.domain.host import LOCAL, HostName
+from reconciler.domain.probing import Reading
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.target import Target
 from reconciler.domain.version_check import VersionCheck
@@ -69,6 +70,9 @@ class Way:
     origin: ProbeOrigin
 
     def ask(self, check: HealthCheck, commit: CommitSha | None = COMMIT) -> str:
+        return self.read(check, commit).problem
+
+    def read(self, check: HealthCheck, commit: CommitSha | None = COMMIT) -> Reading:
         asked = replace(check, origin=self.origin)
         return self.prober.probe(Target(ProjectName("shop"), self.host, health=asked), commit)
 
@@ -111,7 +115,10 @@ def within(seconds: float) -> Iterator[None]:
 def test_status(way: Way, answered: int, expected: tuple[int, int], problem: str) -> None:
     """The status has to be in the range."""
     with HttpServer(lambda _: Answer(answered)) as server:
-        assert way.ask(http(server.port, status=expected)) == problem
+        reading = way.read(http(server.port, path="/well", status=expected))
+    assert (reading.problem, reading.status) == (problem, answered)
+    assert reading.asked.startswith("http://")
+    assert reading.asked.endswith(f":{server.port}/well")
 
 
 def test_version(way: Way) -> None:
@@ -267,8 +274,8 @@ def test_every_question_for_the_version_is_a_new_one(
             monkeypatch.setenv(name, proxy.url)
         check = replace(VERSION, port=server.port)
         for _ in range(2):
-            assert prober.probe_version(host, "127.0.0.1", check, COMMIT) == ""
-        problem = prober.probe_version(host, "127.0.0.1", check, CommitSha("2" * 40))
+            assert prober.probe_version(host, "127.0.0.1", check, COMMIT).problem == ""
+        problem = prober.probe_version(host, "127.0.0.1", check, CommitSha("2" * 40)).problem
     assert problem == f"/version?full=1 tells '{COMMIT}', expected is commit {'2' * 40}"
     assert len({one.target for one in server.requests}) == 3
     for one in server.requests:
@@ -286,7 +293,7 @@ def test_a_version_is_not_asked_elsewhere(prober: Prober, host: HostName) -> Non
         HttpServer(lambda _: redirect(f"{other.url}/version")) as server,
     ):
         check = replace(VERSION, port=server.port)
-        problem = prober.probe_version(host, "127.0.0.1", check, COMMIT)
+        problem = prober.probe_version(host, "127.0.0.1", check, COMMIT).problem
         assert problem.startswith("/version?full=1 answered 302 (sent on to ")
         assert not other.requests
 
@@ -296,7 +303,7 @@ def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
     """Neither more than 64 KiB is read of it, nor is it waited for longer than it may take."""
     with HttpServer(lambda _: Answer(200, {}, endless_body())) as server, within(10):
         patient = VersionCheck(server.port, timeout=timedelta(seconds=30))
-        problem = prober.probe_version(host, "127.0.0.1", patient, COMMIT)
+        problem = prober.probe_version(host, "127.0.0.1", patient, COMMIT).problem
         assert "expected is commit" in problem
         assert len(problem) < 300
     with (
@@ -304,7 +311,7 @@ def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
         within(10),
     ):
         hasty = VersionCheck(server.port, timeout=SHORT)
-        assert prober.probe_version(host, "127.0.0.1", hasty, COMMIT) == (
+        assert prober.probe_version(host, "127.0.0.1", hasty, COMMIT).problem == (
             "/: no answer within 0.4 s"
         )
 
@@ -313,7 +320,7 @@ def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
 def test_nobody_tells_the_version(prober: Prober, host: HostName) -> None:
     """It is said where it was looked for."""
     check = VersionCheck(free_port())
-    problem = prober.probe_version(host, "127.0.0.1", check, COMMIT)
+    problem = prober.probe_version(host, "127.0.0.1", check, COMMIT).problem
     assert problem.startswith(f"no connection to port {check.port}: ")
 
 
@@ -431,4 +438,4 @@ def test_ipv6(hosts: Hosts) -> None:
 
 def test_no_check(prober: Prober) -> None:
     """A target without a health check is taken as it looks."""
-    assert prober.probe(Target(ProjectName("shop")), COMMIT) == ""
+    assert prober.probe(Target(ProjectName("shop")), COMMIT).problem == ""

@@ -57,7 +57,7 @@ def test_changes_are_noted_with_who_and_what(daemon: WebDaemon) -> None:
     assert str(change["actor"]).startswith("local:")
     assert change["remote"] == "socket"
     assert change["request"]
-    assert found[-2]["actor"] == "reader"
+    assert found[-2]["actor"] == "token:reader"
     exported = local.get("/api/v1/audit/export").text
     assert "canary" not in exported
     assert [json.loads(line)["number"] for line in exported.splitlines()] == [
@@ -85,14 +85,14 @@ def test_what_is_done_beside_the_database_is_noted(daemon: WebDaemon) -> None:
     told = [(one["actor"], one["action"], one["subject"]) for one in entries(daemon)]
     assert told[-10][1:] == ("repository.create", "repository kept")
     assert told[-8:] == [
-        ("ops", "repository.create", "repository made"),
-        ("ops", "project.create", "project unit"),
-        ("ops", "host.create", "host web2"),
-        ("ops", "project.change", "project unit"),
-        ("ops", "target.set-up", "target unit on web2"),
-        ("push-kept", "access.denied", "GET /git/made.git/info/refs"),
-        ("ops", "token.remove", "token push-kept"),
-        ("ops", "repository.remove", "repository kept"),
+        ("token:ops", "repository.create", "repository made"),
+        ("token:ops", "project.create", "project unit"),
+        ("token:ops", "host.create", "host web2"),
+        ("token:ops", "project.change", "project unit"),
+        ("token:ops", "target.set-up", "target unit on web2"),
+        ("token:push-kept", "access.denied", "GET /git/made.git/info/refs"),
+        ("token:ops", "repository.remove", "repository kept"),
+        ("token:ops", "token.remove", "token push-kept"),
     ]
 
 

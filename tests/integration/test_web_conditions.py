@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from reconciler.adapters.master_key import KeySources
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import open_vault
 from reconciler.ports import AnswerKey
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
@@ -36,7 +36,7 @@ def store(daemon: WebDaemon) -> Iterator[SqlStore]:
     """The daemon's own database, opened by a second process: this one."""
     folder = daemon.folder / "data"
     opened = open_store(
-        folder / "state.db", lambda may: open_vault(folder, may_create=may), SystemClock()
+        folder / "state.db", lambda may: KeySources(folder).open(may_create=may), SystemClock()
     )
     yield opened
     opened.close()

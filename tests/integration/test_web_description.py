@@ -25,6 +25,10 @@ def description(daemon: WebDaemon) -> dict[str, Any]:
     return found
 
 
+#: How one comes in: there is nobody yet whose answer could be kept.
+_OPEN = ("/api/v1/sign-in", "/api/v1/set-up")
+
+
 def operations(description: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (method, path, operation)
@@ -45,7 +49,7 @@ def test_every_operation_is_told_in_full(description: dict[str, Any]) -> None:
         assert "HTTPValidationError" not in str(responses), where
         errors = {status: body for status, body in responses.items() if status >= "400"}
         assert {"421", "500", "503"} <= set(errors), where
-        if path.startswith("/api/v1"):
+        if path.startswith("/api/v1") and path not in _OPEN:
             assert {"401", "403"} <= set(errors), where
         for status, error in errors.items():
             assert error["description"], (where, status)
@@ -54,7 +58,7 @@ def test_every_operation_is_told_in_full(description: dict[str, Any]) -> None:
         if "requestBody" in operation:
             assert {"413", "422"} <= set(errors), where
         told = {parameter["name"] for parameter in operation.get("parameters", ())}
-        if path.startswith("/api/v1") and not path.endswith("/setup"):
+        if path.startswith("/api/v1") and not path.endswith("/setup") and path not in _OPEN:
             repeatable = "Idempotency-Key" in told and {"409", "422"} <= set(errors)
             assert repeatable or method == "get", where
         assert ("If-Match" in told) == ("412" in responses), where
@@ -107,7 +111,7 @@ def test_it_does_what_it_says(daemon: WebDaemon) -> None:
             continue
 
         @settings(
-            max_examples=8,
+            max_examples=4,
             deadline=None,
             database=None,
             derandomize=True,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from reconciler.adapters.master_key import KeySources
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import open_vault
 from reconciler.domain.deployment import Stage, Status
 from reconciler.store.opening import open_store
 from tests.parts.web_client import WebDaemon, ok
@@ -67,7 +67,7 @@ def test_all_that_happens_is_told(tmp_path: Path) -> None:
         assert seen["deployment"]["id"] == made["id"]
 
         store = open_store(
-            folder / "state.db", lambda may: open_vault(folder, may_create=may), SystemClock()
+            folder / "state.db", lambda may: KeySources(folder).open(may_create=may), SystemClock()
         )
         claim = store.claim_next("test", datetime.now(UTC), lease=timedelta(minutes=5))
         assert claim is not None
@@ -83,7 +83,8 @@ def test_all_that_happens_is_told(tmp_path: Path) -> None:
         assert expect(events, "project-removed")["project-removed"] == {"name": "blog"}
 
         missed = follow(daemon, last_id=last)
-        kinds = [next(missed)[1] for _ in range(10)]
+        # But for what was told of the project that is gone: a later one of its name is another.
+        kinds = [next(missed)[1] for _ in range(9)]
         assert kinds.count("deployment") == 3
         assert (kinds[0], kinds[-1]) == ("switch", "project-removed")
         _, kind, one = next(follow(daemon, "?project=shop"))

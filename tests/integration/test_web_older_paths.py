@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from reconciler.adapters.master_key import KeySources
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import open_vault
 from reconciler.domain.deployment import Stage, Status, TargetStatus
 from reconciler.domain.errors import Recovery
 from reconciler.domain.failure import Failure
@@ -31,7 +31,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDaemon]:
 def store(daemon: WebDaemon) -> Iterator[SqlStore]:
     folder = daemon.folder / "data"
     opened = open_store(
-        folder / "state.db", lambda may: open_vault(folder, may_create=may), SystemClock()
+        folder / "state.db", lambda may: KeySources(folder).open(may_create=may), SystemClock()
     )
     yield opened
     opened.close()

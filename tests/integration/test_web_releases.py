@@ -58,7 +58,7 @@ def test_ci_reports_a_release_and_it_is_found(
         "id": found["id"],
         "build": {"result": "success", "finished_at": "2026-11-20T16:00:00Z", "url": None},
         "recorded_at": found["recorded_at"],
-        "recorded_by": "ci",
+        "recorded_by": "token:ci",
     }
     short = {**body, "image": image, "digest": digest}
     del short["images"], short["checks"]

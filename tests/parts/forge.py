@@ -1,4 +1,4 @@
-"""A forge, as far as webhooks go: the few endpoints of its API, and real deliveries.
+"""A forge, as far as webhooks and commit statuses go: a few endpoints, and real deliveries.
 
 No real one can be had here. What each endpoint takes and gives is written from the API references
 of Gitea, Forgejo and Gogs (and their sources, where these say more), GitHub and GitLab. The
@@ -27,6 +27,12 @@ TOKEN = "forge-token-canary-7f3a"
 REPOSITORY = "team/app"
 #: What an API of each family is below.
 _API = {Provider.GITHUB: "/api/v3", Provider.GITLAB: "/api/v4"}
+#: The states that each family knows.
+_STATES = {
+    Provider.GITHUB: {"pending", "success", "failure", "error"},
+    Provider.GITLAB: {"pending", "running", "success", "failed", "canceled", "skipped"},
+}
+_UNFINISHED = {"pending", "running"}
 #: These leave a webhook's secret as it was when it is edited.
 _KEEPS_SECRET = {Provider.FORGEJO, Provider.GOGS}
 
@@ -41,15 +47,27 @@ class Hook:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Told:
+    """A commit status as the forge took it."""
+
+    commit: str
+    state: str
+    context: str
+    description: str
+    url: str | None
+
+
 @dataclass
 class Forge:
-    """Serves one repository's webhooks until the block ends; ``instead`` replaces each answer."""
+    """Serves one repository until the block ends; ``instead`` replaces each answer."""
 
     provider: Provider
     tls: ServerCertificate | None = None
     page: int = 2  #: the most that it lists at once, whatever is asked for
     hooks: dict[int, Hook] = field(default_factory=dict)
     instead: Answer | None = None
+    statuses: list[Told] = field(default_factory=list)  #: in the order in which they came
     delivers: bool = True  #: whether what it sends arrives anywhere
     answered: list[int] = field(default_factory=list)  #: what its deliveries were answered
     _next: int = 1
@@ -113,6 +131,12 @@ class Forge:
             return self.instead
         if not self._knows(request):
             return _said(401, {"message": "401 Unauthorized"})
+        about_statuses = self._hooks_path.removesuffix("hooks") + "statuses/"
+        if request.path.startswith(about_statuses):
+            return self._take_status(request, request.path.removeprefix(about_statuses))
+        return self._answer_about_hooks(request)
+
+    def _answer_about_hooks(self, request: Request) -> Answer:
         match = re.fullmatch(re.escape(self._hooks_path) + r"(?:/(\d+)(/[a-z_/]+)?)?", request.path)
         if not match:
             return _said(404, {"message": "Not Found"})
@@ -169,6 +193,27 @@ class Forge:
         hook.settings = body
         return _said(200, self._shown(hook))
 
+    def _take_status(self, request: Request, commit: str) -> Answer:
+        assert request.method == "POST"
+        assert self.provider is not Provider.GOGS
+        body = json.loads(request.body)
+        state, context = body["state"], body["context"]
+        if state not in _STATES.get(self.provider, {*_STATES[Provider.GITHUB], "warning"}):
+            return _said(422, {"message": f"state: {state} is not known"})
+        if self.provider is Provider.GITHUB and len(body["description"]) > 140:
+            return _said(422, {"message": "description is too long (maximum is 140 characters)"})
+        before = self.newest_status(commit, context)
+        if self.provider is Provider.GITLAB and before and not _may_follow(before.state, state):
+            return _said(400, {"message": f"Cannot transition status via :x from :{before.state}"})
+        url = body.get("target_url")
+        self.statuses.append(Told(commit, state, context, body["description"], url))
+        return _said(201, {"id": len(self.statuses), "context": context})
+
+    def newest_status(self, commit: str, context: str) -> Told | None:
+        """Return what people see of a commit."""
+        every = [one for one in self.statuses if (one.commit, one.context) == (commit, context)]
+        return every[-1] if every else None
+
     def _delete(self, hook: Hook) -> Answer:
         del self.hooks[hook.id]
         return Answer(204)
@@ -217,6 +262,11 @@ class Forge:
         answer = httpx2.post(hook.url, content=body, headers=headers, timeout=5, trust_env=False)
         self.answered.append(answer.status_code)
         return answer.status_code
+
+
+def _may_follow(before: str, state: str) -> bool:
+    """Tell whether GitLab's machine of states has the step; after an end it begins anew."""
+    return before not in _UNFINISHED or state not in _UNFINISHED or (before < state)
 
 
 def _said(status: int, body: object) -> Answer:

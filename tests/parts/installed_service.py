@@ -11,7 +11,9 @@ import sysconfig
 import tarfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Self
 
@@ -98,7 +100,11 @@ class InstalledService(Daemon):
         It is what `systemctl edit` does; the lines of an earlier call are gone.
         """
         self.config.update(settings)
-        given = {"listen": f"{self.host.address}:{self.port}", **self.config}
+        given = {
+            "listen": f"{self.host.address}:{self.port}",
+            "trusted_proxies": self.host.gateway,  # as which the test asks
+            **self.config,
+        }
         variables = [f"Environment=RECONCILER_{key.upper()}={given[key]}" for key in given]
         text = "\n".join(("[Service]", _SOON, *variables, *lines, ""))
         self.host.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", text)
@@ -145,10 +151,10 @@ class InstalledService(Daemon):
         """The TCP listener, at the host's own address."""
         return f"http://{self.host.address}:{self.port}"
 
-    @property
+    @cached_property
     def admin_token(self) -> str:
-        """The token that the first start wrote."""
-        return self.host.read("/var/lib/reconciler/admin-token").strip()
+        """A token that may do everything, made by root on the host."""
+        return self.cli("token", "add", f"admin-{token_hex(4)}", "--scope", "admin").out.strip()
 
     def cli(self, *arguments: str, stdin: str = "") -> Said:
         """Run `reconciler …` as root on the host.

@@ -21,13 +21,16 @@ from tempfile import mkdtemp
 
 from reconciler.adapters.git.remote import DulwichRemote
 from reconciler.adapters.git.ssh import HostKeys
+from reconciler.adapters.notify.signed_webhook import SignedWebhooks
 from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
+from reconciler.domain.channel import Address
 from reconciler.domain.errors import ReconcilerError
+from reconciler.domain.notice import NoticeEvent
 from reconciler.domain.references import BranchName, GitUrl, ImageReference
 from reconciler.domain.secret import Secret
-from reconciler.ports import GitCredentials
+from reconciler.ports import GitCredentials, Letter
 from tests.parts.faulty_registry import FaultyRegistry
 
 METADATA = "169.254.169.254"
@@ -123,6 +126,9 @@ def ask_all(port: int) -> dict[str, str]:
     limit = timedelta(seconds=5)
     remote = DulwichRemote(Path(mkdtemp()), LocalRunner("tests"), keys, limit=limit)
 
+    webhooks = SignedWebhooks(SystemClock(), limit)
+    letter = Letter(NoticeEvent.FAILURE, "title", "text", {}, "1", SystemClock().now())
+
     def tip(url: str) -> object:
         parsed = GitUrl.parse(url)
         credentials = GitCredentials(parsed.origin, ssh_key=Secret.of("no key"))
@@ -134,6 +140,9 @@ def ask_all(port: int) -> dict[str, str]:
     asks: dict[str, Callable[[str], object]] = {
         "registry": digest,
         "git": lambda host: tip(f"http://{host}:{port}/team/web.git"),
+        "webhook": lambda host: webhooks.send(
+            Address(Secret.of(f"http://{host}:{port}/hook")), letter
+        ),
         "ssh": lambda host: tip(f"ssh://git@{host}/team/web.git"),
     }
     seen = {

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from reconciler.adapters.master_key import KeySources
 from reconciler.adapters.probes.prober import HealthProber
 from reconciler.adapters.system_clock import SystemClock
-from reconciler.adapters.vault import open_vault
 from reconciler.domain.admission import Request
 from reconciler.domain.deployment import Cause, Deployment, Trigger
 from reconciler.domain.gate import MasterSwitch
@@ -78,7 +78,7 @@ def open_pipeline(rig: ComposeRig) -> Iterator[PipelineRig]:
     """Give the pipeline until the block ends; the rig's project is declared in it."""
     store = open_store(
         rig.folder / "state.db",
-        lambda may_create: open_vault(rig.folder / "key", may_create=may_create),
+        lambda may_create: KeySources(rig.folder / "key").open(may_create=may_create),
         SystemClock(),
     )
     try:

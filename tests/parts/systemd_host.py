@@ -173,7 +173,7 @@ class SystemdHost:
 
         It runs on, and does not notice; connections stay open until one side gives up.
         """
-        gateway = self._gateway()
+        gateway = self.gateway
         self.run("ip", "route", "add", "blackhole", gateway)
         try:
             yield
@@ -232,8 +232,9 @@ class SystemdHost:
         stack.callback(self._engine.docker, "network", "rm", self.name)
         return address
 
-    def _gateway(self) -> str:
-        """Return this machine's address in the host's network."""
+    @property
+    def gateway(self) -> str:
+        """This machine's address in the host's network."""
         return f"{self.address.rpartition('.')[0]}.1"
 
     def _keys(self) -> bytes:

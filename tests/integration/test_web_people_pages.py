@@ -1,0 +1,106 @@
+"""The pages in a real browser: set up, sign in, sign out; and a page of somebody else's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.parts.browser import take_screenshot
+from tests.parts.http_server import Answer, HttpServer
+from tests.parts.web_client import WebDaemon, ok
+
+pytestmark = pytest.mark.needs_browser
+
+PASSWORD = "ten green bottles"
+
+#: On another port of this very address, where a browser shows even `SameSite=Strict` cookies.
+_THEIRS = """<!doctype html><title>theirs</title>
+<form id="f" method="post" action="{url}/sign-out" target="there"></form>
+<iframe name="there"></iframe>
+<script>
+const send = (method, path, type, body) => fetch("{url}" + path, {{
+  method, mode: type === "application/json" ? "cors" : "no-cors", credentials: "include",
+  headers: {{"content-type": type}}, body,
+}}).then(answer => answer.type + answer.status, error => "failed");
+(async () => {{
+  const made = JSON.stringify({{name: "theirs", kind: "tunnel"}});
+  const told = [];
+  for (const type of ["application/json", "text/plain", "application/x-www-form-urlencoded"])
+    told.push(await send("POST", "/api/v1/projects", type, made));
+  told.push(await send("POST", "/api/v1/sign-out", "text/plain", ""));
+  const left = new Promise(done => document.querySelector("iframe").onload = done);
+  document.querySelector("#f").submit();
+  await Promise.race([left, new Promise(done => setTimeout(done, 2000))]);
+  document.title = "done " + told.join(" ");
+}})();
+</script>"""
+
+
+@contextmanager
+def page_of_ours(chromium: Browser, daemon: WebDaemon) -> Iterator[Page]:
+    page = chromium.new_page(base_url=daemon.url, color_scheme="dark")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield page
+    page.close()
+    # What the policy of our own pages stops would be said there.
+    assert [one for one in said if "Content Security Policy" in one and "Framing" not in one] == []
+
+
+def test_set_up_sign_in_and_sign_out(chromium: Browser, tmp_path: Path) -> None:
+    """Without a script of ours; what is wrong is said beside its field; others change nothing."""
+    with WebDaemon(tmp_path / "d") as daemon, page_of_ours(chromium, daemon) as page:
+        token = (daemon.folder / "data" / "set-up-token").read_text().strip()
+        page.goto("/sign-in")
+        assert page.get_by_role("link", name="set this daemon up").is_visible()
+        page.goto("/")
+        page.get_by_role("link", name="set this daemon up").click()
+        page.get_by_label("Token").fill(token)
+        page.get_by_label("Your name").fill("ada")
+        page.get_by_label("Password").fill("password1234")
+        page.get_by_role("button", name="Set up and sign in").click()
+        assert "tried first" in page.get_by_role("alert").inner_text()
+        take_screenshot(page, "people-set-up")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Set up and sign in").click()
+        page.wait_for_url("**/account")
+        assert page.get_by_role("heading", level=1).inner_text() == "ada"
+        take_screenshot(page, "people-account")
+        cookies = {one["name"]: one for one in page.context.cookies()}
+        assert cookies["reconciler"]["httpOnly"]
+        assert cookies["reconciler"]["sameSite"] == "Strict"
+
+        _visit_somebody_else(page, daemon)
+
+        page.goto("/")
+        page.get_by_role("link", name="Your account").click()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/sign-in")
+        page.goto("/account")
+        page.wait_for_url("**/sign-in")
+        page.get_by_label("Name").fill("ada")
+        page.get_by_label("Password").fill("not this one")
+        page.get_by_role("button", name="Sign in").click()
+        assert "do not fit" in page.get_by_role("alert").inner_text()
+        take_screenshot(page, "people-sign-in")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/account")
+        page.goto("/set-up")
+        assert page.get_by_role("heading", level=1).inner_text() == "Set up already"
+
+
+def _visit_somebody_else(page: Page, daemon: WebDaemon) -> None:
+    """Let a page of another origin try; afterwards all is as it was, and ada is signed in."""
+    theirs = _THEIRS.format(url=daemon.url).encode()
+    before = ok(daemon.local.get("/api/v1/audit"))["items"][0]["number"]
+    with HttpServer(lambda _: Answer(headers={"content-type": "text/html"}, body=theirs)) as other:
+        page.goto(other.url)
+        page.wait_for_function("document.title.startsWith('done')")
+        assert page.title() == "done failed failed failed failed", "it reads no answer either"
+    assert ok(daemon.local.get("/api/v1/projects"))["items"] == []
+    assert ok(daemon.local.get("/api/v1/audit"))["items"][0]["number"] == before
+    assert len(ok(daemon.local.get("/api/v1/sessions"))["items"]) == 1
