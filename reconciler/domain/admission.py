@@ -1,12 +1,20 @@
 """Whether what a trigger asks for becomes a deployment. Pure; the caller carries it out."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from reconciler.domain.deployment import Cause, Deployment, DeploymentId
-from reconciler.domain.gate import MasterSwitch, Reason, reasons_to_hold, reasons_to_refuse
+from reconciler.domain.gate import (
+    MasterSwitch,
+    Reason,
+    reasons_to_hold,
+    reasons_to_refuse,
+    reasons_to_wait,
+)
 from reconciler.domain.host import HostName
 from reconciler.domain.plan import PlanBasis
 from reconciler.domain.project import Project
+from reconciler.domain.promoting import promoted_only
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import ImageDigests, Revision
@@ -27,6 +35,9 @@ class Request:
     compared_with: ImageDigests | None = None
     plan: PlanBasis | None = None  #: what the person read; nothing else is to be deployed
     correlation: str = ""  #: id of what noticed the change, as the logs have it
+    promotes: DeploymentId | None = None  #: see ``Deployment``
+    override: str = ""  #: see ``Deployment``
+    too_young: tuple[Reason, ...] = ()  #: of a look at images: why all that moved has to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +73,35 @@ Decision = Admit | Coalesce | Hold | Refuse
 
 
 def decide_admission(
-    project: Project, state: ProjectState, request: Request, switch: MasterSwitch
+    project: Project, state: ProjectState, request: Request, switch: MasterSwitch, now: datetime
 ) -> Decision:
-    """Decide what becomes of ``request``; the first of these that applies.
+    """Decide what becomes of ``request`` at ``now``; the first of these that applies.
 
-    1. the project can't be deployed as declared: refuse, or hold until the declaration is mended;
+    1. the project can't be deployed as declared, or gets what is promoted to it, which this is not:
+       refuse, or hold until the declaration is mended;
     2. what the person read in a plan is so no more: refuse;
-    3. a brake is on and no person asked: hold;
+    3. a brake is on, or what moved is too young, and no person asked: hold;
     4. the same revision waits or runs already: coalesce;
     5. a person didn't insist and it is live, or quarantined: refuse;
-    6. what waits goes to more hosts than this request, which would take its place: refuse;
-    7. admit, in place of an older revision that still waits.
+    6. a freeze, or closed windows, and the person doesn't go past them: refuse;
+    7. what waits goes to more hosts than this request, which would take its place: refuse;
+    8. admit, in place of an older revision that still waits.
     """
     automatic = request.cause.trigger.automatic
-    if reasons := reasons_to_refuse(project) or _outdated(project, state, request):
-        return Hold(reasons) if automatic else Refuse(reasons)
-    if automatic and (reasons := reasons_to_hold(project, switch)):
-        return Hold(reasons)
-    if same := _same_under_way(state, request):
-        return same
-    if (
-        not request.force
-        and request.restores is None
-        and (reason := _reason_against(state, request))
+    if reasons := (
+        reasons_to_refuse(project)
+        or _not_promoted(project, request)
+        or _outdated(project, state, request)
     ):
-        return Refuse((reason,))
+        return Hold(reasons) if automatic else Refuse(reasons)
+    if automatic and (reasons := _brakes(project, state, request, switch, now)):
+        return Hold(reasons)
+    waits = _waits_for_a_person(project, state, request, now)
+    same = _same_under_way(state, request)
+    if same and not (waits and same.into is state.queued):
+        return same
+    if reasons := _reasons_against(state, request) or waits:
+        return Refuse(reasons)
     if state.queued and not _covers(request.hosts, state.queued.hosts):
         text = (
             f"deployment {state.queued.id} waits and goes to other hosts, too; "
@@ -94,6 +109,25 @@ def decide_admission(
         )
         return Refuse((Reason(ReasonCode.ALREADY_QUEUED, text),))
     return Admit(replaces=state.queued)
+
+
+def _not_promoted(project: Project, request: Request) -> tuple[Reason, ...]:
+    """Return why nobody but the environment before gives it anything; going back is its own."""
+    gets_it = request.promotes is not None or request.restores is not None
+    return () if gets_it or project.promoted_from is None else (promoted_only(project),)
+
+
+def _brakes(
+    project: Project, state: ProjectState, request: Request, switch: MasterSwitch, now: datetime
+) -> tuple[Reason, ...]:
+    return (*reasons_to_hold(project, switch, state.freeze, now), *request.too_young)
+
+
+def _waits_for_a_person(
+    project: Project, state: ProjectState, request: Request, now: datetime
+) -> tuple[Reason, ...]:
+    asks = not request.cause.trigger.automatic and request.restores is None
+    return reasons_to_wait(project, state.freeze, now) if asks and not request.override else ()
 
 
 def _outdated(project: Project, state: ProjectState, request: Request) -> tuple[Reason, ...]:
@@ -138,7 +172,9 @@ def _covers(hosts: tuple[HostName, ...], others: tuple[HostName, ...]) -> bool:
     return not hosts or (bool(others) and set(others) <= set(hosts))
 
 
-def _reason_against(state: ProjectState, request: Request) -> Reason | None:
+def _reasons_against(state: ProjectState, request: Request) -> tuple[Reason, ...]:
+    if request.force or request.restores is not None:
+        return ()
     nothing_under_way = state.queued is None and state.running is None
     live = state.live
     if (
@@ -148,8 +184,8 @@ def _reason_against(state: ProjectState, request: Request) -> Reason | None:
         and _covers(live.hosts, request.hosts)
     ):
         text = f"deployment {live.id} of this revision is live"
-        return Reason(ReasonCode.ALREADY_LIVE, text, live.id)
+        return (Reason(ReasonCode.ALREADY_LIVE, text, live.id),)
     for quarantine in state.quarantined:
         if quarantine.revision.satisfies(request.revision):
-            return Reason(ReasonCode.QUARANTINED, quarantine.story)
-    return None
+            return (Reason(ReasonCode.QUARANTINED, quarantine.story),)
+    return ()
