@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from reconciler.domain.probing import Reading
+from reconciler.domain.probing import CheckName, Reading
 from reconciler.domain.verification import Observation, Sample
 
 #: Verification (``verify`` or ``roll-back``) → what was read back in it, as ``json`` holds it.
@@ -20,6 +20,7 @@ _LONGEST_TEXT = 300
 class Asked:
     """One answer to a question that the host, or one of its containers, was asked."""
 
+    check: CheckName
     at: timedelta  #: offset from the first look
     reading: Reading
     container: str = ""  #: id of the one that was asked; empty: the target as a whole
@@ -32,8 +33,7 @@ class Verification:
     ended_at: str  #: in ISO 8601
     problem: str  #: empty: it was proved
     seen: Sequence[Observation]
-    health: Sequence[Asked] = ()
-    versions: Sequence[Asked] = ()
+    answers: Sequence[Asked] = ()  #: to every check, oldest first
 
 
 def evidence_of(one: Verification) -> Evidence:
@@ -62,6 +62,8 @@ def _cleaned(value: object, clean: Callable[[str], str]) -> object:
 def _document(one: Verification, most: int) -> Evidence:
     latest = one.seen[-1].samples if one.seen else ()
     changes = _changes(one.seen)
+    probes = [answer for answer in one.answers if answer.check is not CheckName.VERSION]
+    versions = [answer for answer in one.answers if answer.check is CheckName.VERSION]
     return {
         "ended_at": one.ended_at,
         "problem": _short(one.problem),
@@ -71,11 +73,18 @@ def _document(one: Verification, most: int) -> Evidence:
         "running_count": len(latest),
         "health": [_look(look, most) for look in changes[-most:]],
         "health_count": len(changes),
-        "probes": [_answer(answer) for answer in one.health[-most:]],
-        "probe_count": len(one.health),
-        "versions": [_answer(answer) for answer in one.versions[-most:]],
-        "version_count": len(one.versions),
+        "probes": [_answer(answer) for answer in _newest(probes, most)],
+        "probe_count": len(probes),
+        "versions": [_answer(answer) for answer in versions[-most:]],
+        "version_count": len(versions),
     }
+
+
+def _newest(answers: Sequence[Asked], most: int) -> list[Asked]:
+    """Return the newest ones, with the last one of each check among them whatever it takes."""
+    last = {answer.check: at for at, answer in enumerate(answers)}.values()
+    first = len(answers) - most
+    return [answer for at, answer in enumerate(answers) if at >= first or at in last]
 
 
 def _changes(seen: Sequence[Observation]) -> list[Observation]:
@@ -124,6 +133,7 @@ def _look(look: Observation, most: int) -> Evidence:
 def _answer(answer: Asked) -> Evidence:
     reading = answer.reading
     return {
+        "check": str(answer.check),
         "at": _seconds(answer.at),
         "container": _short(answer.container) or None,
         "asked": _short(reading.asked),

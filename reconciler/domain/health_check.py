@@ -1,11 +1,11 @@
 """How one asks whether a target is well, and how an operator writes that."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeVar
+from urllib.parse import unquote
 
 from reconciler.domain.argv import parse_argv
 from reconciler.domain.errors import InvalidInput
@@ -16,9 +16,7 @@ from reconciler.domain.numbers import (
     seconds_of,
     shown,
 )
-from reconciler.domain.problems import Problems, unknown_fields
-
-Parsed = TypeVar("Parsed")
+from reconciler.domain.problems import Given, Problems, unknown_fields
 
 
 class ProbeKind(StrEnum):
@@ -92,7 +90,7 @@ def parse_health_check(declared: Mapping[str, object], field: str = "health") ->
     if kind is None:
         raise problems.error()
     problems.found.extend(_misplaced(given, kind, field))
-    check = _read(_Reading(given, field, problems), kind)
+    check = _read(Given(given, field, problems), kind)
     if problems.found:
         raise problems.error()
     return check
@@ -122,23 +120,7 @@ def declaration_of(check: HealthCheck) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What was declared, and what turned out to be wrong with it."""
-
-    given: Mapping[str, object]
-    field: str
-    problems: Problems
-
-    def take(self, name: str, parse: Callable[[object, str], Parsed], default: Parsed) -> Parsed:
-        """Return the field as parsed; ``default`` where it was left out, or is wrong."""
-        if name not in self.given:
-            return default
-        parsed = self.problems.collect(lambda: parse(self.given[name], f"{self.field}.{name}"))
-        return default if parsed is None else parsed
-
-
-def _read(reading: _Reading, kind: ProbeKind) -> HealthCheck:
+def _read(reading: Given, kind: ProbeKind) -> HealthCheck:
     take, usual = reading.take, HealthCheck(kind)
     return HealthCheck(
         kind,
@@ -148,11 +130,11 @@ def _read(reading: _Reading, kind: ProbeKind) -> HealthCheck:
         text=take("text", _parse_text, usual.text),
         command=take("command", parse_argv, usual.command),
         origin=take("origin", _parse_origin, usual.origin),
-        start_period=take("start_period_seconds", _parse_start_period, usual.start_period),
-        interval=take("interval_seconds", _parse_interval, usual.interval),
-        timeout=take("timeout_seconds", _parse_timeout, usual.timeout),
-        retries=take("retries", _parse_row, usual.retries),
-        successes=take("successes", _parse_row, usual.successes),
+        start_period=take("start_period_seconds", parse_start_period, usual.start_period),
+        interval=take("interval_seconds", parse_interval, usual.interval),
+        timeout=take("timeout_seconds", parse_timeout, usual.timeout),
+        retries=take("retries", parse_in_a_row, usual.retries),
+        successes=take("successes", parse_in_a_row, usual.successes),
     )
 
 
@@ -186,7 +168,8 @@ def parse_path(value: object, field: str = "path") -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value) or len(value) > _LONGEST:
         problem = "must be a path like '/healthz' or '/ready?full=1', with all else as %XX"
         raise InvalidInput(field, shown(value), problem)
-    if {".", ".."} & set(value.partition("?")[0].split("/")):
+    # Also as %2E: who passes it on, as a cluster's API server does, may read it as a way upwards.
+    if {".", ".."} & set(unquote(value.partition("?")[0]).split("/")):
         raise InvalidInput(field, value, "must hold neither '.' nor '..'")
     return value
 
@@ -214,17 +197,21 @@ def _parse_origin(value: object, field: str) -> ProbeOrigin:
     return ProbeOrigin(value)
 
 
-def _parse_start_period(value: object, field: str) -> timedelta:
+def parse_start_period(value: object, field: str) -> timedelta:
+    """Return in which time a bad answer is no verdict. Raises ``InvalidInput``."""
     return parse_seconds(value, field, 0, 3600)
 
 
-def _parse_interval(value: object, field: str) -> timedelta:
+def parse_interval(value: object, field: str) -> timedelta:
+    """Return the time between two answers. Raises ``InvalidInput``."""
     return parse_seconds(value, field, 0.1, 300)
 
 
-def _parse_timeout(value: object, field: str) -> timedelta:
+def parse_timeout(value: object, field: str) -> timedelta:
+    """Return how long one answer may take. Raises ``InvalidInput``."""
     return parse_seconds(value, field, 0.1, 60)
 
 
-def _parse_row(value: object, field: str) -> int:
+def parse_in_a_row(value: object, field: str) -> int:
+    """Return how many answers in a row are a verdict. Raises ``InvalidInput``."""
     return parse_whole(value, field, _MOST_IN_A_ROW)

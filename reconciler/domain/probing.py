@@ -1,4 +1,4 @@
-"""What the answers to a target's health check amount to.
+"""What the answers to a target's checks amount to.
 
 The meaning is that of Docker's ``HEALTHCHECK``, with two additions: it takes several good answers
 in a row to be healthy, and as many to be so again.
@@ -6,17 +6,50 @@ in a row to be healthy, and as many to be so again.
 Source: Dockerfile reference, "HEALTHCHECK"; moby, ``daemon/health.go``, ``handleProbeResult``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
 
-from reconciler.domain.health_check import HealthCheck
 from reconciler.domain.project import Project, ProjectKind
 from reconciler.domain.verification import Health, RunState, Sample
 
 #: What has ended answers nothing: a health check says nothing of it.
 _ENDED = frozenset({RunState.EXITED, RunState.DEAD, RunState.REMOVING})
 _BADNESS = (Health.NONE, Health.HEALTHY, Health.STARTING, Health.UNHEALTHY)
+
+
+class CheckName(StrEnum):
+    """What a target can be asked, each with its own declaration."""
+
+    HEALTH = "health"  #: whether it is alive
+    READY = "ready"  #: whether it takes requests
+    VERSION = "version"  #: which commit it is
+
+
+class Patience(Protocol):
+    """How many answers of one check are a verdict."""
+
+    @property
+    def start_period(self) -> timedelta:
+        """In which a bad answer is no verdict."""
+        ...
+
+    @property
+    def interval(self) -> timedelta:
+        """Between two answers."""
+        ...
+
+    @property
+    def retries(self) -> int:
+        """Bad answers in a row that are a verdict."""
+        ...
+
+    @property
+    def successes(self) -> int:
+        """Good answers in a row before it counts as well."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +59,12 @@ class Reading:
     asked: str  #: a URL without what was added for caches, ``tcp://HOST:PORT``, or a command line
     problem: str = ""  #: what was seen instead of what is expected; empty: it is well
     status: int | None = None  #: of HTTP, or of the command that was run
-    told: str = ""  #: the version that the app told
+    told: str = ""  #: the version that the app told, or where a redirect leads to
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """One answer to a health check. Instants are monotonic offsets from the first look."""
+    """One answer to a check. Instants are monotonic offsets from the first look."""
 
     asked_at: timedelta
     answered_at: timedelta
@@ -42,12 +75,13 @@ class ProbeAnswer:
 class ProbeHistory:
     """The answers so far, in order, and what they amount to."""
 
-    check: HealthCheck
+    check: Patience
     health: Health = Health.STARTING
     good_in_a_row: int = 0
     bad_in_a_row: int = 0  #: of those that count: not within the start period
     last_problem: str = ""  #: of the last bad answer, the start period's included
     due_at: timedelta = timedelta(0)  #: when to ask next
+    began: timedelta = timedelta(0)  #: what the start period counts from
 
     def after(self, answer: ProbeAnswer) -> "ProbeHistory":
         """Return the history with one more answer."""
@@ -77,7 +111,8 @@ class ProbeHistory:
         return replace(self, health=health, good_in_a_row=good, bad_in_a_row=0)
 
     def _after_bad(self, answer: ProbeAnswer) -> "ProbeHistory":
-        excused = self.health is Health.STARTING and answer.asked_at < self.check.start_period
+        started = answer.asked_at >= self.began + self.check.start_period
+        excused = self.health is Health.STARTING and not started
         bad = self.bad_in_a_row + (0 if excused else 1)
         health = Health.UNHEALTHY if bad >= self.check.retries else self.health
         return replace(
@@ -86,24 +121,31 @@ class ProbeHistory:
 
 
 def with_health(
-    samples: Iterable[Sample], project: Project, history: ProbeHistory | None
+    samples: Iterable[Sample], project: Project, histories: Mapping[CheckName, ProbeHistory]
 ) -> tuple[Sample, ...]:
-    """Return the samples of one target with what its health check says.
+    """Return the samples of one target with what its checks say, the worst of them.
 
-    It speaks of the ``expose_service`` of a compose project, and of all that runs of another one.
+    They speak of the ``expose_service`` of a compose project, and of all that runs of another one.
     What a container says of itself is kept where that is worse. What is in doubt shows as starting:
     nothing proves itself while its last answer was bad.
 
     Args:
         samples: of one observation.
         project: whose they are.
-        history: None for a target without a health check.
+        histories: of the checks that the target as a whole has; none for one without.
     """
-    if history is None:
+    if not histories:
         return tuple(samples)
     return tuple(
-        _worse(sample, history) if _is_asked(sample, project) else sample for sample in samples
+        _worse(sample, histories) if _is_asked(sample, project) else sample for sample in samples
     )
+
+
+def with_version(sample: Sample, history: ProbeHistory) -> Sample:
+    """Return the sample with what its version check says."""
+    version = _shown(history)
+    doubt = "" if version is Health.HEALTHY else history.detail or "it has not been asked yet"
+    return replace(sample, version=version, version_doubt=doubt)
 
 
 def _is_asked(sample: Sample, project: Project) -> bool:
@@ -113,8 +155,15 @@ def _is_asked(sample: Sample, project: Project) -> bool:
     )
 
 
-def _worse(sample: Sample, history: ProbeHistory) -> Sample:
-    health = Health.STARTING if history.in_doubt else history.health
+def _worse(sample: Sample, histories: Mapping[CheckName, ProbeHistory]) -> Sample:
+    name, history = max(histories.items(), key=lambda one: _BADNESS.index(_shown(one[1])))
+    health = _shown(history)
     if _BADNESS.index(sample.health) > _BADNESS.index(health):
         return sample
-    return replace(sample, health=health, health_detail=history.detail)
+    detail = f"{name}: {history.detail}" if history.detail else ""
+    return replace(sample, health=health, health_detail=detail)
+
+
+def _shown(history: ProbeHistory) -> Health:
+    """Return what shows: nothing proves itself while its last answer was bad."""
+    return Health.STARTING if history.in_doubt else history.health

@@ -1,6 +1,7 @@
 """Naming all that is wrong with a declaration at once."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from reconciler.domain.errors import InvalidInput, SeveralInvalid
@@ -48,3 +49,19 @@ class Problems:
     def error(self) -> InvalidInput | SeveralInvalid:
         """Return one error for all that was found; there is something."""
         return self.found[0] if len(self.found) == 1 else SeveralInvalid(self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was declared of one thing, and what turned out to be wrong with it."""
+
+    fields: Mapping[str, object]
+    name: str  #: what problems are named after
+    problems: Problems
+
+    def take(self, field: str, parse: Callable[[object, str], Parsed], default: Parsed) -> Parsed:
+        """Return the field as parsed; ``default`` where it was left out, or is wrong."""
+        if field not in self.fields:
+            return default
+        parsed = self.problems.collect(lambda: parse(self.fields[field], f"{self.name}.{field}"))
+        return default if parsed is None else parsed

@@ -56,6 +56,7 @@ class Sample:
     health_detail: str = ""  #: why the target's health check says so; empty where it is well
     revision: str = ""  #: the commit that its image is labelled with; empty where it is not
     address: str = ""  #: where its own ports are asked from its host; empty where it has none
+    version: Health = Health.NONE  #: whether it tells the commit; NONE: it is not asked
     version_doubt: str = ""  #: why it is not proven to be the commit; empty: it is, or needn't be
 
     @property
@@ -167,10 +168,13 @@ def _problems(
             )
         if sample.health is Health.UNHEALTHY:
             yield f"{name} is unhealthy{_detail(sample)}"
+        if sample.version is Health.UNHEALTHY:
+            yield f"{name} is not this version (version: {sample.version_doubt})"
         before = first.get(sample.id)
         if before and sample.restarts - before.restarts > window.restarts:
             yield f"{name} keeps restarting{status}"
-    if len(_of(service, seen[-1])) < len(_of(service, seen[0])):
+    # Where there are more than there have to be, e.g. for an autoscaler, some may go.
+    if len(_of(service, seen[-1])) < min(len(_of(service, seen[0])), service.replicas):
         yield f"{service.name}: a {_kind(service)} vanished while it was watched"
 
 
@@ -188,8 +192,9 @@ def _foreign(
 
 
 def _shown(service: PlannedService, sample: Sample) -> str:
-    """Return a container's id as short as people say it; a unit's is its name, and stays whole."""
-    return sample.id if isinstance(service.pin, Release) else sample.id[:12]
+    """Return a container's id as short as people say it; a unit's or a pod's name stays whole."""
+    is_name = isinstance(service.pin, Release) or "/" in sample.id
+    return sample.id if is_name else sample.id[:12]
 
 
 def _detail(sample: Sample) -> str:

@@ -6,52 +6,44 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.domain.errors import InvalidInput
-from reconciler.domain.health_check import parse_path
-from reconciler.domain.numbers import parse_port, parse_seconds, seconds_of, shown
-from reconciler.domain.problems import Problems, unknown_fields
+from reconciler.domain.health_check import (
+    parse_in_a_row,
+    parse_interval,
+    parse_path,
+    parse_start_period,
+    parse_timeout,
+)
+from reconciler.domain.numbers import parse_port, seconds_of, shown
+from reconciler.domain.problems import Given, Problems, unknown_fields
 from reconciler.domain.references import ServiceName, parse_declared_service
 
-DEFAULT_TIMEOUT = timedelta(seconds=5)
 #: Names of members, from the outermost one inwards: ``build.commit``.
 _JSON_PATH = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100}){0,9}")
-#: In a row, as of a health check, each asked anew.
-_ANSWERS = 3
-_FIELDS = ("port", "path", "json_path", "service", "timeout_seconds")
+_DURATIONS = ("start_period_seconds", "interval_seconds", "timeout_seconds")
+_FIELDS = ("port", "path", "json_path", "service", *_DURATIONS, "retries", "successes")
 
 
 @dataclass(frozen=True, slots=True)
 class VersionCheck:
     """An HTTP endpoint of the app itself that tells its commit.
 
-    It is asked of every container on that container's own address, several times in a row.
+    It is asked of every container on that container's own address, or of a unit over the loopback
+    of its host, several times in a row.
     """
 
-    port: int  #: inside the container
+    #: Inside the container. None: a unit is asked where its target listens.
+    port: int | None = None
     path: str = "/"  #: with its query
     #: Where the commit stands in a JSON answer, e.g. ``build.commit``; empty: it is a word of the
     #: answer's text.
     json_path: str = ""
-    service: ServiceName | None = None  #: None: the service that faces users
-    timeout: timedelta = DEFAULT_TIMEOUT  #: of one answer
-
-
-@dataclass(frozen=True, slots=True)
-class VersionHistory:
-    """What one container answered so far."""
-
-    good_in_a_row: int = 0
-    problem: str = "it has not been asked yet"  #: of the last answer
-
-    def after(self, problem: str) -> "VersionHistory":
-        """Return the history with one more answer; ``problem`` is empty for the right commit."""
-        return VersionHistory(0 if problem else self.good_in_a_row + 1, problem)
-
-    @property
-    def doubt(self) -> str:
-        """Why it is not proven to be the commit; empty once it has been said often enough."""
-        if self.problem or self.good_in_a_row >= _ANSWERS:
-            return self.problem
-        return f"{self.good_in_a_row} of {_ANSWERS} answers in a row"
+    service: ServiceName | None = None  #: None: the one that faces users, or every one
+    timeout: timedelta = timedelta(seconds=5)  #: of one answer
+    #: In which a bad answer is no verdict; at least as long as the target's other checks give it.
+    start_period: timedelta = timedelta(seconds=30)
+    interval: timedelta = timedelta(seconds=0.1)  #: at most at each look
+    retries: int = 3  #: bad answers in a row, after the start period, that are a verdict
+    successes: int = 3  #: good answers in a row before it is proven
 
 
 def parse_version_check(declared: Mapping[str, object], field: str = "version") -> VersionCheck:
@@ -59,7 +51,8 @@ def parse_version_check(declared: Mapping[str, object], field: str = "version") 
 
     Args:
         declared: ``port``; ``path``; ``json_path``, like ``build.commit``; ``service``;
-            ``timeout_seconds``.
+            ``timeout_seconds``, ``start_period_seconds`` and ``interval_seconds``; ``retries`` and
+            ``successes``.
         field: what problems are named after, e.g. ``version.port``.
 
     Raises:
@@ -67,39 +60,47 @@ def parse_version_check(declared: Mapping[str, object], field: str = "version") 
         SeveralInvalid: more are; every one is named.
     """
     problems = Problems()
-    given = {name: value for name, value in declared.items() if value is not None}
-    problems.found.extend(unknown_fields(given, _FIELDS, field, "a version check"))
-    port = problems.collect(lambda: _parse_port(given.get("port"), f"{field}.port"))
-    path = problems.collect(lambda: parse_path(given.get("path", "/"), f"{field}.path"))
-    json_path = problems.collect(
-        lambda: _parse_json_path(given.get("json_path", ""), f"{field}.json_path")
+    fields = {name: value for name, value in declared.items() if value is not None}
+    problems.found.extend(unknown_fields(fields, _FIELDS, field, "a version check"))
+    take, usual = Given(fields, field, problems).take, VersionCheck()
+    check = VersionCheck(
+        port=take("port", parse_port, usual.port),
+        path=take("path", parse_path, usual.path),
+        json_path=take("json_path", _parse_json_path, usual.json_path),
+        service=take("service", parse_declared_service, usual.service),
+        timeout=take("timeout_seconds", parse_timeout, usual.timeout),
+        start_period=take("start_period_seconds", parse_start_period, usual.start_period),
+        interval=take("interval_seconds", parse_interval, usual.interval),
+        retries=take("retries", parse_in_a_row, usual.retries),
+        successes=take("successes", parse_in_a_row, usual.successes),
     )
-    service = problems.collect(
-        lambda: parse_declared_service(given.get("service"), f"{field}.service")
-    )
-    seconds = given.get("timeout_seconds", seconds_of(DEFAULT_TIMEOUT))
-    timeout = problems.collect(lambda: parse_seconds(seconds, f"{field}.timeout_seconds", 0.1, 60))
-    if problems.found or port is None or path is None or json_path is None or timeout is None:
+    if problems.found:
         raise problems.error()
-    return VersionCheck(port, path, json_path, service, timeout)
+    return check
+
+
+def require_port(check: VersionCheck, field: str = "version") -> VersionCheck:
+    """Return ``check`` of what runs in containers. Raises ``InvalidInput``: it has no port."""
+    if check.port is None:
+        problem = "is missing: it is where the app tells its version"
+        raise InvalidInput(f"{field}.port", None, problem)
+    return check
 
 
 def declaration_of(check: VersionCheck) -> dict[str, object]:
-    """Return what ``parse_version_check`` makes ``check`` of, as JSON has it."""
+    """Return what ``parse_version_check`` makes ``check`` of, in full, as JSON has it."""
     every: dict[str, object] = {
         "port": check.port,
         "path": check.path,
         "json_path": check.json_path or None,
         "service": check.service,
         "timeout_seconds": seconds_of(check.timeout),
+        "start_period_seconds": seconds_of(check.start_period),
+        "interval_seconds": seconds_of(check.interval),
+        "retries": check.retries,
+        "successes": check.successes,
     }
     return {name: value for name, value in every.items() if value is not None}
-
-
-def _parse_port(value: object, field: str) -> int:
-    if value is None:
-        raise InvalidInput(field, None, "is missing: it is where the app tells its version")
-    return parse_port(value, field)
 
 
 def _parse_json_path(value: object, field: str) -> str:
