@@ -260,6 +260,8 @@ class Deployment:
     before: Revision | None = None
     targets: tuple[TargetRecord, ...] = ()  #: how far it got on each host
     correlation: str = ""  #: id of what noticed the change first, as the logs have it
+    promotes: DeploymentId | None = None  #: of the environment before, which verified what it runs
+    override: str = ""  #: why a person had it go past windows and a freeze; empty: it doesn't
 
     @property
     def duration(self) -> timedelta | None:

@@ -20,6 +20,15 @@ _SYSTEM = re.compile(
 )
 
 
+def parse_image_folder(text: str, field: str = "image_folder") -> HostPath:
+    """Return ``text`` as a folder in an image. Raises ``InvalidReference``."""
+    segments = text.rstrip("/").split("/")[1:]
+    plain = all(_SEGMENT.fullmatch(one) and one.strip(".") for one in segments)
+    if not text.startswith("/") or not segments or not plain or len(text) > _LONGEST:
+        raise InvalidReference(field, text, "must be an absolute path in the image, like '/app'")
+    return HostPath(text.rstrip("/"))
+
+
 def parse_folder(text: str, field: str = "folder") -> HostPath:
     """Return ``text`` as a folder of a project's own on a host; a slash at its end is dropped.
 

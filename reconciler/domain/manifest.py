@@ -26,13 +26,13 @@ from reconciler.domain.problems import Problems
 from reconciler.domain.project import USUAL_COMPOSE_PATH, Project, ProjectKind
 from reconciler.domain.references import RepositoryPath, parse_repository_path
 from reconciler.domain.target import Target, TargetStrategy
-from reconciler.domain.version_check import VersionCheck, parse_version_check
+from reconciler.domain.version_check import VersionCheck, parse_version_check, require_port
 
 MANIFEST_PATH = RepositoryPath(".reconciler.toml")
 LIMIT_BYTES = 16 << 10
 _LONGEST_START = timedelta(minutes=10)
 _MOST_PATHS = 100
-_COMMON = ("strategy", "health")
+_COMMON = ("strategy", "health", "ready")
 #: A target's user, who is root by each of these names.
 _ROOT = frozenset({"", "root", "0"})
 #: Kind of project → what its manifest may say.
@@ -52,6 +52,7 @@ class Manifest:
     strategy: TargetStrategy | None = None
     #: As ``parse_health_check`` takes it, but for its port, which is the target's.
     health: Mapping[str, object] | None = None
+    ready: Mapping[str, object] | None = None  #: likewise
     compose_path: RepositoryPath | None = None
     compose_files: tuple[RepositoryPath, ...] = ()
     migration: Migration | None = None
@@ -142,6 +143,7 @@ class _Reading:
         return Manifest(
             strategy=take("strategy", _parse_strategy),
             health=take("health", _parse_table),
+            ready=take("ready", _parse_table),
             compose_path=take("compose_path", _parse_path),
             compose_files=take("compose_files", _parse_paths) or (),
             migration=take("migration", _parse_migration),
@@ -191,7 +193,7 @@ def _parse_migration(value: object, field: str) -> Migration:
 
 
 def _parse_version(value: object, field: str) -> VersionCheck:
-    return parse_version_check(_parse_table(value, field), field)
+    return require_port(parse_version_check(_parse_table(value, field), field), field)
 
 
 # ── Filling in ────────────────────────────────────────────────────────────────────────────────
@@ -217,13 +219,20 @@ def _target(target: Target, project: Project, manifest: Manifest, filling: _Fill
         problem = f"is the operator's to choose, who has {target.strategy} on {target.host}"
         raise _refusal("strategy", problem)
     fill = filling.fill
+
+    def check(
+        name: str, declared: HealthCheck | None, said: Mapping[str, object] | None
+    ) -> HealthCheck | None:
+        return declared if declared or said is None else _check(name, said, target, project)
+
     return replace(
         target,
         source_folder=fill("source_folder", target.source_folder, manifest.source_folder),
         build=fill("build", target.build, _build(target, manifest)),
         files=fill("files", target.files, manifest.files),
         compose_files=fill("compose_files", target.compose_files, manifest.compose_files),
-        health=fill("health", target.health, _health(target, project, manifest)),
+        health=fill("health", target.health, check("health", target.health, manifest.health)),
+        ready=fill("ready", target.ready, check("ready", target.ready, manifest.ready)),
     )
 
 
@@ -238,28 +247,25 @@ def _build(target: Target, manifest: Manifest) -> tuple[str, ...]:
     return manifest.build
 
 
-def _health(target: Target, project: Project, manifest: Manifest) -> HealthCheck | None:
-    """Return the health check: of the port that the operator declared, asked on the host itself."""
-    said = manifest.health
-    if said is None or target.health is not None:
-        return target.health
+def _check(name: str, said: Mapping[str, object], target: Target, project: Project) -> HealthCheck:
+    """Return the check: of the port that the operator declared, asked on the host itself."""
     if said.get("kind") == ProbeKind.COMMAND:
-        raise _refusal("health.kind", "a command would run on the host itself; ask http or tcp")
+        raise _refusal(f"{name}.kind", "a command would run on the host itself; ask http or tcp")
     if "origin" in said:
-        raise _refusal("health.origin", "from where one asks is the operator's to say")
+        raise _refusal(f"{name}.origin", "from where one asks is the operator's to say")
     port = project.expose_port if target.strategy is TargetStrategy.COMPOSE else target.port
     if port is None:
-        raise _refusal("health", f"needs the port of {target.host}, which the operator declares")
+        raise _refusal(name, f"needs the port of {target.host}, which the operator declares")
     if said.get("port", port) != port:
-        raise _refusal("health.port", f"is the operator's to say, who says {port}")
+        raise _refusal(f"{name}.port", f"is the operator's to say, who says {port}")
     try:
-        check = parse_health_check({**said, "port": port})
+        check = parse_health_check({**said, "port": port}, name)
     except (InvalidInput, SeveralInvalid) as error:
         raise _invalid(error) from error
     if check.start_period > _LONGEST_START:
         most = f"{_LONGEST_START.total_seconds():g} s"
         problem = f"only an operator may declare more than {most}"
-        raise _refusal("health.start_period_seconds", problem)
+        raise _refusal(f"{name}.start_period_seconds", problem)
     return check
 
 

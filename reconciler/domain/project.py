@@ -7,6 +7,7 @@ from enum import StrEnum
 from reconciler.domain.forge import WebAddress
 from reconciler.domain.migration import Migration
 from reconciler.domain.path_patterns import PathPattern
+from reconciler.domain.promotion import Environment
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -15,6 +16,7 @@ from reconciler.domain.references import (
     RepositoryPath,
     ServiceName,
 )
+from reconciler.domain.rules import Rules
 from reconciler.domain.target import Target, implied_target
 from reconciler.domain.version_check import VersionCheck
 from reconciler.domain.webhook import Provider
@@ -88,7 +90,7 @@ class Project:
     targets: tuple[Target, ...] = ()  #: as declared, in that order; see ``where``
     one_by_one: bool = False  #: hosts one after another, stopping at the first failure
     migration: Migration | None = None  #: compose and image projects only
-    version: VersionCheck | None = None  #: compose projects only
+    version: VersionCheck | None = None  #: where its app tells the commit that it is of
     #: Whether images that are built go to the registry that their names tell; compose only.
     push_images: bool = False
     allow_manifest: bool = False  #: whether the repository may add to this declaration
@@ -100,6 +102,8 @@ class Project:
     commit_statuses: bool = False  #: whether its forge is told how each commit fares
     forge: Provider | None = None  #: which one that is; None: as the source's host tells
     forge_url: WebAddress | None = None  #: where it is; None: where the source is, over https
+    environment: Environment | None = None  #: None: it is an app of one environment
+    rules: Rules = field(default_factory=Rules)
     generation: int = 1  #: grows with each edit of what would run; a toggle is no such edit
 
     @property
@@ -108,6 +112,16 @@ class Project:
         if self.targets or not self.kind.runs_containers:
             return self.targets
         return (implied_target(self.name),)
+
+    @property
+    def promoted_from(self) -> ProjectName | None:
+        """Whose verified revisions it gets, and nothing else; None: it follows its own source."""
+        return self.environment.promoted_from if self.environment else None
+
+    @property
+    def follows_its_source(self) -> bool:
+        """Whether what moves there is for it, and not only for the environments before it."""
+        return self.promoted_from is None
 
     @property
     def followed_branch(self) -> BranchName | None:

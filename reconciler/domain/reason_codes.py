@@ -18,6 +18,16 @@ class ReasonCode(StrEnum):
     NOTHING_TO_DEPLOY = "nothing-to-deploy"
     TARGET_MISSING = "target-missing"
     EXPOSE_MISSING = "expose-missing"
+    FROZEN = "frozen"
+    WINDOW_CLOSED = "window-closed"
+    NOT_VERIFIED_UPSTREAM = "not-verified-upstream"
+    SOAKING = "soaking"
+    IMAGE_TOO_YOUNG = "image-too-young"
+    APPROVAL_MISSING = "approval-missing"
+    APPROVAL_EXPIRED = "approval-expired"
+    PROMOTION_REJECTED = "promotion-rejected"
+    PROMOTED_ONLY = "promoted-only"
+    NOT_HANDED_ON = "not-handed-on"
     QUARANTINED = "quarantined"
     MIGRATION_NEEDS_APPROVAL = "migration-needs-approval"
     MIGRATION_UNFINISHED = "migration-unfinished"
@@ -134,6 +144,16 @@ _STOPS = {
     ReasonCode.NOTHING_TO_DEPLOY: "A project of this kind has nothing to deploy.",
     ReasonCode.TARGET_MISSING: "The project has no host to run on.",
     ReasonCode.EXPOSE_MISSING: "The service that users reach, or its port, is not set.",
+    ReasonCode.FROZEN: "A person said that the project stays as it is.",
+    ReasonCode.WINDOW_CLOSED: "None of the project's deploy windows is open.",
+    ReasonCode.NOT_VERIFIED_UPSTREAM: "The environment before has not verified the revision.",
+    ReasonCode.SOAKING: "It has not stood long enough in the environment before.",
+    ReasonCode.IMAGE_TOO_YOUNG: "An image was first seen too short a time ago.",
+    ReasonCode.APPROVAL_MISSING: "More people have to approve the promotion.",
+    ReasonCode.APPROVAL_EXPIRED: "Nobody decided in time; the revision may be proposed anew.",
+    ReasonCode.PROMOTION_REJECTED: "A person rejected this revision; another one asks anew.",
+    ReasonCode.PROMOTED_ONLY: "It gets what the environment before verified, and nothing else.",
+    ReasonCode.NOT_HANDED_ON: "The environment before did not hand on all that it needs.",
     ReasonCode.QUARANTINED: "This revision failed before; a newer one deploys by itself.",
     ReasonCode.MIGRATION_NEEDS_APPROVAL: "The migration has pending work that a person approves.",
     ReasonCode.MIGRATION_UNFINISHED: "A migration began and nobody saw its end.",
@@ -213,6 +233,9 @@ _FOR_A_PERSON = frozenset(
         ReasonCode.AUTO_DEPLOY_OFF,
         ReasonCode.TARGET_MISSING,
         ReasonCode.EXPOSE_MISSING,
+        ReasonCode.FROZEN,
+        ReasonCode.APPROVAL_MISSING,
+        ReasonCode.APPROVAL_EXPIRED,
         ReasonCode.MIGRATION_NEEDS_APPROVAL,
         ReasonCode.MIGRATION_UNFINISHED,
         ReasonCode.WORK_TREE_DIRTY,

@@ -19,6 +19,7 @@ from reconciler.domain.deployment import (
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
+from reconciler.domain.promotion import Promotion
 from reconciler.domain.receipt import FORMAT, Document, hash_of
 from reconciler.domain.revision import Revision
 
@@ -52,6 +53,8 @@ class Circumstances:
     approved_by: str = ""  #: who approved its migration; empty: nobody had to
     approved_at: datetime | None = None
     approval_reason: str = ""
+    origin: str = ""  #: the environment that verified what it promotes; empty: it is no promotion
+    promotion: Promotion | None = None  #: what it was admitted for
 
 
 def content_of(writer: Writer, deployment: Deployment, around: Circumstances) -> Document:
@@ -68,7 +71,9 @@ def content_of(writer: Writer, deployment: Deployment, around: Circumstances) ->
             for cause in deployment.causes
         ],
         "forced": deployment.forced,
+        "override": deployment.override,
         "approved": _approval(around),
+        "promotes": _promotes(deployment, around),
         "restores": deployment.restores,
         "hosts": list(deployment.hosts),
         "before": _revision(deployment.before) if deployment.before else None,
@@ -107,6 +112,23 @@ def _approval(around: Circumstances) -> Document | None:
         "by": around.approved_by,
         "at": _instant(around.approved_at),
         "reason": around.approval_reason,
+    }
+
+
+def _promotes(deployment: Deployment, around: Circumstances) -> Document | None:
+    """Return where it was verified before, who wanted it here, and who agreed."""
+    if deployment.promotes is None:
+        return None
+    promotion = around.promotion
+    return {
+        "project": around.origin,
+        "deployment": deployment.promotes,
+        "promotion": promotion.id if promotion else None,
+        "asked_by": promotion.asked_by if promotion else "",
+        "approvals": [
+            {"by": vote.person, "at": _instant(vote.at), "reason": vote.reason}
+            for vote in (promotion.approvals if promotion else ())
+        ],
     }
 
 

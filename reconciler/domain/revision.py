@@ -71,3 +71,8 @@ def changes_between(before: ImageDigests, after: ImageDigests) -> tuple[ImageCha
         for image in sorted({*before, *after})
         if before.get(image) != after.get(image)
     )
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether ``name``, of a revision, is an image's in full, and not that of a service."""
+    return bool({"/", ":"} & set(name))

@@ -9,6 +9,7 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.revision import Fingerprint, Revision
+from reconciler.domain.rules import Freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class ImageLook:
     #: What was tracked when the look began. An image that is tracked at something else by now was
     #: acted on by a later look, or one beside this: what this one saw of it may be out of date.
     since: Mapping[str, Digest]
+    #: When the digest of each was seen first; an image that is left out was seen just now.
+    first_seen: Mapping[str, datetime] = field(default_factory=dict)
 
     def valid_after(self, tracked: Mapping[str, Digest]) -> Mapping[str, Digest]:
         """Return what was seen of the images that nobody acted on since it began."""
@@ -132,6 +135,7 @@ class ProjectState:
     passed_over: PassedOver | None = None  #: the newest tip, where it was not to be deployed
     toggled_by: str = ""  #: who switched auto-deploy last, or declared it; empty: nobody knows
     toggled_at: datetime | None = None
+    freeze: Freeze | None = None  #: the last one, over or not; None: never, or lifted
 
     def newest_wanted(self, observed: CommitSha | None) -> CommitSha | None:
         """Return the newest commit that should run, of a branch that was seen at ``observed``."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from reconciler.domain.health_check import HealthCheck
 from reconciler.domain.host import LOCAL, HostName, HostPath
 from reconciler.domain.references import ProjectName, RepositoryPath
+from reconciler.domain.workload import Workload
 
 _UNSAID = HostPath("")
 
@@ -18,6 +19,7 @@ class TargetStrategy(StrEnum):
     COMPOSE = "compose"  #: docker compose, pinned by digest
     SYSTEMD = "systemd"  #: built here, sent over, run as a systemd unit
     SYSTEMD_REMOTE = "systemd-remote"  #: built on the host, run as a systemd unit
+    KUBERNETES = "kubernetes"  #: images of workloads in a cluster, set by digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Target:
     """
 
     project: ProjectName
-    host: HostName = LOCAL
+    host: HostName = LOCAL  #: kubernetes: the cluster
     strategy: TargetStrategy = TargetStrategy.SYSTEMD
     folder: HostPath = _UNSAID  #: on the host; ``default_folder`` unless the operator said
     source_folder: RepositoryPath | None = None  #: in the repository; None: its top
@@ -47,8 +49,20 @@ class Target:
     environment: Mapping[str, str] = field(default_factory=dict)  #: not secret
     compose_files: tuple[RepositoryPath, ...] = ()  #: compose: more files, later ones win
     health: HealthCheck | None = None
+    ready: HealthCheck | None = None  #: a second one, which has to pass as well
     #: The host goes back by itself unless confirmed by then.
     confirm_within: timedelta | None = None
+    namespace: str = ""  #: kubernetes
+    workloads: tuple[Workload, ...] = ()  #: kubernetes
+    #: systemd, of what another environment verified as an image: which one, as its revision calls
+    #: it; the release is the folder ``image_folder`` in it. Empty: a release that was built there.
+    image: str = ""
+    image_folder: HostPath = _UNSAID
+
+    @property
+    def keeps_volumes(self) -> bool:
+        """Whether what runs there has its data there, and nowhere else."""
+        return self.strategy is TargetStrategy.COMPOSE
 
     @property
     def unit(self) -> str:
@@ -62,7 +76,23 @@ def default_folder(project: ProjectName) -> HostPath:
 
 
 def find_clashes(targets: Iterable[Target]) -> Iterator[tuple[Target, Target]]:
-    """Yield two targets each whose folder on one host is in the other's, or the same.
+    """Yield two targets each that would change the same thing on one host, or in one cluster."""
+    every = tuple(targets)
+    yield from _in_one_folder(every)
+    yield from _of_one_workload(every)
+
+
+def _of_one_workload(targets: Iterable[Target]) -> Iterator[tuple[Target, Target]]:
+    named: dict[tuple[str, str, str], Target] = {}
+    for target in targets:
+        for workload in target.workloads:
+            other = named.setdefault((target.host, target.namespace, str(workload)), target)
+            if other is not target:
+                yield other, target
+
+
+def _in_one_folder(targets: Iterable[Target]) -> Iterator[tuple[Target, Target]]:
+    """Yield two each whose folder is in the other's, or the same.
 
     Where none is named, the daemon has its own.
     """

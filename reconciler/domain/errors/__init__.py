@@ -62,6 +62,8 @@ from reconciler.domain.errors.rollout import (
     MigrationNotNow,
     MigrationUnfinished,
     NameTaken,
+    NoRoom,
+    NotHandedOn,
     NotWatched,
     PinnedHostAway,
     PreconditionFailed,
@@ -69,6 +71,8 @@ from reconciler.domain.errors.rollout import (
     TargetUnreachable,
     VerificationFailed,
     Withdrawn,
+    WorkloadChanged,
+    WorkloadFailed,
     WorkTreeDirty,
 )
 from reconciler.domain.errors.sources import (
@@ -127,7 +131,9 @@ __all__ = [
     "MigrationNotNow",
     "MigrationUnfinished",
     "NameTaken",
+    "NoRoom",
     "NotFound",
+    "NotHandedOn",
     "NotWatched",
     "NothingToApprove",
     "NotifyError",
@@ -161,4 +167,6 @@ __all__ = [
     "VerificationFailed",
     "Withdrawn",
     "WorkTreeDirty",
+    "WorkloadChanged",
+    "WorkloadFailed",
 ]

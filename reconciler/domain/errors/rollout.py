@@ -129,6 +129,17 @@ class MigrationUnfinished(RolloutError):
         )
 
 
+class NotHandedOn(RolloutError):
+    """The environment before did not hand on what is needed, and nothing takes its place."""
+
+    code = "not-handed-on"
+    recovery = Recovery.OPERATOR
+
+    def __init__(self, message: str, remedy: str, **evidence: str) -> None:
+        super().__init__(message, **evidence)
+        self.remedy = remedy
+
+
 class BuildFailed(RolloutError):
     """An image could not be built; what runs was left as it is."""
 
@@ -146,6 +157,27 @@ class NotWatched(VerificationFailed):
     """Nothing is known against it: it was not watched to the end, for another host's sake."""
 
     recovery = Recovery.RETRY
+
+
+class WorkloadFailed(RolloutError):
+    """A workload's new pods don't come up; the message names what the cluster says of them."""
+
+    code = "workload-failed"
+
+
+class NoRoom(RolloutError):
+    """The cluster has no room for a workload's new pods now: a quota, or no node that fits."""
+
+    code = "no-room-in-cluster"
+    recovery = Recovery.RETRY
+
+
+class WorkloadChanged(RolloutError):
+    """Somebody else changed a workload while its roll-out was followed."""
+
+    code = "workload-changed"
+    recovery = Recovery.OPERATOR
+    remedy = "find out who did, then `reconciler deploy NAME --force` sets the images anew"
 
 
 class Withdrawn(RolloutError):
