@@ -12,12 +12,24 @@ from reconciler.ports.access import (
 from reconciler.ports.acting import Acting, acting_for, who_acts
 from reconciler.ports.answers import AnswerKey, AnswerStore, GivenAnswer
 from reconciler.ports.audit import AuditQuery, AuditStore
+from reconciler.ports.clusters import (
+    ClusterClient,
+    ClusterEvent,
+    ClusterProber,
+    Clusters,
+    ClusterStore,
+    Condition,
+    ContainerState,
+    PodState,
+    WorkloadState,
+)
 from reconciler.ports.deployments import EVERY, DeploymentFilter, DeploymentStore, Transaction
 from reconciler.ports.documents import DocumentReader
 from reconciler.ports.figures import FigureStore, Own, ProjectFigures, Shared, StoreFigures
 from reconciler.ports.forges import ForgeHook, Forges, PutHook
 from reconciler.ports.hosts import HostFacts, HostStore, Machine, Machines, OfferedKey
 from reconciler.ports.identity import IdentityProvider
+from reconciler.ports.image_files import ImageFiles
 from reconciler.ports.metering import UNMETERED, Metering, Unmetered
 from reconciler.ports.migrations import MigrationEnd, MigrationRun, Migrator
 from reconciler.ports.notices import (
@@ -30,6 +42,7 @@ from reconciler.ports.notices import (
 from reconciler.ports.outbox import Message, OutboxKind, OutboxStore
 from reconciler.ports.plans import Foreseen, ForeseenService, OpenScratch, Planner, Scratch
 from reconciler.ports.processes import Clock, Command, CommandResult, CommandRunner, LineSink
+from reconciler.ports.promotions import PromotionStore
 from reconciler.ports.receipts import PublicKey, ReceiptQuery, ReceiptStore, Signer
 from reconciler.ports.records import (
     Approval,
@@ -45,10 +58,12 @@ from reconciler.ports.records import (
 from reconciler.ports.registries import (
     ImageFacts,
     ImageRegistry,
+    IndexedRegistry,
     RegistryCredentials,
     RegistryStatus,
 )
 from reconciler.ports.releases import ReleaseStore
+from reconciler.ports.second_looks import SecondLookStore
 from reconciler.ports.sources import (
     Checkouts,
     Commits,
@@ -77,7 +92,6 @@ from reconciler.ports.targets import (
     Prober,
     Strategy,
     TargetReport,
-    Work,
 )
 from reconciler.ports.webhooks import (
     NOTHING_ANNOUNCED,
@@ -88,6 +102,7 @@ from reconciler.ports.webhooks import (
     WebhookRecord,
     WebhookStore,
 )
+from reconciler.ports.work import Work
 
 __all__ = [
     "EVERY",
@@ -105,12 +120,19 @@ __all__ = [
     "Checkouts",
     "Claim",
     "Clock",
+    "ClusterClient",
+    "ClusterEvent",
+    "ClusterProber",
+    "ClusterStore",
+    "Clusters",
     "Command",
     "CommandResult",
     "CommandRunner",
     "Commits",
     "Comparison",
     "ComposeReader",
+    "Condition",
+    "ContainerState",
     "Delivery",
     "DeliveryFilter",
     "DeliveryOutcome",
@@ -134,7 +156,9 @@ __all__ = [
     "IdentityProvider",
     "Image",
     "ImageFacts",
+    "ImageFiles",
     "ImageRegistry",
+    "IndexedRegistry",
     "Letter",
     "LetterWriter",
     "LineSink",
@@ -157,12 +181,14 @@ __all__ = [
     "PeopleStore",
     "PersonStore",
     "Planner",
+    "PodState",
     "PollResult",
     "PollStore",
     "PollTask",
     "Prober",
     "ProjectFigures",
     "ProjectStore",
+    "PromotionStore",
     "PublicKey",
     "PutHook",
     "QueuePlace",
@@ -175,6 +201,7 @@ __all__ = [
     "Repositories",
     "Scratch",
     "Sealer",
+    "SecondLookStore",
     "SecretRecord",
     "SecretStore",
     "SessionStore",
@@ -195,6 +222,7 @@ __all__ = [
     "WebhookRecord",
     "WebhookStore",
     "Work",
+    "WorkloadState",
     "acting_for",
     "who_acts",
 ]

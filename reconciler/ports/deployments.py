@@ -80,12 +80,21 @@ class Transaction(Protocol):
         """
         ...
 
-    def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
-        """Note that ``deployment`` serves this request too; a person's makes it due at once."""
+    def add_cause(
+        self, deployment: DeploymentId, cause: Cause, override: str, now: datetime
+    ) -> None:
+        """Note that ``deployment`` serves this request too; a person's makes it due at once.
+
+        It goes past windows and a freeze from now on, where the person does.
+        """
         ...
 
     def track(self, name: ProjectName, revision: Revision) -> None:
         """Record the revision as acted on: its commit, and its images into the known map."""
+        ...
+
+    def look_again(self, name: ProjectName, at: datetime, now: datetime) -> None:
+        """Have it looked at when what holds it is over; see ``SecondLookStore``."""
         ...
 
     def record_trigger(self, record: TriggerRecord) -> None:

@@ -144,7 +144,7 @@ class HostStore(Protocol):
     """The hosts that were declared, and our keys to them."""
 
     def create_host(self, host: Host) -> None:
-        """Add it. Raises ``AlreadyExists``."""
+        """Add it. Raises ``AlreadyExists``, also where a cluster has that name."""
         ...
 
     def update_host(self, host: Host, seen: Host | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from reconciler.domain.deployment import DeploymentId, PreparedTarget
 from reconciler.domain.migration import Migration
-from reconciler.ports.targets import Work
+from reconciler.ports.work import Work
 
 
 @dataclass(frozen=True, slots=True)

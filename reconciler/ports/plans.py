@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.domain.failure import Failure
+from reconciler.domain.handing_on import Exact
 from reconciler.domain.plan import ChangedFiles, Difference, ImageFate
 from reconciler.domain.references import CommitSha, ImageReference, ProjectName, ServiceName
 from reconciler.ports.sources import Exports
-from reconciler.ports.targets import Work
+from reconciler.ports.work import Work
 
 
 class Scratch(Exports, Protocol):
@@ -42,6 +43,8 @@ class ForeseenService:
     image: ImageReference
     fate: ImageFate
     note: str = ""
+    #: What the environment before verified it with; None: it is no promotion, or it keeps data.
+    handed_on: Exact | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class TriggerRecord:
     last_at: datetime | None = None
     number: int = 0  #: grows with each; 0 before it is kept
     correlation: str = ""  #: id of what asked; of several equal calls, the first
+    override: str = ""  #: why it goes past windows and a freeze; told to the audit log alone
 
 
 @dataclass(frozen=True, slots=True)

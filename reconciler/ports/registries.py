@@ -94,3 +94,22 @@ class ImageRegistry(Protocol):
     def probe(self, host: str) -> Failure | None:
         """Ask ``/v2/``: None if it answers 200 or 401, else what is wrong. Never raises."""
         ...
+
+
+class IndexedRegistry(ImageRegistry, Protocol):
+    """Registries that are asked what an index is made of, too."""
+
+    def parts(self, image: ImageReference, project: ProjectName | None = None) -> frozenset[Digest]:
+        """Return the images that the index of that digest is made of; none where it is no index.
+
+        What a digest is made of never changes: the answer may be kept. Some registries count it
+        as a pull.
+
+        Args:
+            image: what to look up, with a digest; its tag, if any, plays no part.
+            project: as ``digest``.
+
+        Raises:
+            RevisionNotFound: there is no such manifest any more. ``SourceError``: as ``digest``.
+        """
+        ...

@@ -10,6 +10,7 @@ from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.registry_event import ImagesHint
 from reconciler.domain.revision import ImageDigests
+from reconciler.domain.rules import Freeze
 from reconciler.domain.secret import Secret
 from reconciler.domain.state import (
     PassedOver,
@@ -22,11 +23,13 @@ from reconciler.domain.wish import Wish
 from reconciler.ports.access import PeopleStore, TokenStore
 from reconciler.ports.answers import AnswerStore
 from reconciler.ports.audit import AuditStore
+from reconciler.ports.clusters import ClusterStore
 from reconciler.ports.deployments import DeploymentStore
 from reconciler.ports.figures import FigureStore
 from reconciler.ports.hosts import HostStore
 from reconciler.ports.notices import ChannelStore
 from reconciler.ports.outbox import OutboxStore
+from reconciler.ports.promotions import PromotionStore
 from reconciler.ports.receipts import ReceiptStore, Signer
 from reconciler.ports.records import (
     PollResult,
@@ -36,6 +39,7 @@ from reconciler.ports.records import (
 )
 from reconciler.ports.registries import RegistryCredentials
 from reconciler.ports.releases import ReleaseStore
+from reconciler.ports.second_looks import SecondLookStore
 from reconciler.ports.sources import GitCredentials
 from reconciler.ports.statuses import StatusStore
 from reconciler.ports.webhooks import WebhookStore
@@ -45,7 +49,12 @@ class ProjectStore(Protocol):
     """Projects and what is known of them."""
 
     def create_project(self, project: Project) -> None:
-        """Add it. Raises ``AlreadyExists``."""
+        """Add it.
+
+        Raises:
+            AlreadyExists: there is one of this name.
+            InvalidInput: its environment doesn't fit those that there are.
+        """
         ...
 
     def update_project(self, project: Project, seen: Project | None = None) -> None:
@@ -55,6 +64,7 @@ class ProjectStore(Protocol):
 
         Raises:
             NotFound: no such project.
+            InvalidInput: its environment doesn't fit those that there are.
             ChangedMeanwhile: it is declared otherwise by now.
         """
         ...
@@ -64,7 +74,8 @@ class ProjectStore(Protocol):
 
         Raises:
             NotFound: no such project.
-            Conflict: a deployment of it is running. ``ChangedMeanwhile``: see ``update_project``.
+            Conflict: a deployment of it is running, or another project is promoted from it.
+            ChangedMeanwhile: see ``update_project``.
         """
         ...
 
@@ -112,6 +123,14 @@ class ProjectStore(Protocol):
 
         What is tracked goes back to what is live, so that the next look finds the difference.
         """
+        ...
+
+    def set_freeze(self, name: ProjectName, freeze: Freeze) -> None:
+        """Freeze it, in the place of a freeze that it has. Raises ``NotFound``."""
+        ...
+
+    def lift_freeze(self, name: ProjectName) -> bool:
+        """Let it change again; False if it is not frozen. Raises ``NotFound``."""
         ...
 
 
@@ -255,7 +274,10 @@ class SecretStore(Protocol):
         ...
 
     def git_credentials(self, project: ProjectName, source: Source | None) -> GitCredentials | None:
-        """Return those bound to the source's origin; None if there are none for it."""
+        """Return those bound to the source's origin; None if there are none for it.
+
+        Where it has none, those of the environment before it serve, if that has the same source.
+        """
         ...
 
     def find_forge_token(self, project: ProjectName, origin: str) -> Secret | None:
@@ -290,6 +312,7 @@ class Store(
     HostStore,
     ProjectStore,
     PollStore,
+    SecondLookStore,
     WatchStore,
     DeploymentStore,
     SettingStore,
@@ -305,6 +328,8 @@ class Store(
     AuditStore,
     ReceiptStore,
     ReleaseStore,
+    PromotionStore,
+    ClusterStore,
     Protocol,
 ):
     """All that we remember. Methods are safe to call from any thread; each is one transaction."""

@@ -1,52 +1,23 @@
 """What changes and observes a target."""
 
-import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.domain.deployment import DeploymentId, PreparedTarget, Stage
+from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.failure import Failure
-from reconciler.domain.host import HostName
 from reconciler.domain.probing import Reading
-from reconciler.domain.project import Project
 from reconciler.domain.references import (
     CommitSha,
     Digest,
     ImageReference,
     ProjectName,
 )
-from reconciler.domain.revision import Revision
-from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target
 from reconciler.domain.verification import Sample
 from reconciler.domain.version_check import VersionCheck
 from reconciler.ports.processes import LineSink
-from reconciler.ports.sources import GitCredentials
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a strategy is given for one deployment on one host."""
-
-    deployment: DeploymentId
-    project: Project
-    target: Target
-    revision: Revision
-    variables: Mapping[str, Secret]
-    credentials: GitCredentials | None
-    log: LineSink
-    cancel: threading.Event  #: set when the work must stop
-    #: Whether what runs under the project's name is ours: an earlier deployment of it began to
-    #: change the target, or a person insists. If not, a strategy leaves it alone.
-    may_take_over: bool = False
-    forced: bool = False  #: a person insists: what was built already is built once more
-    #: Says that a later stage begins, e.g. that what was fetched is being built from now on.
-    enter: Callable[[Stage], None] = lambda _stage: None
-    #: What this deployment made ready on its first host: what was built there serves here, too.
-    elsewhere: PreparedTarget | None = None
-    fence: int = 0  #: grows with each claim; a host refuses what comes with an older one
-    earlier: PreparedTarget | None = None  #: what was verified last: what one would go back to
+from reconciler.ports.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +104,7 @@ class Engine(Protocol):
         ...
 
     def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
-        """Return the images that have all of ``labels``, newest first.
+        """Return the images that have all of ``labels``, newest first; "" stands for any value.
 
         Raises:
             TargetUnreachable: as ``containers``.
@@ -176,10 +147,10 @@ class Engine(Protocol):
 
 
 class Prober(Protocol):
-    """Asks whether a target is well, as its health check says, and which version it is."""
+    """Asks whether a target is well, as its checks say, and which version it is."""
 
-    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
-        """Ask once, within the check's own time limit.
+    def probe(self, target: Target, commit: CommitSha | None, *, ready: bool = False) -> Reading:
+        """Ask its health check once, or the one for readiness, within the check's own time limit.
 
         Raises:
             TargetUnreachable: the host that should have asked could not be reached.
@@ -187,14 +158,14 @@ class Prober(Protocol):
         ...
 
     def probe_version(
-        self, host: HostName, address: str, check: VersionCheck, commit: CommitSha
+        self, target: Target, address: str, check: VersionCheck, commit: CommitSha
     ) -> Reading:
         """Ask one container once whether it is ``commit``, past all caches and proxies.
 
         Args:
-            host: that it runs on, and that asks.
-            address: its own IP address there.
-            check: where it tells.
+            target: which it belongs to, and whose host asks.
+            address: its own there; see ``Sample``.
+            check: where it tells; its port is known.
             commit: that it has to tell.
 
         Raises:
