@@ -16,6 +16,7 @@ from reconciler.store.aside import done_aside
 from reconciler.store.database import Database
 from reconciler.store.notices import tell_of_end, tell_of_retry
 from reconciler.store.receipts import prepare_receipts
+from reconciler.store.standings import stand
 from reconciler.store.statuses import put_status
 
 _Teller = Callable[[Connection, Deployment, datetime], None]
@@ -49,6 +50,7 @@ class Aftermath:
 
     def ended(self, connection: Connection, deployment: Deployment) -> None:
         """See to what follows from its end, with its final status."""
+        self._tell(connection, deployment, stand)
         self._tell(connection, deployment, put_status)
         self._tell(connection, deployment, tell_of_end)
         self.receipts.write(connection, deployment)

@@ -3,20 +3,23 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Integer, Select, cast, func, select
+from sqlalchemy import Integer, Select, case, cast, func, select
 
 from reconciler.domain.deployment import Status
+from reconciler.domain.promotion import PromotionStatus
 from reconciler.store.family import Family
 from reconciler.store.tables import (
     DEPLOYMENT,
     DEPLOYMENT_TARGET,
     PROJECT,
     PROJECT_STATE,
+    PROMOTION,
     QUARANTINE,
     REGISTRY_TROUBLE,
     SETTING,
     SOURCE_HEALTH,
     STAGE,
+    VOTE,
     WATCHED_IMAGE,
 )
 
@@ -35,6 +38,15 @@ def _parts() -> Iterator[Select[*tuple[Any, ...]]]:
     yield select(
         func.sum(PROJECT_STATE.c.live_deployment_id),
         func.sum(PROJECT_STATE.c.latest_deployment_id),
+    )
+    frozen = PROJECT_STATE.c.freeze.is_not(None)
+    yield select(PROJECT_STATE.c.project, PROJECT_STATE.c.freeze).where(frozen)
+    waits = PROMOTION.c.status == PromotionStatus.WAITING
+    yield select(func.max(PROMOTION.c.id), func.count(case((waits, 1))))
+    yield (
+        select(VOTE.c.promotion, VOTE.c.person, VOTE.c.approves)
+        .join(PROMOTION, PROMOTION.c.id == VOTE.c.promotion)
+        .where(waits)
     )
     # Not when it was looked at: a look that found nothing new leaves all of these as they are.
     yield select(SOURCE_HEALTH.c.project, SOURCE_HEALTH.c.observed).order_by(

@@ -26,6 +26,7 @@ from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
 from reconciler.domain.registry_event import ImageHint, ImagesHint
 from reconciler.domain.revision import ImageDigests, Revision
+from reconciler.domain.rules import Freeze
 from reconciler.domain.state import PassedOver
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
@@ -171,6 +172,26 @@ def passed_over_from_json(data: JsonObject | None) -> PassedOver | None:
     at = datetime.fromisoformat(data["at"])
     base = CommitSha(data["base"])
     return PassedOver(CommitSha(data["commit"]), data["code"], data["text"], at, base)
+
+
+def freeze_to_json(freeze: Freeze | None) -> JsonObject | None:
+    """Return the freeze as an object; None stays None."""
+    if freeze is None:
+        return None
+    return {
+        "by": clean_text(freeze.by),
+        "at": freeze.at.isoformat(),
+        "reason": clean_text(freeze.reason),
+        "until": freeze.until.isoformat() if freeze.until else None,
+    }
+
+
+def freeze_from_json(data: JsonObject | None) -> Freeze | None:
+    """Return what ``freeze_to_json`` was given."""
+    if data is None:
+        return None
+    until = datetime.fromisoformat(data["until"]) if data["until"] else None
+    return Freeze(data["by"], datetime.fromisoformat(data["at"]), data["reason"], until)
 
 
 def registration_to_json(registration: Registration | None) -> JsonObject | None:

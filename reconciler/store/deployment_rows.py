@@ -121,4 +121,6 @@ def _deployment(
         before=Revision(commit_from_text(row.before_commit), digests_from_json(row.before_images)),
         targets=tuple(targets),
         correlation=row.correlation,
+        promotes=row.promotes,
+        override=row.override,
     )

@@ -4,28 +4,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
+from reconciler.domain.errors import Conflict, NotFound
 from reconciler.domain.host import LOCAL, Host, HostName
 from reconciler.domain.secret import Secret
 from reconciler.store.audit import Ledger
 from reconciler.store.family import SealedFamily, require_same
+from reconciler.store.host_names import projects_on, take_host_name
 from reconciler.store.sealed import HOST_PRIVATE_KEY
-from reconciler.store.tables import HOST, PROJECT
+from reconciler.store.tables import HOST
 from reconciler.store.told import forget_subject
-from reconciler.store.upsert import insert_if_absent
 
 
 class SqlHosts(SealedFamily):
     """``HostStore``."""
 
     def create_host(self, host: Host) -> None:
-        """Add it. Raises ``AlreadyExists``."""
+        """Add it. Raises ``AlreadyExists``, also where a cluster has that name."""
         with self._database.writing() as connection:
-            if not insert_if_absent(connection, HOST, {"name": host.name}, _columns(host)):
-                remedy = f"`reconciler host set {host.name}` changes it"
-                raise AlreadyExists(f"there is a host {host.name!r} already", remedy)
+            take_host_name(connection, host.name)
+            connection.execute(insert(HOST).values(name=host.name, **_columns(host)))
             _tell(self._ledger, connection, "host.create", None, host)
 
     def update_host(self, host: Host, seen: Host | None = None) -> None:
@@ -44,7 +43,7 @@ class SqlHosts(SealedFamily):
         """
         with self._database.writing() as connection:
             before = _lock(connection, name, seen)
-            if users := _projects_on(connection, name):
+            if users := projects_on(connection, name):
                 named = ", ".join(users)
                 raise Conflict(f"{name} is a target of {named}; remove those targets first")
             connection.execute(delete(HOST).where(HOST.c.name == name))
@@ -141,11 +140,6 @@ def _lock(connection: Connection, name: HostName, seen: Host | None) -> Host:
     host = _host(row)
     require_same(host, seen)
     return host
-
-
-def _projects_on(connection: Connection, name: HostName) -> list[str]:
-    rows = connection.execute(select(PROJECT.c.name, PROJECT.c.targets))
-    return sorted(row.name for row in rows if any(one["host"] == name for one in row.targets))
 
 
 def _no_such_host(name: HostName) -> NotFound:

@@ -1,6 +1,6 @@
 """What happens to projects, told to the channels that want to hear of it."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,9 @@ from reconciler.domain.notice import (
     sameness_of,
     tell,
 )
+from reconciler.domain.project import Project
+from reconciler.domain.promoting import approvals_missing
+from reconciler.domain.promotion import Promotion
 from reconciler.domain.state import SourceHealth
 from reconciler.store.aside import done_aside
 from reconciler.store.codec import failure_from_json
@@ -70,6 +73,33 @@ def tell_of_images(connection: Connection, projects: Collection[str], now: datet
     for names in _in_batches(projects):
         if select_listeners(connection, names):
             _tell_of_some_images(connection, names, now)
+
+
+def tell_of_promotions(
+    connection: Connection, project: Project, waiting: Sequence[Promotion], now: datetime
+) -> None:
+    """Tell that promotions wait for approvals, once of each, and that none does any more."""
+    unapproved = [one for one in waiting if approvals_missing(one, project)]
+    if not unapproved:
+        standing = Happening("promotion", NoticeEvent.SUCCESS, {})
+        _tell_of_all(connection, {project.name: standing}, now)
+        return
+    newest = unapproved[-1]
+    missing = approvals_missing(newest, project)
+    revision = newest.revision
+    facts: dict[str, str | int] = {
+        "status": "waiting",
+        "commit": revision.commit.text if revision.commit else "",
+        "images": ", ".join(
+            f"{image} → {digest.short}" for image, digest in sorted(revision.images.items())
+        ),
+        "cause": f"promotion {newest.id} of {newest.origin} (deployment {newest.deployment})",
+        "error": missing.text if missing else "",
+        "code": missing.code if missing else "",
+    }
+    # Of one that waits there is nothing new to say with each vote.
+    event, which = NoticeEvent.NEEDS_PERSON, revision.fingerprint
+    _tell(connection, project.name, Happening("promotion", event, facts, which), now)
 
 
 def _in_batches(projects: Collection[str]) -> Iterator[list[str]]:

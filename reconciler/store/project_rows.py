@@ -17,6 +17,8 @@ from reconciler.domain.project import (
     ProjectKind,
     Source,
 )
+from reconciler.domain.promotion import declaration_of as declaration_of_environment
+from reconciler.domain.promotion import parse_environment
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -25,6 +27,8 @@ from reconciler.domain.references import (
     RepositoryPath,
     ServiceName,
 )
+from reconciler.domain.rules import declaration_of as declaration_of_rules
+from reconciler.domain.rules import parse_rules
 from reconciler.domain.state import SourceHealth
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
@@ -68,6 +72,10 @@ def project_columns(project: Project) -> Columns:
         "commit_statuses": project.commit_statuses,
         "forge": str(project.forge) if project.forge else None,
         "forge_url": str(project.forge_url) if project.forge_url else None,
+        "environment": declaration_of_environment(project.environment)
+        if project.environment
+        else None,
+        "rules": declaration_of_rules(project.rules),
         "generation": project.generation,
     }
 
@@ -104,6 +112,8 @@ def project_from_row(row: Row[*tuple[Any, ...]]) -> Project:
         commit_statuses=row.commit_statuses,
         forge=Provider(row.forge) if row.forge else None,
         forge_url=WebAddress.parse(row.forge_url) if row.forge_url else None,
+        environment=parse_environment(row.environment) if row.environment else None,
+        rules=parse_rules(row.rules),
         generation=row.generation,
     )
 
@@ -131,6 +141,7 @@ def is_polled(project: Project) -> bool:
         project.kind.deployable
         and isinstance(project.source, ExternalSource)
         and project.auto_deploy
+        and project.follows_its_source
     )
 
 

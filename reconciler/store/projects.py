@@ -1,6 +1,7 @@
 """Projects and what is known of them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
@@ -12,9 +13,10 @@ from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import PassedOver, ProjectState, SourceHealth
 from reconciler.ports import who_acts
 from reconciler.store.audit import Ledger
-from reconciler.store.bindings import unbind_project
+from reconciler.store.bindings import Told, unbind_project
 from reconciler.store.codec import clean_text, passed_over_to_json
 from reconciler.store.database import LONG_AGO
+from reconciler.store.environments import refuse_removal, require_place
 from reconciler.store.family import Family, lock_project, no_such_project, require_same
 from reconciler.store.project_rows import (
     declared_columns,
@@ -24,6 +26,7 @@ from reconciler.store.project_rows import (
     project_columns,
     project_from_row,
 )
+from reconciler.store.promotions import end_waiting
 from reconciler.store.secrets import FORGE_TOKEN
 from reconciler.store.states import select_states
 from reconciler.store.tables import (
@@ -48,6 +51,7 @@ class SqlProjects(Family):
             columns = project_columns(project)
             if not insert_if_absent(connection, PROJECT, {"name": columns.pop("name")}, columns):
                 raise AlreadyExists(f"there is a project {project.name!r} already")
+            require_place(connection, project, None)
             connection.execute(
                 insert(PROJECT_STATE).values(
                     project=project.name, tracked_images={}, **_toggled(project)
@@ -71,6 +75,7 @@ class SqlProjects(Family):
         with self._database.writing() as connection:
             before = project_from_row(lock_project(connection, project.name))
             require_same(before, seen)
+            require_place(connection, project, before)
             connection.execute(
                 update(PROJECT)
                 .where(PROJECT.c.name == project.name)
@@ -86,10 +91,13 @@ class SqlProjects(Family):
                 forget_passed_over(connection, project.name)
             _reschedule(connection, before, project)
             _drop_foreign_credentials(connection, before, project)
-            if before.auto_deploy and not project.auto_deploy:
+            ended = _end_promotions(connection, before, project, self._database.now())
+            if _is_followed(before) and not _is_followed(project):
                 for subject in ("source", "images"):  # which nobody looks at from now on
                     forget_subject(connection, project.name, subject, self._database.now())
             _tell(self._ledger, connection, "project.change", before, project)
+            for told in ended:
+                self._ledger.append(connection, *told)
 
     def remove_project(self, name: ProjectName, seen: Project | None = None) -> None:
         """Delete it with its state, secrets and history, and with what anybody may do on it."""
@@ -101,6 +109,7 @@ class SqlProjects(Family):
             )
             if connection.execute(running).scalar_one():
                 raise Conflict(f"project {name!r} is being deployed; remove it once that has ended")
+            refuse_removal(connection, name)
             connection.execute(delete(PROJECT).where(PROJECT.c.name == name))
             unbound = unbind_project(connection, name)
             forget_told(connection, project=name)
@@ -200,6 +209,19 @@ class SqlProjects(Family):
 
 def _toggled(project: Project) -> dict[str, object]:
     return {"toggled_by": clean_text(who_acts().actor), "toggled_at": project.updated_at}
+
+
+def _is_followed(project: Project) -> bool:
+    return project.auto_deploy and project.follows_its_source
+
+
+def _end_promotions(
+    connection: Connection, before: Project, after: Project, now: datetime
+) -> list[Told]:
+    """End what waits to go to a project that gets its revisions elsewhere from now on."""
+    if before.promoted_from == after.promoted_from:
+        return []
+    return end_waiting(connection, after.name, now)
 
 
 def _choice_of(project: Project) -> object:

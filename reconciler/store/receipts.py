@@ -28,6 +28,7 @@ from reconciler.ports import Sealer, Signer
 from reconciler.store.aside import done_aside
 from reconciler.store.database import Database
 from reconciler.store.project_rows import project_from_row
+from reconciler.store.promotions import find_promotion_of
 from reconciler.store.tables import APPROVAL, DEPLOYMENT, FACT, PROJECT, RECEIPT
 from reconciler.store.upsert import insert_if_absent
 
@@ -174,8 +175,16 @@ def _content(connection: Connection, writer: Writer, ended: Deployment) -> Docum
         approved_by=row.approved_by or "",
         approved_at=row.approved_at,
         approval_reason=row.reason or "",
+        origin=_origin(connection, ended),
+        promotion=find_promotion_of(connection, ended) if ended.promotes is not None else None,
     )
     return content_of(writer, ended, around)
+
+
+def _origin(connection: Connection, ended: Deployment) -> str:
+    """Return the project that verified what ``ended`` promotes; empty: none, or it is gone."""
+    origin = select(DEPLOYMENT.c.project).where(DEPLOYMENT.c.id == ended.promotes)
+    return connection.execute(origin).scalar_one_or_none() or ""
 
 
 def _gap(connection: Connection, writer: Writer, ended: Deployment, *, bug: str) -> Document:

@@ -24,6 +24,8 @@ from reconciler.store.claims import close_open_stages, find_waiting, write_claim
 from reconciler.store.codec import clean_text, failure_to_json, prepared_to_json, revision_to_json
 from reconciler.store.deployment_rows import find_deployment, get_deployment
 from reconciler.store.family import Family, lock_project
+from reconciler.store.project_rows import project_from_row
+from reconciler.store.standings import end_standing
 from reconciler.store.tables import (
     DEPLOYMENT,
     DEPLOYMENT_TARGET,
@@ -43,9 +45,10 @@ class SqlRollouts(Family):
     def begin_stage(self, claim: Claim, stage: Stage, now: datetime) -> None:
         """Record that a stage begins; one that begins again gets a record of its own."""
         with self._database.writing() as connection:
-            write_claimed(connection, claim, stage=stage)
-            if not stage.is_before_any_change:
-                refuse_withdrawn(connection, claim.deployment.id)
+            if stage.is_before_any_change:
+                write_claimed(connection, claim, stage=stage)
+            else:
+                _begin_to_change(connection, claim, stage, now)
             connection.execute(
                 insert(STAGE).values(
                     deployment=claim.deployment.id, stage=stage, started_at=now, outcome=""
@@ -177,6 +180,14 @@ def _lock_project_of(connection: Connection, claim: Claim) -> None:
         raise ClaimLost(f"deployment {claim.deployment.id} was removed with its project") from error
 
 
+def _begin_to_change(connection: Connection, claim: Claim, stage: Stage, now: datetime) -> None:
+    """Begin a stage after which what stood no longer does, unless a person withdrew it."""
+    _lock_project_of(connection, claim)
+    write_claimed(connection, claim, stage=stage)
+    refuse_withdrawn(connection, claim.deployment.id)
+    end_standing(connection, claim.deployment.project, claim.deployment.id, now)
+
+
 def _released() -> dict[str, object]:
     return {"owner": "", "lease_until": None}
 
@@ -225,12 +236,12 @@ def _after_deployed(connection: Connection, name: ProjectName, deployment: Deplo
 
 def _seed_if_watched(connection: Connection, name: ProjectName) -> None:
     """Let what was just resolved be the first look at the images, where they are watched."""
-    auto_deploy = select(PROJECT.c.auto_deploy).where(PROJECT.c.name == name).scalar_subquery()
-    connection.execute(
-        update(PROJECT_STATE)
-        .where(PROJECT_STATE.c.project == name, auto_deploy)
-        .values(images_seeded=True)
-    )
+    row = connection.execute(select(PROJECT).where(PROJECT.c.name == name)).one()
+    project = project_from_row(row)
+    if project.auto_deploy and project.follows_its_source:
+        connection.execute(
+            update(PROJECT_STATE).where(PROJECT_STATE.c.project == name).values(images_seeded=True)
+        )
 
 
 def _after_rolled_back(connection: Connection, name: ProjectName, deployment: DeploymentId) -> None:

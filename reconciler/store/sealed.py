@@ -12,7 +12,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, func, inspect, 
 
 from reconciler.domain.errors import StoreCorrupt
 from reconciler.ports import Sealer
-from reconciler.store.tables import ANSWER, CHANNEL, FACT, HOST, SECRET, WEBHOOK
+from reconciler.store.tables import ANSWER, CHANNEL, CLUSTER, FACT, HOST, SECRET, WEBHOOK
 
 #: How every ciphertext begins; the id of its key follows, and another colon.
 _MARK = "v1:"
@@ -108,6 +108,7 @@ WEBHOOK_SECRET = SealedColumn(WEBHOOK, "sealed_secret", "secret", "fingerprint")
 WEBHOOK_PREVIOUS = SealedColumn(WEBHOOK, "sealed_previous", "previous", "previous_fingerprint")
 ANSWER_BODY = SealedColumn(ANSWER, "sealed_body", "body")
 CHANNEL_URL = SealedColumn(CHANNEL, "sealed_url", "url", "fingerprint")
+KUBECONFIG = SealedColumn(CLUSTER, "sealed_kubeconfig", "kubeconfig", "kubeconfig_fingerprint")
 #: Of facts some are sealed: the check value, the audit log's key and head, and more to come.
 FACT_VALUE = SealedColumn(FACT, "value", "value")
 
@@ -118,6 +119,7 @@ SEALED = (
     WEBHOOK_PREVIOUS,
     ANSWER_BODY,
     CHANNEL_URL,
+    KUBECONFIG,
     FACT_VALUE,
 )
 

@@ -1,19 +1,20 @@
 """Secrets, sealed at rest and bound to their row; host keys beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
 
 from reconciler.domain.errors import NotFound
-from reconciler.domain.project import ExternalSource, Source
-from reconciler.domain.references import ProjectName
+from reconciler.domain.project import ExternalSource, Project, Source
+from reconciler.domain.references import GitUrl, ProjectName
 from reconciler.domain.secret import Secret
 from reconciler.ports import GitCredentials, RegistryCredentials, SecretRecord
 from reconciler.store.family import SealedFamily, lock_project
+from reconciler.store.project_rows import project_from_row
 from reconciler.store.sealed import SECRET_VALUE
-from reconciler.store.tables import HOST_KEY, SECRET
+from reconciler.store.tables import HOST_KEY, PROJECT, SECRET
 from reconciler.store.upsert import insert_if_absent, upsert
 
 _GIT_TOKEN, _GIT_SSH_KEY = "git-token", "git-ssh-key"
@@ -88,16 +89,18 @@ class SqlSecrets(SealedFamily):
         )
 
     def git_credentials(self, project: ProjectName, source: Source | None) -> GitCredentials | None:
-        """Return those bound to the source's origin; None if there are none for it."""
+        """Return those bound to the source's origin; None if there are none for it.
+
+        Where it has none, those of the environment before it serve, if that has the same source.
+        """
         if not isinstance(source, ExternalSource):
             return None
         origin = source.url.origin
         with self._database.reading() as connection:
-            rows = {
-                row.name: row
-                for row in _select_secrets(connection, project)
-                if row.name in {_GIT_TOKEN, _GIT_SSH_KEY} and row.bound_to == origin
-            }
+            rows = _find_git(connection, project, origin)
+            for before in () if rows else _before_of(connection, project, source.url):
+                if rows := _find_git(connection, before, origin):
+                    break
             host_key = _select_host_key(connection, origin)
         if not rows:
             return None
@@ -181,6 +184,35 @@ def _find_fingerprint(connection: Connection, project: ProjectName, name: str) -
 
 def _select_secrets(connection: Connection, project: ProjectName) -> Sequence[Row[Any]]:
     return connection.execute(select(SECRET).where(SECRET.c.project == project)).all()
+
+
+def _find_git(connection: Connection, project: ProjectName, origin: str) -> dict[str, Row[Any]]:
+    return {
+        row.name: row
+        for row in _select_secrets(connection, project)
+        if row.name in {_GIT_TOKEN, _GIT_SSH_KEY} and row.bound_to == origin
+    }
+
+
+def _before_of(connection: Connection, project: ProjectName, url: GitUrl) -> Iterator[ProjectName]:
+    """Yield the environments before a project's, the nearest first, as long as ``url`` is theirs.
+
+    Who may declare what is promoted from a project has no say over its secrets: to another
+    repository they are never shown.
+    """
+    seen = {project}
+    its = _find_project(connection, project)
+    while its and its.promoted_from and its.promoted_from not in seen:
+        its = _find_project(connection, its.promoted_from)
+        if its is None or not isinstance(its.source, ExternalSource) or its.source.url != url:
+            return
+        seen.add(its.name)
+        yield its.name
+
+
+def _find_project(connection: Connection, name: ProjectName) -> Project | None:
+    row = connection.execute(select(PROJECT).where(PROJECT.c.name == name)).one_or_none()
+    return project_from_row(row) if row else None
 
 
 def _find_registry(connection: Connection, host: str, project: ProjectName) -> Row[Any] | None:

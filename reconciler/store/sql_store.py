@@ -18,10 +18,12 @@ from reconciler.store.backup import write_backup
 from reconciler.store.changes import SqlChanges
 from reconciler.store.channels import SqlChannels
 from reconciler.store.claims import SqlClaims
+from reconciler.store.clusters import SqlClusters
 from reconciler.store.database import Database
 from reconciler.store.deliveries import SqlDeliveries
 from reconciler.store.figures import SqlFigures
 from reconciler.store.first_start import SqlFirstStart
+from reconciler.store.freezes import SqlFreezes
 from reconciler.store.history import SqlHistory
 from reconciler.store.hosts import SqlHosts
 from reconciler.store.images import SqlImages
@@ -31,14 +33,17 @@ from reconciler.store.outbox import SqlOutbox
 from reconciler.store.people import SqlPeople
 from reconciler.store.polls import SqlPolls
 from reconciler.store.projects import SqlProjects
+from reconciler.store.promotions import SqlPromotions
 from reconciler.store.receipt_reading import SqlReceipts
 from reconciler.store.registries import SqlRegistries
 from reconciler.store.releases import SqlReleases
 from reconciler.store.reminders import SqlReminders
 from reconciler.store.rollouts import SqlRollouts
+from reconciler.store.second_looks import SqlSecondLooks
 from reconciler.store.secrets import SqlSecrets
 from reconciler.store.sessions import SqlSessions
 from reconciler.store.settings import SqlSettings
+from reconciler.store.standings import SqlStandings
 from reconciler.store.statuses import SqlStatuses
 from reconciler.store.tables import FACT
 from reconciler.store.tokens import SqlTokens
@@ -58,12 +63,17 @@ class SqlStore(
     SqlSessions,
     SqlAttempts,
     SqlHosts,
+    SqlClusters,
     SqlWebhooks,
     SqlReleases,
     SqlDeliveries,
     SqlAnnouncements,
     SqlProjects,
+    SqlFreezes,
+    SqlPromotions,
+    SqlStandings,
     SqlPolls,
+    SqlSecondLooks,
     SqlImages,
     SqlTransactions,
     SqlClaims,

@@ -12,6 +12,7 @@ from reconciler.domain.state import ProjectState, Quarantine
 from reconciler.store.codec import (
     commit_from_text,
     digests_from_json,
+    freeze_from_json,
     passed_over_from_json,
     revision_from_json,
 )
@@ -85,6 +86,7 @@ def _state(
         passed_over=passed_over_from_json(row.passed_over),
         toggled_by=row.toggled_by or "",
         toggled_at=row.toggled_at,
+        freeze=freeze_from_json(row.freeze),
     )
 
 

@@ -7,6 +7,7 @@ from reconciler.domain.health_check import HealthCheck, ProbeKind, ProbeOrigin
 from reconciler.domain.host import HostName, HostPath
 from reconciler.domain.references import ProjectName, RepositoryPath
 from reconciler.domain.target import Target, TargetStrategy
+from reconciler.domain.workload import declaration_of, parse_workloads
 
 JsonObject = dict[str, Any]
 
@@ -27,6 +28,11 @@ def target_to_json(target: Target) -> JsonObject:
         "compose_files": list(target.compose_files),
         "health": _health_to_json(target.health) if target.health else None,
         "confirm_within_seconds": _seconds(target.confirm_within),
+        "ready": _health_to_json(target.ready) if target.ready else None,
+        "namespace": target.namespace,
+        "workloads": [declaration_of(workload) for workload in target.workloads],
+        "image": target.image,
+        "image_folder": target.image_folder,
     }
 
 
@@ -49,6 +55,12 @@ def target_from_json(project: ProjectName, data: JsonObject) -> Target:
         compose_files=tuple(RepositoryPath(path) for path in data["compose_files"]),
         health=_health_from_json(data["health"]) if data["health"] else None,
         confirm_within=timedelta(seconds=confirm) if confirm is not None else None,
+        # Not there in what earlier versions wrote.
+        ready=_health_from_json(data["ready"]) if data.get("ready") else None,
+        namespace=data.get("namespace", ""),
+        workloads=parse_workloads(data["workloads"]) if data.get("workloads") else (),
+        image=data.get("image", ""),
+        image_folder=HostPath(data.get("image_folder", "")),
     )
 
 

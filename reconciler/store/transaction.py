@@ -30,6 +30,7 @@ from reconciler.store.codec import (
 from reconciler.store.deployment_rows import get_deployment
 from reconciler.store.family import Family, lock_project
 from reconciler.store.project_rows import project_from_row
+from reconciler.store.second_looks import put_second_look
 from reconciler.store.settings import select_switch
 from reconciler.store.states import select_states
 from reconciler.store.tables import DEPLOYMENT, PROJECT_STATE, TRIGGER
@@ -98,9 +99,17 @@ class SqlTransaction:
         self._aftermath.queued(self._connection, made)
         return made
 
-    def add_cause(self, deployment: DeploymentId, cause: Cause, now: datetime) -> None:
+    def add_cause(
+        self, deployment: DeploymentId, cause: Cause, override: str, now: datetime
+    ) -> None:
         """Note that ``deployment`` serves this request too; saying it twice changes nothing."""
         del now  # the call itself is recorded with its time
+        if override:
+            self._connection.execute(
+                update(DEPLOYMENT)
+                .where(DEPLOYMENT.c.id == deployment, DEPLOYMENT.c.override == "")
+                .values(override=override)
+            )
         if not cause.trigger.automatic:
             # Somebody waits now: a further attempt is not put off any longer.
             self._connection.execute(
@@ -123,6 +132,10 @@ class SqlTransaction:
         put_tracked(self._connection, name, Tracked(revision.commit, images))
         if revision.commit != known.commit:
             forget_passed_over(self._connection, name)
+
+    def look_again(self, name: ProjectName, at: datetime, now: datetime) -> None:
+        """Have it looked at when what holds it is over."""
+        put_second_look(self._connection, name, at, now)
 
     def record_trigger(self, record: TriggerRecord) -> None:
         """Keep ``record``, or count it up if the project's newest one says the same."""
@@ -148,6 +161,7 @@ class SqlTransaction:
     def _audit(self, record: TriggerRecord) -> None:
         """Have the audit log tell what a person asked for, and what became of it."""
         asked = {
+            **({"override": clean_text(record.override)} if record.override else {}),
             "for": str(record.revision),
             "words": clean_text(record.cause.detail),
             "outcome": record.outcome,
@@ -200,6 +214,8 @@ def _queued_columns(request: Request, tracked: Tracked, now: datetime) -> dict[s
         "before_images": digests_to_json(tracked.images),
         "moved_images": digests_to_json(request.revision.images),
         "correlation": request.correlation,
+        "promotes": request.promotes,
+        "override": request.override,
     }
 
 

@@ -9,6 +9,7 @@ from reconciler.store.tables import (  # noqa: F401  declares them
     evidence,
     installation,
     projects,
+    promotions,
 )
 from reconciler.store.tables.base import Row
 
@@ -50,4 +51,8 @@ RECEIPT = _table("receipt")
 CHANNEL = _table("channel")
 OUTBOX = _table("outbox")
 TOLD = _table("told")
+PROMOTION = _table("promotion")
+VOTE = _table("vote")
+STANDING = _table("standing")
+CLUSTER = _table("cluster")
 FACT = _table("fact")

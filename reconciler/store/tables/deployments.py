@@ -71,6 +71,8 @@ class DeploymentRow(Row, table=True):
     #: The image digests that it (or those that it replaced) made tracked.
     moved_images: Json = as_json()
     hosts: Json = as_json()  #: that it was asked for; empty: all of the project's
+    promotes: int | None = None  #: what the environment before verified
+    override: str = ""  #: why a person had it go past windows and a freeze
     correlation: str = ""  #: runs through the logs from what noticed the change to the receipt
 
 

@@ -40,6 +40,8 @@ class ProjectRow(Row, table=True):
     commit_statuses: bool = False
     forge: str | None = None
     forge_url: str | None = None
+    environment: Json = as_json(nullable=True)
+    rules: Json = as_json()
     generation: int
 
 
@@ -59,6 +61,8 @@ class ProjectStateRow(Row, table=True):
     passed_over: Json = as_json(nullable=True)
     toggled_by: str | None = None  #: who switched auto-deploy last
     toggled_at: datetime | None = None
+    freeze: Json = as_json(nullable=True)
+    look_again_at: datetime | None = Field(default=None, index=True)  #: what holds it is over then
 
 
 class SourceHealthRow(Row, table=True):
