@@ -1,0 +1,1 @@
+"""Kubernetes clusters, through lightkube over connections of our own."""
