@@ -130,7 +130,7 @@ class DockerEngine:
 
     def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
         """Return the images that have all of ``labels``; see ``Engine``."""
-        wanted = [f"{name}={value}" for name, value in labels.items()]
+        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
         listed = self._get("/images/json", {"filters": json.dumps({"label": wanted})}) or []
         try:
             ids = [entry["Id"] for entry in sorted(listed, key=lambda one: -one["Created"])]

@@ -1,4 +1,4 @@
-"""``Prober``: each health check asked where its declaration says, each version on its host."""
+"""``Prober``: each check asked where its declaration says, each version on its host."""
 
 import shlex
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from reconciler.adapters.probes.http_answer import (
     expected_text,
     never_asked,
     problem_with,
+    sent_on,
     target_of,
 )
 from reconciler.adapters.probes.version_answer import read_version
@@ -41,23 +42,23 @@ class HealthProber:
         self._machines = machines
         self._address_of = address_of
 
-    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
-        """Ask once; see ``Prober``. A target without a health check is well."""
-        if target.health is None:
-            return Reading("")
-        return self._ask(target.host, target.health, commit)
+    def probe(self, target: Target, commit: CommitSha | None, *, ready: bool = False) -> Reading:
+        """Ask once; see ``Prober``. A target without that check is well."""
+        check = target.ready if ready else target.health
+        return Reading("") if check is None else self._ask(target.host, check, commit)
 
     def probe_version(
-        self, host: HostName, address: str, check: VersionCheck, commit: CommitSha
+        self, target: Target, address: str, check: VersionCheck, commit: CommitSha
     ) -> Reading:
         """Ask one container once; see ``Prober``."""
-        target, asked = never_asked(check.path), _url(address, check.port, check.path)
-        question = HttpQuestion(address, check.port, target, check.timeout, whole=True)
+        asked = _url(address, check.port, check.path)
+        path = never_asked(check.path)
+        question = HttpQuestion(address, check.port, path, check.timeout, whole=True)
         try:
-            if host == LOCAL:
+            if target.host == LOCAL:
                 answer = from_here.ask_http(question)
             else:
-                answer = on_host.ask_http(self._machines.get(host), question)
+                answer = on_host.ask_http(self._machines.get(target.host), question)
         except NoAnswer as error:
             return Reading(asked, str(error))
         return read_version(asked, answer, check, commit)
@@ -87,7 +88,8 @@ def _ask_port(
         answer = on_host.ask_http(machine, question) if machine else from_here.ask_http(question)
     except NoAnswer as error:
         return Reading(asked, str(error))
-    return Reading(asked, problem_with(answer, check, question.text), answer.status)
+    problem = problem_with(answer, check, question.text)
+    return Reading(asked, problem, answer.status, sent_on(answer).strip(" ()"))
 
 
 def _connect(machine: Machine | None, address: str, check: HealthCheck) -> None:

@@ -40,6 +40,17 @@ def facts_of(fetch: Fetch, digest: Digest, platform: str) -> ImageFacts:
     return ImageFacts(size_bytes, _created(fetch, manifest.get("config")))
 
 
+def parts_of(fetch: Fetch, digest: Digest) -> frozenset[Digest]:
+    """Return the images that the index ``digest`` is made of; none where it is no index.
+
+    Raises:
+        SourceProtocolError: as ``facts_of``.
+    """
+    entries = _object(fetch, "manifests", digest).get("manifests")
+    found = map(_digest_in, entries) if isinstance(entries, list) else ()
+    return frozenset(part for part in found if part is not None)
+
+
 def _created(fetch: Fetch, config: object) -> datetime | None:
     digest = _digest_in(config)
     if digest is None:

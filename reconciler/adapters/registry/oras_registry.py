@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.adapters.registry.errors import error_for
-from reconciler.adapters.registry.facts import facts_of
+from reconciler.adapters.registry.facts import Fetch, facts_of, parts_of
 from reconciler.adapters.registry.hosts import HostLedger, OnCooling
 from reconciler.adapters.registry.tokens import RealmPolicy, is_loopback
 from reconciler.domain.errors import (
@@ -129,19 +129,17 @@ class OrasRegistry:
     ) -> ImageFacts:
         """Return what is known of the image of that digest; see ``ImageRegistry``."""
         with self._asking(image, project) as client:
-            exchange, deadline = client.exchange, client.exchange.shared.deadline()
-
-            def fetch(kind: str, part: Digest) -> bytes:
-                url = f"{exchange.endpoint.root}/v2/{image.repository}/{kind}/{part}"
-                answer = client.do_request(url, headers=_ACCEPT, deadline=deadline)
-                if answer.status_code != 200:
-                    raise self._refusal(str(image), answer)
-                return answer.content
-
             try:
-                return facts_of(fetch, digest, platform)
+                return facts_of(self._fetch(image, client), digest, platform)
             except RevisionNotFound:  # registries tidy up what no tag names any more
                 return ImageFacts()
+
+    def parts(self, image: ImageReference, project: ProjectName | None = None) -> frozenset[Digest]:
+        """Return the images that an index is made of; see ``ImageRegistry``."""
+        if image.digest is None:
+            raise InvalidReference("image", str(image), "has no digest that could be looked up")
+        with self._asking(image, project) as client:
+            return parts_of(self._fetch(image, client), image.digest)
 
     def probe(self, host: str) -> Failure | None:
         """Ask ``/v2/``: None if it answers 200 or 401, else what is wrong. Never raises."""
@@ -214,6 +212,19 @@ class OrasRegistry:
         if answer.status_code != 200:
             raise self._refusal(str(image), answer)
         return _digest_of(image, answer)
+
+    def _fetch(self, image: ImageReference, client: "GuardedRegistry") -> Fetch:
+        """Return what gets parts of the image's repository, all within one time limit."""
+        exchange, deadline = client.exchange, client.exchange.shared.deadline()
+
+        def fetch(kind: str, part: Digest) -> bytes:
+            url = f"{exchange.endpoint.root}/v2/{image.repository}/{kind}/{part}"
+            answer = client.do_request(url, headers=_ACCEPT, deadline=deadline)
+            if answer.status_code != 200:
+                raise self._refusal(str(image), answer)
+            return answer.content
+
+        return fetch
 
     def _refusal(self, subject: str, answer: "requests.Response") -> SourceError:
         body, now = answer.content[:4096], self._clock.now()
