@@ -1,0 +1,1 @@
+"""Promotion: what one environment verified goes to the next."""
