@@ -38,11 +38,11 @@ from reconciler.domain.errors import (
     Withdrawn,
 )
 from reconciler.domain.failure import Failure
-from reconciler.domain.gate import Reason, reasons_to_hold, reasons_to_refuse
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.target import Target, TargetStrategy
+from reconciler.pipeline.rollout.gate import StartGate
 from reconciler.pipeline.rollout.journal import Journal, Redaction
 from reconciler.pipeline.rollout.manifest import Declaration
 from reconciler.pipeline.rollout.migration import MigrationGate
@@ -51,7 +51,7 @@ from reconciler.pipeline.rollout.recovery import find_too_many_deaths, recorded_
 from reconciler.pipeline.rollout.retention import forget_old_ones
 from reconciler.pipeline.rollout.setback import Limits, Setback
 from reconciler.pipeline.rollout.targets import RolloutTargets
-from reconciler.pipeline.rollout.work import WorkOrders
+from reconciler.pipeline.rollout.work import WorkOrders, find_handed_on
 from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Claim, Clock, Commits, Migrator, Prober, Store, Strategy
 
@@ -115,6 +115,7 @@ class _Run:
             cancel,
             self._record.enter,
             self._live,
+            find_handed_on(rollout.store, claim.deployment),
         )
         self._targets = RolloutTargets(
             strategies=rollout.strategies,
@@ -201,6 +202,9 @@ class _Run:
             revision = self._deployment.target_revision
             manifest = self._declaration.read(self._rollout.commits, revision.commit)
             ready = self._targets.prepare(revision, all_or_none=self._project.one_by_one)
+            if self._deployment.promotes is not None:
+                # All that was handed on, be it followed here or not: the next one gets the same.
+                ready = replace(ready, revision=self._deployment.revision)
             return replace(manifest.within(ready), version=self._project.version)
         wanted, every = self._deployment.restores, self._store.list_restorable(self._project.name)
         kept = next((one.prepared for one in every if one.id == wanted), None)
@@ -220,23 +224,12 @@ class _Run:
             NotStarted: one holds; nothing was changed.
             Withdrawn: a person took it back.
         """
-        project = self._store.get_project(self._project.name)
-        reasons = reasons_to_refuse(project)
         # Read anew: a person may have asked for the same revision, or to stop, since the claim.
         recorded = self._record.read()
         if recorded.withdrawal:
             raise Withdrawn(recorded.withdrawal.message)
-        if recorded.automatic:
-            reasons += reasons_to_hold(project, self._rollout.brakes(self._store.get_switch()))
-        if prepared and not self._deployment.forced and self._deployment.restores is None:
-            reasons += self._quarantined(prepared)
-        if reasons:
-            raise NotStarted(reasons[0])
-
-    def _quarantined(self, prepared: PreparedRevision) -> tuple[Reason, ...]:
-        known, wanted = self._store.get_state(self._project.name), prepared.revision.fingerprint
-        stories = (one.story for one in known.quarantined if one.fingerprint == wanted)
-        return tuple(Reason(ReasonCode.QUARANTINED, story) for story in stories)
+        rollout = self._rollout
+        StartGate(self._store, rollout.clock, rollout.brakes).let_pass(recorded, prepared)
 
     def _migrate(self, prepared: PreparedRevision) -> None:
         """Bring the app's data up to the revision, before anything is switched."""

@@ -31,7 +31,7 @@ from reconciler.domain.project import Project
 from reconciler.domain.revision import Revision
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.domain.verification import Life, Window
-from reconciler.pipeline.rollout.checkup import Checkup, require_version_service
+from reconciler.pipeline.rollout.checkup import Checkup, require_version_to_ask
 from reconciler.pipeline.rollout.record import Record
 from reconciler.pipeline.rollout.watch import Watch, find_untroubled
 from reconciler.pipeline.rollout.work import WorkOrders
@@ -187,7 +187,7 @@ class RolloutTargets:
             self._mark(target, TargetStatus.WAITING)
         work = self.work(target, revision, elsewhere)
         ready = self.strategies[target.strategy].prepare(work)
-        require_version_service(self.project, ready)
+        require_version_to_ask(self.project, target, ready)
         if self.status(target) is TargetStatus.VERIFIED and not self._was_prepared(ready):
             self._mark(target, TargetStatus.APPLIED)  # what was verified there is something else
         return ready

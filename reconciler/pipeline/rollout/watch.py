@@ -83,8 +83,7 @@ class Watch:
             ended_at=self.clock.now().isoformat(),
             problem=problem,
             seen=self._seen,
-            health=self.checkup.health_answers,
-            versions=self.checkup.version_answers,
+            answers=self.checkup.answers,
         )
 
     def _look(self, began: float) -> None:

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reconciler.domain.deployment import Deployment, PreparedTarget, Stage
+from reconciler.domain.deployment import Deployment, PreparedRevision, PreparedTarget, Stage
+from reconciler.domain.errors import NotFound
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.revision import Revision
@@ -27,6 +28,7 @@ class WorkOrders:
     cancel: threading.Event
     enter: Callable[[Stage], None]
     live: Deployment | None  #: what was verified last
+    handed_on: PreparedRevision | None = None  #: what the environment before verified
 
     def order(
         self,
@@ -53,6 +55,7 @@ class WorkOrders:
             elsewhere=elsewhere,
             forced=deployment.forced,
             earlier=self._earlier(target.host),
+            handed_on=self.handed_on,
             may_take_over=deployment.forced or self._was_there_before(target.host),
             # Deployments are numbered upwards, so it grows with every claim of the project.
             fence=deployment.id * _MOST_CLAIMS + self.claim.fence,
@@ -73,3 +76,16 @@ class WorkOrders:
     def _was_there_before(self, host: HostName) -> bool:
         """Tell whether a deployment of this project has changed something on ``host`` already."""
         return host in self.store.list_touched_hosts(self.project.name)
+
+
+def find_handed_on(store: Store, deployment: Deployment) -> PreparedRevision | None:
+    """Return what ``deployment`` promotes, as it was verified; None: it is no promotion.
+
+    One that is gone by now holds it at its gate, and what goes on from there has no need of it.
+    """
+    if deployment.promotes is None:
+        return None
+    try:
+        return store.get_deployment(deployment.promotes).prepared
+    except NotFound:
+        return None
