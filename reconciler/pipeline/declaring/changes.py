@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 from reconciler.domain.errors import InvalidInput
 from reconciler.domain.numbers import shown
 from reconciler.domain.problems import Problems
+from reconciler.pipeline.declaring.cluster_draft import ClusterDraft
 from reconciler.pipeline.declaring.host_draft import HostDraft
 from reconciler.pipeline.declaring.project_draft import ProjectDraft
 from reconciler.pipeline.declaring.target_draft import TargetDraft
 
-Draft = TypeVar("Draft", HostDraft, ProjectDraft, TargetDraft)
+Draft = TypeVar("Draft", ClusterDraft, HostDraft, ProjectDraft, TargetDraft)
 
 #: Field that can't be changed → what to do instead, if anything.
 Fixed = Mapping[str, str]

@@ -21,6 +21,8 @@ from reconciler.domain.project import (
     ProjectKind,
     Source,
 )
+from reconciler.domain.promotion import declaration_of as declaration_of_environment
+from reconciler.domain.promotion import parse_environment
 from reconciler.domain.references import (
     BranchName,
     GitUrl,
@@ -30,9 +32,11 @@ from reconciler.domain.references import (
     parse_repository_path,
     parse_service_name,
 )
+from reconciler.domain.rules import Rules, parse_rules
+from reconciler.domain.rules import declaration_of as declaration_of_rules
 from reconciler.domain.version_check import declaration_of as declaration_of_version
-from reconciler.domain.version_check import parse_version_check
 from reconciler.pipeline.declaring.ports_and_volumes import check_number, parse_ports, parse_volumes
+from reconciler.pipeline.declaring.version_checks import check_version, parse_version
 
 DEFAULT_BRANCH = "main"
 
@@ -48,11 +52,12 @@ _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
     **dict.fromkeys(
         (
             *("compose_path", "expose_service", "expose_port", "stateful_services"),
-            *("version", "push_images"),
+            "push_images",
         ),
         frozenset({ProjectKind.COMPOSE}),
     ),
     "migration": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE}),
+    "version": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE, ProjectKind.UNIT}),
     **dict.fromkeys(("image", "ports", "volumes"), frozenset({ProjectKind.IMAGE})),
 }
 
@@ -62,7 +67,7 @@ class ProjectDraft:
     """A project as it was asked for: text that nobody has checked yet."""
 
     name: str
-    kind: str
+    kind: str | None = None  #: None: that of the environment before
     repository: str | None = None  #: compose and unit: one that this daemon keeps; or
     url: str | None = None  #: compose and unit: one elsewhere
     branch: str | None = None
@@ -84,6 +89,8 @@ class ProjectDraft:
     commit_statuses: bool = False
     forge: str | None = None  #: which forge the source is at; None: as its host tells
     forge_url: str | None = None  #: None: the source's own, over https
+    environment: Mapping[str, object] | None = None  #: as ``parse_environment`` takes it
+    rules: Mapping[str, object] | None = None  #: as ``parse_rules`` takes it
 
 
 def draft_of(project: Project) -> ProjectDraft:
@@ -113,6 +120,10 @@ def draft_of(project: Project) -> ProjectDraft:
         commit_statuses=project.commit_statuses,
         forge=str(project.forge) if project.forge else None,
         forge_url=str(project.forge_url) if project.forge_url else None,
+        environment=declaration_of_environment(project.environment)
+        if project.environment
+        else None,
+        rules=declaration_of_rules(project.rules) or None,
     )
 
 
@@ -136,12 +147,15 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
         empty,
         auto_deploy=draft.auto_deploy,
         one_by_one=draft.one_by_one,
+        version=parse_version(draft.version, kind, problems),
         migration=_parse_migration(draft, problems),
         push_images=draft.push_images,
         allow_manifest=draft.allow_manifest,
         watch_paths=problems.collect(lambda: parse_patterns(draft.watch_paths)) or (),
         skip_markers=draft.skip_markers,
     )
+    project = _with_environment(project, draft, problems)
+    check_version(project, problems)
     if kind in {ProjectKind.COMPOSE, ProjectKind.UNIT}:
         project = replace(project, source=_parse_source(draft, problems))
         project = _with_forge(project, draft, problems)
@@ -154,10 +168,17 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
     return project
 
 
-def _parse_kind(text: str) -> ProjectKind:
+def _parse_kind(text: str | None) -> ProjectKind:
+    if text is None:
+        raise InvalidInput("kind", None, f"is missing; there are {', '.join(ProjectKind)}")
     if text not in set(ProjectKind):
         raise InvalidInput("kind", text, f"is not one of {', '.join(ProjectKind)}")
     return ProjectKind(text)
+
+
+def belongs_to(field: str, kind: str | None) -> bool:
+    """Tell whether a project of ``kind`` may have ``field``."""
+    return field not in _BELONGS_TO or kind in _BELONGS_TO[field]
 
 
 def _misplaced(draft: ProjectDraft, kind: ProjectKind) -> list[InvalidInput]:
@@ -166,8 +187,9 @@ def _misplaced(draft: ProjectDraft, kind: ProjectKind) -> list[InvalidInput]:
         InvalidInput(
             field, shown(value), f"does not belong in a project of kind {kind}; leave it out"
         )
-        for field, kinds in _BELONGS_TO.items()
-        if kind not in kinds and (value := getattr(draft, field)) not in (None, usual[field])
+        for field in _BELONGS_TO
+        if not belongs_to(field, kind)
+        and (value := getattr(draft, field)) not in (None, usual[field])
     ]
 
 
@@ -176,9 +198,24 @@ def _parse_migration(draft: ProjectDraft, problems: Problems) -> Migration | Non
     return problems.collect(lambda: parse_migration(declared)) if declared is not None else None
 
 
+def _with_environment(project: Project, draft: ProjectDraft, problems: Problems) -> Project:
+    declared, rules = draft.environment, draft.rules
+    environment = (
+        problems.collect(lambda: parse_environment(declared)) if declared is not None else None
+    )
+    parsed = problems.collect(lambda: parse_rules(rules)) if rules is not None else None
+    found = replace(project, environment=environment, rules=parsed or Rules())
+    if found.promoted_from == project.name:
+        problem = "is this project itself: name the environment before it"
+        problems.found.append(InvalidInput("environment.promoted_from", project.name, problem))
+    if found.rules.approvals and found.promoted_from is None:
+        problem = "are of promotions, and it is promoted from nowhere: give environment, too"
+        problems.found.append(InvalidInput("rules.approvals", found.rules.approvals, problem))
+    return found
+
+
 def _with_compose(project: Project, draft: ProjectDraft, problems: Problems) -> Project:
     path, service, port = draft.compose_path, draft.expose_service, draft.expose_port
-    version = draft.version
     return replace(
         project,
         compose_path=problems.collect(
@@ -194,9 +231,6 @@ def _with_compose(project: Project, draft: ProjectDraft, problems: Problems) -> 
         if port is not None
         else None,
         stateful_services=problems.collect(lambda: _parse_services(draft.stateful_services)) or (),
-        version=problems.collect(lambda: parse_version_check(version))
-        if version is not None
-        else None,
     )
 
 
@@ -205,6 +239,8 @@ def _with_image(project: Project, draft: ProjectDraft, problems: Problems) -> Pr
         ports=problems.collect(lambda: parse_ports(draft.ports)) or (),
         volumes=problems.collect(lambda: parse_volumes(draft.volumes)) or (),
     )
+    if draft.image is None and project.promoted_from is not None:
+        return project  # it gets what the environment before has
     if draft.image is None:
         problems.found.append(InvalidInput("image", None, "is missing: it is all there is to run"))
         return project

@@ -4,17 +4,20 @@ Safe to repeat. A declaration is one transaction of the store; where a second on
 between the two leaves something that repeating the request completes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.domain.errors import AlreadyExists, InvalidInput, NotFound, Refused
 from reconciler.domain.gate import Reason, reasons_to_refuse
 from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.promotion import parse_environment
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import ProjectName
+from reconciler.domain.rules import Rules
 from reconciler.domain.version import ANYTHING, Expected
 from reconciler.pipeline.declaring.changes import changed_draft
+from reconciler.pipeline.declaring.handed_down import with_defaults
 from reconciler.pipeline.declaring.project_draft import ProjectDraft, draft_of, parse_draft
 from reconciler.pipeline.declaring.repositories import make_repository
 from reconciler.ports import (
@@ -60,6 +63,7 @@ def declare_project(
         Refused: auto-deploy is asked for where there is nothing to deploy.
         AlreadyExists: the name is taken.
     """
+    draft, notes = _with_defaults(store, draft)
     project = parse_draft(draft, now)
     refuse_needless_toggle(project)
     if _exists(store, project.name):
@@ -71,7 +75,7 @@ def declare_project(
             "create_repository", True, "needs `repository`, the name of the one to make"
         )
     store.create_project(project)
-    return Declared(project, notes_on(project))
+    return Declared(project, (*notes, *notes_on(project)))
 
 
 def change_project(
@@ -174,6 +178,8 @@ def _what_would_run(project: Project) -> Project:
         commit_statuses=False,
         forge=None,
         forge_url=None,
+        environment=None,
+        rules=Rules(),
         generation=0,
     )
 
@@ -193,6 +199,19 @@ def _need_repository(
     elif source.repository not in repositories.names():
         problem = "is not a repository kept here; make it first, or ask for create_repository"
         raise InvalidInput("repository", source.repository, problem)
+
+
+def _with_defaults(store: ProjectStore, draft: ProjectDraft) -> tuple[ProjectDraft, Sequence[str]]:
+    """Return ``draft`` with what the environment before says of the app, and a note of that."""
+    declared = draft.environment
+    before = parse_environment(declared).promoted_from if declared is not None else None
+    if before is None or before == draft.name:
+        return draft, ()
+    if not _exists(store, before):
+        problem = "is no project here; declare the environment before first"
+        raise InvalidInput("environment.promoted_from", before, problem)
+    completed, taken = with_defaults(draft, store.get_project(before))
+    return completed, (f"as {before} has it: {', '.join(taken)}",) if taken else ()
 
 
 def _exists(store: ProjectStore, name: ProjectName) -> bool:

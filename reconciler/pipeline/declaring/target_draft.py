@@ -1,13 +1,13 @@
 """What an operator writes to declare a target, and the rules it has to meet. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from reconciler.domain.argv import parse_argv
 from reconciler.domain.environment import parse_environment
 from reconciler.domain.errors import InvalidInput, Refused
-from reconciler.domain.folder import parse_folder
+from reconciler.domain.folder import parse_folder, parse_image_folder
 from reconciler.domain.health_check import (
     HealthCheck,
     ProbeKind,
@@ -22,20 +22,27 @@ from reconciler.domain.project import Project, ProjectKind
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import RepositoryPath, parse_repository_path
 from reconciler.domain.target import Target, TargetStrategy, default_folder
+from reconciler.domain.workload import declaration_of as declaration_of_workload
+from reconciler.domain.workload import parse_image_name
+from reconciler.pipeline.declaring.cluster_targets import ClusterDraft, with_workloads
 
 _MOST_PATHS = 100
 _UNITS = frozenset({TargetStrategy.SYSTEMD, TargetStrategy.SYSTEMD_REMOTE})
 _COMPOSE = frozenset({TargetStrategy.COMPOSE})
+_KUBERNETES = frozenset({TargetStrategy.KUBERNETES})
 #: Kind of project → the strategies of its targets, the usual one first.
 _STRATEGIES: Mapping[ProjectKind, tuple[TargetStrategy, ...]] = {
     ProjectKind.COMPOSE: (TargetStrategy.COMPOSE,),
-    ProjectKind.IMAGE: (TargetStrategy.COMPOSE,),
+    ProjectKind.IMAGE: (TargetStrategy.COMPOSE, TargetStrategy.KUBERNETES),
     ProjectKind.UNIT: (TargetStrategy.SYSTEMD, TargetStrategy.SYSTEMD_REMOTE),
 }
 #: Field → strategies that it belongs to; the fields that are not here belong to all.
 _BELONGS_TO: Mapping[str, frozenset[TargetStrategy]] = {
     **dict.fromkeys(("source_folder", "build", "binary", "files", "user"), _UNITS),
     "compose_files": _COMPOSE,
+    **dict.fromkeys(("namespace", "workloads"), _KUBERNETES),
+    **dict.fromkeys(("image", "image_folder"), frozenset({TargetStrategy.SYSTEMD})),
+    **dict.fromkeys(("folder", "environment", "confirm_within_seconds"), _UNITS | _COMPOSE),
 }
 
 
@@ -58,6 +65,12 @@ class TargetDraft:
     health: Mapping[str, object] | None = None  #: as ``parse_health_check`` takes it
     confirm_within_seconds: float | None = None
     branch: str | None = None  #: the project's, where it is said at all
+    ready: Mapping[str, object] | None = None  #: as ``parse_health_check`` takes it
+    ready_path: str | None = None  #: with ``port``, short for a ``ready`` over HTTP
+    namespace: str | None = None
+    workloads: Sequence[Mapping[str, object]] = ()  #: as ``parse_workloads`` takes them
+    image: str | None = None
+    image_folder: str | None = None
 
 
 def draft_of(target: Target) -> TargetDraft:
@@ -77,6 +90,11 @@ def draft_of(target: Target) -> TargetDraft:
         compose_files=target.compose_files,
         health=declaration_of(target.health) if target.health else None,
         confirm_within_seconds=seconds_of(confirm_within) if confirm_within else None,
+        ready=declaration_of(target.ready) if target.ready else None,
+        namespace=target.namespace or None,
+        workloads=tuple(map(declaration_of_workload, target.workloads)),
+        image=target.image or None,
+        image_folder=target.image_folder or None,
     )
 
 
@@ -100,7 +118,11 @@ def parse_target(draft: TargetDraft, project: Project) -> Target:
     problems.found.extend(_misplaced(draft, target, project))
     target = _with_common(target, draft, project, problems)
     if strategy in _UNITS:
-        target = _with_unit(target, draft, problems)
+        target = _with_unit(target, draft, project, problems)
+    if strategy in _KUBERNETES:
+        short = draft.health_path is not None or draft.ready_path is not None
+        in_cluster = ClusterDraft(draft.namespace, draft.workloads, draft.port, short)
+        target = with_workloads(target, in_cluster, project, problems)
     if problems.found:
         raise problems.error()
     return target
@@ -124,13 +146,17 @@ def _misplaced(draft: TargetDraft, target: Target, project: Project) -> Iterator
         if value and target.strategy not in strategies:
             problem = f"does not belong in a target of strategy {target.strategy}; leave it out"
             yield InvalidInput(name, shown(value), problem)
+    if target.strategy is TargetStrategy.SYSTEMD_REMOTE and project.promoted_from is not None:
+        problem = "builds on the host, and what another environment verified is never built again"
+        yield InvalidInput("strategy", str(target.strategy), f"{problem}; use systemd")
     if draft.compose_files and project.kind is ProjectKind.IMAGE:
         problem = "do not belong in a target of an image project; leave them out"
         yield InvalidInput("compose_files", None, problem)
     if draft.folder and _is_in_our_work_tree(target):
         problem = f"does not belong in a compose target on {LOCAL}: its work tree is the daemon's"
         yield InvalidInput("folder", draft.folder, problem)
-    if draft.port is not None and target.strategy in _COMPOSE and draft.health_path is None:
+    short = draft.health_path is not None or draft.ready_path is not None
+    if draft.port is not None and target.strategy in _COMPOSE and not short:
         problem = "does not belong in a compose target without health_path; leave it out"
         yield InvalidInput("port", draft.port, problem)
     if draft.confirm_within_seconds is not None and target.host == LOCAL:
@@ -166,7 +192,8 @@ def _with_common(
         environment=problems.collect(lambda: parse_environment(draft.environment, project.name))
         or {},
         compose_files=_paths(draft.compose_files, "compose_files", problems),
-        health=_parse_health(draft, parsed_port, project, problems),
+        health=_Check("health", draft.health, draft.health_path).parse(draft, project, problems),
+        ready=_Check("ready", draft.ready, draft.ready_path).parse(draft, project, problems),
         confirm_within=problems.collect(
             lambda: parse_seconds(confirm_within, "confirm_within_seconds", 10, 3600)
         )
@@ -175,13 +202,14 @@ def _with_common(
     )
 
 
-def _with_unit(target: Target, draft: TargetDraft, problems: Problems) -> Target:
+def _with_unit(target: Target, draft: TargetDraft, project: Project, problems: Problems) -> Target:
     if not draft.binary:
         problems.found.append(InvalidInput("binary", None, "is missing: it is what the unit runs"))
     if draft.port is not None and "PORT" in draft.environment:
         problem = "is what the unit gets for `port`; give one of them"
         problems.found.append(InvalidInput("environment.PORT", None, problem))
     source, build, user = draft.source_folder, draft.build, draft.user
+    target = _with_image(target, draft, project, problems)
     return replace(
         target,
         source_folder=_path(None if source in {".", "./"} else source, "source_folder", problems),
@@ -192,35 +220,71 @@ def _with_unit(target: Target, draft: TargetDraft, problems: Problems) -> Target
     )
 
 
-def _parse_health(
-    draft: TargetDraft, port: int | None, project: Project, problems: Problems
-) -> HealthCheck | None:
-    """Return the health check, written in full or short; ``port`` is the target's own."""
-    path, declared = draft.health_path, draft.health
-    if path is not None and declared is not None:
-        problem = "and `health` exclude each other: one is short for the other"
-        problems.found.append(InvalidInput("health_path", path, problem))
-        return None
-    if path is not None:
-        if draft.port is None:
-            problems.found.append(InvalidInput("port", None, "is missing: health_path needs it"))
-        parsed = problems.collect(lambda: parse_path(path, "health_path"))
+def _with_image(target: Target, draft: TargetDraft, project: Project, problems: Problems) -> Target:
+    """Return the target with the image that its releases are made of, where it is declared."""
+    image, folder = draft.image, draft.image_folder
+    if image is None:
+        if folder is not None:
+            problem = "needs `image`, the one that it is in"
+            problems.found.append(InvalidInput("image_folder", folder, problem))
+        return target
+    if project.promoted_from is None:
+        problem = "is what the environment before hands on, and there is none; leave it out"
+        problems.found.append(InvalidInput("image", image, problem))
+    if draft.build:
+        problem = "and `image` exclude each other: what another environment verified is not built"
+        problems.found.append(InvalidInput("build", None, problem))
+    return replace(
+        target,
+        image=problems.collect(lambda: parse_image_name(image, "image")) or "",
+        image_folder=problems.collect(lambda: parse_image_folder(folder or "/app"))
+        or HostPath("/app"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """A check as it was asked for, in full or short."""
+
+    name: str
+    declared: Mapping[str, object] | None
+    path: str | None
+
+    def parse(self, draft: TargetDraft, project: Project, problems: Problems) -> HealthCheck | None:
+        """Return the check; the target's own port is meant unless it names another."""
+        if self.path is not None and self.declared is not None:
+            problem = f"and `{self.name}` exclude each other: one is short for the other"
+            problems.found.append(InvalidInput(f"{self.name}_path", self.path, problem))
+            return None
+        if self.path is not None:
+            return self._parse_short(self.path, draft, problems)
+        if self.declared is None:
+            return None
+        declared, is_command = self.declared, self.declared.get("kind") == ProbeKind.COMMAND
+        if draft.port is not None and not is_command:
+            declared = {"port": draft.port, **declared}
+        return self._parse_full(declared, project, problems)
+
+    def _parse_short(self, path: str, draft: TargetDraft, problems: Problems) -> HealthCheck | None:
+        name, port = f"{self.name}_path", draft.port
+        if port is None:
+            problems.found.append(InvalidInput("port", None, f"is missing: {name} needs it"))
+        parsed = problems.collect(lambda: parse_path(path, name))
         return HealthCheck(ProbeKind.HTTP, port=port, path=parsed) if parsed else None
-    if declared is None:
-        return None
-    if port is not None and declared.get("kind") != ProbeKind.COMMAND:
-        declared = {"port": port, **declared}
-    return _parse_full_health(declared, project, problems)
+
+    def _parse_full(
+        self, declared: Mapping[str, object], project: Project, problems: Problems
+    ) -> HealthCheck | None:
+        check = problems.collect(lambda: parse_health_check(declared, self.name))
+        if check and "{commit}" in check.text and not _has_commits(project):
+            problem = "names the commit, and an image project has none"
+            problems.found.append(InvalidInput(f"{self.name}.text", check.text, problem))
+        return check
 
 
-def _parse_full_health(
-    declared: Mapping[str, object], project: Project, problems: Problems
-) -> HealthCheck | None:
-    check = problems.collect(lambda: parse_health_check(declared))
-    if check and "{commit}" in check.text and project.followed_branch is None:
-        problem = "names the commit, and an image project has none"
-        problems.found.append(InvalidInput("health.text", check.text, problem))
-    return check
+def _has_commits(project: Project) -> bool:
+    """Tell whether what it runs is of a commit: its own, or the environment's before."""
+    return project.followed_branch is not None or project.promoted_from is not None
 
 
 def _path(text: str | None, name: str, problems: Problems) -> RepositoryPath | None:

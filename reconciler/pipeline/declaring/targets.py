@@ -13,10 +13,11 @@ from reconciler.domain.errors import (
     NotFound,
     RefusingToMigrate,
 )
+from reconciler.domain.health_check import HealthCheck, declaration_of
 from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
-from reconciler.domain.target import Target, default_folder, find_clashes
+from reconciler.domain.target import Target, TargetStrategy, default_folder, find_clashes
 from reconciler.domain.version import ANYTHING, Expected
 from reconciler.pipeline.declaring.changes import changed_draft
 from reconciler.pipeline.declaring.projects import Declared, notes_on
@@ -48,7 +49,7 @@ class Targets:
         """
         project = self.store.get_project(name)
         target = parse_target(draft, project)
-        self._require_host(target.host)
+        self._require_host(target)
         if any(one.host == target.host for one in project.targets):
             remedy = f"`reconciler target set {name} {target.host}` changes it"
             raise AlreadyExists(f"{name} has a target on {target.host} already", remedy)
@@ -72,6 +73,8 @@ class Targets:
         before = get_target(project, host)
         expected.require(before)
         after = parse_target(_changed_draft(before, change), project)
+        if after.strategy != before.strategy:
+            self._require_host(after)
         declared = project.targets or project.where
         return self._keep(project, tuple(after if one == before else one for one in declared))
 
@@ -102,8 +105,8 @@ class Targets:
             InvalidInput: it is on ``to`` already, or not on ``leaving``; or nobody declared ``to``.
         """
         project = self.store.get_project(name)
-        self._require_host(to, "to")
         before = _left(project, leaving, to)
+        self._require_host(replace(before, host=to), "to")
         if before.host == to:
             raise InvalidInput("to", to, f"is where {name} is already")
         known = [one.host for one in project.where]
@@ -119,7 +122,7 @@ class Targets:
             return Declared(before, notes_on(before))
         for target in targets:
             if target not in before.targets:
-                self._require_own_folder(target)
+                self._require_own_place(target)
         now, generation = self.clock.now(), before.generation + 1
         after = replace(before, targets=targets, generation=generation, updated_at=now)
         if not on_purpose:
@@ -127,31 +130,36 @@ class Targets:
         self.store.update_project(after, before)
         return Declared(after, notes_on(after))
 
-    def _require_own_folder(self, target: Target) -> None:
-        """Refuse another project's: each drops what it does not know of its own folder."""
+    def _require_own_place(self, target: Target) -> None:
+        """Refuse another project's folder or workload: each changes it as if it were its own."""
         others = (one for one in self.store.list_projects() if one.name != target.project)
         theirs = (one for project in others for one in project.targets if one.host == target.host)
         for clash in find_clashes((*theirs, target)):
             if target in clash:
                 raise clash_of(target, clash)
 
-    def _require_host(self, host: HostName, field: str = "host") -> None:
-        if host == LOCAL:
+    def _require_host(self, target: Target, field: str = "host") -> None:
+        """Refuse a host that nobody declared, and a cluster as one, or the other way round."""
+        host, in_cluster = target.host, target.strategy is TargetStrategy.KUBERNETES
+        if host == LOCAL and not in_cluster:
             return
         try:
-            self.store.get_host(host)
+            if in_cluster:
+                self.store.get_cluster(host)
+            else:
+                self.store.get_host(host)
         except NotFound:
-            problem = "is no host that was declared"
-            error = InvalidInput(field, host, problem)
-            error.remedy = f"declare it first: `reconciler host add {host} --alias …`"
+            what, how = ("cluster", "--file FILE") if in_cluster else ("host", "--alias …")
+            error = InvalidInput(field, host, f"is no {what} that was declared")
+            error.remedy = f"declare it first: `reconciler {what} add {host} {how}`"
             raise error from None
 
 
 def refuse_to_migrate(store: Store, before: Project, after: Project) -> None:
     """Refuse that a project leaves a host with its volumes. Raises ``RefusingToMigrate``."""
     stays = {one.host for one in after.where}
-    left = [one.host for one in before.where if one.host not in stays]
-    if not left or not before.kind.runs_containers:
+    left = [one.host for one in before.where if one.host not in stays and one.keeps_volumes]
+    if not left:
         return
     touched = store.list_touched_hosts(before.name)
     left = [host for host in left if host in touched]
@@ -160,8 +168,13 @@ def refuse_to_migrate(store: Store, before: Project, after: Project) -> None:
 
 
 def clash_of(target: Target, clash: Sequence[Target]) -> InvalidInput:
-    """Return what is wrong with the folder of ``target``, which is one of the two in ``clash``."""
+    """Return what is wrong with ``target``, which is one of the two in ``clash``."""
     (other,) = (one for one in clash if one is not target)
+    if target.workloads:
+        theirs = {str(one) for one in other.workloads}
+        shared = ", ".join(str(one) for one in target.workloads if str(one) in theirs)
+        problem = f"names {shared} in {target.namespace}, whose images {other.project} sets"
+        return InvalidInput("workloads", None, problem)
     problem = f"is {other.folder} of {other.project}, or below it, or around it"
     return InvalidInput("folder", target.folder, problem)
 
@@ -216,9 +229,11 @@ def _after_move(project: Project, left: Target, to: HostName) -> tuple[str, ...]
     name, host = project.name, left.host
     stop = f"systemctl disable --now {left.unit}"
     volumes: tuple[str, ...] = ()
-    if project.kind.runs_containers:
+    if left.keeps_volumes:
         stop = f"docker compose --project-name {name} down"
         volumes = (f"its volumes stay on {host}; on {to} it starts with empty ones",)
+    elif left.workloads:
+        stop = f"kubectl --namespace {left.namespace} delete {' '.join(map(str, left.workloads))}"
     return (
         *volumes,
         f"what runs on {host} goes on until you stop it there: `{stop}`",
@@ -232,15 +247,26 @@ def _changed_draft(target: Target, change: TargetChange) -> TargetDraft:
 
 
 def _without_what_follows(target: Target, change: TargetChange) -> TargetDraft:
-    """Return the target's draft; its health check follows a port or path that is changed."""
-    draft, check = draft_of(target), target.health
-    if change.get("health") is not None:
-        return replace(draft, health=None)
-    if check is None:
-        return draft
-    if change.get("health_path") is not None:
-        return replace(draft, health=None, port=draft.port or check.port)
-    if change.get("port") is not None and check.port == target.port and draft.health:
-        rest = {key: value for key, value in draft.health.items() if key != "port"}
-        return replace(draft, health=rest)
-    return draft
+    """Return the target's draft; its checks follow a port or path that is changed."""
+    port = target.port
+    for name, check in (("health", target.health), ("ready", target.ready)):
+        if check is not None and change.get(f"{name}_path") is not None:
+            port = port or check.port
+    return replace(
+        draft_of(target),
+        port=port,
+        health=_kept("health", target.health, target, change),
+        ready=_kept("ready", target.ready, target, change),
+    )
+
+
+def _kept(
+    name: str, check: HealthCheck | None, target: Target, change: TargetChange
+) -> Mapping[str, object] | None:
+    """Return what of a check stays; None where another one takes its place."""
+    if check is None or any(change.get(field) is not None for field in (name, f"{name}_path")):
+        return None
+    declared = declaration_of(check)
+    if change.get("port") is not None and check.port == target.port:
+        declared.pop("port", None)
+    return declared

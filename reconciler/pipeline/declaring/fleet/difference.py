@@ -10,7 +10,7 @@ from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.problems import placed
 from reconciler.domain.project import HostedSource, Project
 from reconciler.domain.references import ProjectName
-from reconciler.domain.target import Target, find_clashes
+from reconciler.domain.target import Target, TargetStrategy, find_clashes
 from reconciler.pipeline.declaring.fleet.document import DeclaredProject, Fleet, raise_all
 from reconciler.pipeline.declaring.fleet.present import (
     Present,
@@ -18,6 +18,7 @@ from reconciler.pipeline.declaring.fleet.present import (
     table_of_host,
     table_of_project,
 )
+from reconciler.pipeline.declaring.handed_down import upstream_first
 from reconciler.pipeline.declaring.host_draft import HostDraft, draft_of
 from reconciler.pipeline.declaring.projects import following
 from reconciler.pipeline.declaring.targets import clash_of
@@ -114,7 +115,7 @@ def difference(fleet: Fleet, present: Present, *, prune: bool) -> Difference:
     hosts = tuple(_host_steps(fleet, present, prune=prune))
     projects = tuple(_project_steps(fleet, present, prune=prune))
     unfit = [*_other_kinds(fleet, present), *_unfit_hosts(fleet, present, hosts)]
-    raise_all([*unfit, *_clashes(present, projects)])
+    raise_all([*unfit, *_clashes(present, projects), *_unfit_environments(present, projects)])
     now = present.settings
     settings = {k: (now[k], after) for k, after in fleet.settings.items() if now[k] != after}
     sources = {one.project.source for one in (fleet.projects or {}).values()}
@@ -155,9 +156,10 @@ def _project_steps(fleet: Fleet, present: Present, *, prune: bool) -> Iterator[S
         after = following(before, replace(declared.project, targets=targets))
         if after != before:
             yield Step(before, after)
-    for name in present.projects if prune else ():
-        if name not in fleet.projects:
-            yield Step(present.projects[name], None)
+    gone = [name for name in present.projects if prune and name not in fleet.projects]
+    upstream = {name: present.projects[name].promoted_from for name in gone}
+    for name in reversed(upstream_first(gone, upstream.get)):
+        yield Step(present.projects[name], None)
 
 
 def _targets(before: Project, declared: DeclaredProject, *, prune: bool) -> tuple[Target, ...]:
@@ -188,12 +190,16 @@ def _unfit_hosts(
     known = {LOCAL, *(fleet.hosts or ()), *(set(present.hosts) - gone)}
     for name, declared in (fleet.projects or {}).items():
         for target in declared.targets or ():
-            if target.host not in known:
-                yield _no_host(name, target.host)
+            in_cluster = target.strategy is TargetStrategy.KUBERNETES
+            if target.host not in (present.clusters if in_cluster else known):
+                yield _no_host(name, target.host, in_cluster=in_cluster)
 
 
-def _no_host(project: ProjectName, host: HostName) -> InvalidInput:
+def _no_host(project: ProjectName, host: HostName, *, in_cluster: bool) -> InvalidInput:
     problem = f"is on no host that is declared; add a table `hosts.{host}`"
+    if in_cluster:
+        add = f"`reconciler cluster add {host} --file FILE`"
+        problem = f"is in no cluster that is declared; declare it first: {add}"
     return InvalidInput(f"projects.{project}.targets.{host}", None, problem)
 
 
@@ -206,6 +212,19 @@ def _clashes(present: Present, steps: tuple[Step[Project], ...]) -> Iterator[Inv
         one = next((target for target in clash if target.project in after), None)
         if one is not None and clash[0].project != clash[1].project:
             yield placed(clash_of(one, clash), f"projects.{one.project}.targets.{one.host}")
+
+
+def _unfit_environments(
+    present: Present, steps: tuple[Step[Project], ...]
+) -> Iterator[InvalidInput]:
+    """Name each project that would be promoted from one that is not there."""
+    after = {**present.projects, **{ProjectName(step.name): step.after for step in steps}}
+    for step in steps:
+        field = f"projects.{step.name}.environment.promoted_from"
+        before = step.after.promoted_from if step.after else None
+        if before is not None and after.get(before) is None:
+            problem = "is no project, here or in this file; add a table for it"
+            yield InvalidInput(field, before, problem)
 
 
 def _told(kind: str, name: str, before: Table, after: Table) -> EntryChange:

@@ -11,7 +11,7 @@ from reconciler.domain.errors import InvalidInput, Refused, SeveralInvalid
 from reconciler.domain.host import Host, HostName
 from reconciler.domain.numbers import shown
 from reconciler.domain.problems import Problems
-from reconciler.domain.project import Project, ProjectKind
+from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
 from reconciler.domain.settings import SETTINGS
 from reconciler.domain.target import Target
@@ -27,6 +27,7 @@ from reconciler.pipeline.declaring.fleet.entries import (
     unknown_keys,
 )
 from reconciler.pipeline.declaring.fleet.templates import with_inherited
+from reconciler.pipeline.declaring.handed_down import upstream_first, with_defaults
 from reconciler.pipeline.declaring.host_draft import HostDraft, parse_host
 from reconciler.pipeline.declaring.project_draft import ProjectDraft, parse_draft
 from reconciler.pipeline.declaring.projects import refuse_needless_toggle
@@ -138,15 +139,25 @@ def _parse_projects(
     found: dict[ProjectName, DeclaredProject] = {}
     if len(templates) < len(tables["templates"]):
         return found  # what extends a broken one would be blamed for it
-    for name, entry in entries.items():
-        path = at("projects", name)
-        values = problems.collect(partial(with_inherited, entry, templates, path))
-        if values is None:
-            continue
-        declared = _parse_project(name, values, now, path, problems)
+    merged = {
+        name: problems.collect(partial(with_inherited, entry, templates, at("projects", name)))
+        for name, entry in entries.items()
+    }
+    complete = {name: values for name, values in merged.items() if values is not None}
+    before = {name: _environment_before(values) for name, values in complete.items()}
+    for name in upstream_first(complete, before.get):
+        upstream = found.get(ProjectName(before[name]))
+        declared = _parse_project(name, complete[name], now, upstream, problems)
         if declared is not None:
             found[declared.project.name] = declared
     return found
+
+
+def _environment_before(values: Values) -> str:
+    """Return the project that one is promoted from, as the file has it; empty: from none."""
+    environment = values.get("environment")
+    named = environment.get("promoted_from") if isinstance(environment, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def _read_projects(
@@ -174,15 +185,13 @@ def _read_targets(table: object, path: str, problems: Problems) -> Mapping[str, 
 
 
 def _parse_project(
-    name: str, values: Values, now: datetime, path: str, problems: Problems
+    name: str, values: Values, now: datetime, upstream: DeclaredProject | None, problems: Problems
 ) -> DeclaredProject | None:
-    targets = values.pop("targets", None)
-    given = _known(values)
-    if "kind" not in given:
-        problem = f"is missing; there are {', '.join(ProjectKind)}"
-        problems.found.append(InvalidInput(f"{path}.kind", None, problem))
-        return None
-    project = problems.collect(partial(parse_draft, ProjectDraft(name, **given), now), path)
+    path, targets = at("projects", name), values.pop("targets", None)
+    draft = ProjectDraft(name, **_known(values))
+    if upstream is not None:
+        draft, _ = with_defaults(draft, upstream.project)
+    project = problems.collect(partial(parse_draft, draft, now), path)
     if project is None:
         return None
     problems.collect(partial(_check_toggle, project), path)

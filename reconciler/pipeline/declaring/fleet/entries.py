@@ -1,7 +1,7 @@
 """What an entry of a fleet file may hold: the fields of the drafts, each of its type. Pure."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from reconciler.domain.errors import InvalidInput
@@ -56,6 +56,11 @@ _COMMAND = _Kind(
     _tuple_of,
 )
 _TABLE = _Kind(lambda value: isinstance(value, dict), "must be a table of its own")
+_TABLES = _Kind(
+    lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
+    "must be a list of tables",
+    _tuple_of,
+)
 _TABLE_OF_TEXTS = _Kind(
     lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
     "must be a table of texts, each in quotes",
@@ -71,6 +76,7 @@ _KINDS: Mapping[object, _Kind] = {
     tuple[str, ...] | str: _COMMAND,
     Mapping[str, object] | None: _TABLE,
     Mapping[str, str]: _TABLE_OF_TEXTS,
+    Sequence[Mapping[str, object]]: _TABLES,
 }
 
 Draft = type[HostDraft] | type[ProjectDraft] | type[TargetDraft]

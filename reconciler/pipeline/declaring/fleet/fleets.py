@@ -113,6 +113,7 @@ class Fleets:
             {host.name: host for host in store.list_hosts()},
             {project.name: project for project in store.list_projects()},
             frozenset(self.parts.repositories.names()),
+            frozenset(one.name for one in store.list_clusters()),
         )
 
     def _refuse_to_migrate(self, wanted: Difference) -> None:

@@ -8,6 +8,8 @@ from reconciler.domain.host import Host, HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import ProjectName
 from reconciler.domain.target import Target, default_folder
+from reconciler.domain.version_check import VersionCheck
+from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.pipeline.declaring.fleet.entries import Draft
 from reconciler.pipeline.declaring.host_draft import DEFAULT_PORT, HostDraft
 from reconciler.pipeline.declaring.host_draft import draft_of as draft_of_host
@@ -27,6 +29,7 @@ class Present:
     hosts: Mapping[HostName, Host]
     projects: Mapping[ProjectName, Project]
     repositories: frozenset[ProjectName]  #: that are kept here
+    clusters: frozenset[HostName]  #: no file declares them: who has one's access has the cluster
 
 
 def document_of(present: Present) -> Table:
@@ -48,6 +51,8 @@ def table_of_project(project: Project) -> Table:
     """Return the fields of a project with its targets, without what goes without saying."""
     said = _said(draft_of_project(project), ProjectDraft)
     table = {name: value for name, value in said if name != "name"}
+    if project.version is not None:
+        table["version"] = _table_of_version(project.version)
     if project.targets:
         table["targets"] = {one.host: _table_of_target(one) for one in project.targets}
     return table
@@ -57,8 +62,9 @@ def _table_of_target(target: Target) -> Table:
     usual = {"host": target.host, "folder": default_folder(target.project)}
     said = _said(draft_of_target(target), TargetDraft)
     table = {name: value for name, value in said if usual.get(name) != value}
-    if target.health is not None:
-        table["health"] = _table_of_health(target.health)
+    for name, check in (("health", target.health), ("ready", target.ready)):
+        if check is not None:
+            table[name] = _table_of_health(check)
     return table
 
 
@@ -66,6 +72,12 @@ def _table_of_health(check: HealthCheck) -> Table:
     usual = declaration_of(HealthCheck(check.kind))
     told = declaration_of(check).items()
     return {name: value for name, value in told if name == "kind" or usual.get(name) != value}
+
+
+def _table_of_version(check: VersionCheck) -> Table:
+    usual = declaration_of_version(VersionCheck())
+    told = declaration_of_version(check).items()
+    return {name: value for name, value in told if usual.get(name) != value}
 
 
 def _said(draft: object, kind: Draft) -> Iterator[tuple[str, object]]:

@@ -32,9 +32,21 @@ def _toml(table: Document, path: tuple[str, ...]) -> Iterator[str]:
         yield ""
         yield f"[{'.'.join(_key(part, _BARE_KEY) for part in path)}]"
     for key, value in values.items():
-        yield f"{_key(key, _BARE_KEY)} = {_value(value)}"
+        yield f"{_key(key, _BARE_KEY)} = {_toml_value(value)}"
     for key, inner in tables.items():
         yield from _toml(inner, (*path, key))
+
+
+def _toml_value(value: object) -> str:
+    """Return a value, tables in it included, on one line."""
+    match value:
+        case dict():
+            pairs = (f"{_key(key, _BARE_KEY)} = {_toml_value(one)}" for key, one in value.items())
+            return f"{{ {', '.join(pairs)} }}"
+        case list():
+            return f"[{', '.join(map(_toml_value, value))}]"
+        case _:
+            return _value(value)
 
 
 def _yaml(table: Document, indent: str) -> Iterator[str]:
