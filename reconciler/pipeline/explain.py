@@ -7,13 +7,21 @@ from enum import StrEnum
 
 from reconciler.domain.deployment import Deployment, Status
 from reconciler.domain.errors import MigrationNeedsApproval, Recovery
-from reconciler.domain.gate import reasons_to_hold, reasons_to_refuse
+from reconciler.domain.gate import reasons_to_refuse, reasons_to_wait
 from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.project import HostedSource, Project
+from reconciler.domain.promoting import approvals_missing, soaking
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.settings import IMAGE_WATCH_INTERVAL
 from reconciler.domain.state import ProjectState, SourceHealth
-from reconciler.pipeline.reasons import ExplainedReason, Facts, reasons_of, with_remedy
+from reconciler.pipeline.promoting.prospects import Prospect, Prospects, first_looks
+from reconciler.pipeline.reasons import (
+    ExplainedReason,
+    Facts,
+    find_unapproved,
+    reasons_of,
+    with_remedy,
+)
 from reconciler.pipeline.trigger import Brakes
 from reconciler.ports import Clock, Store
 
@@ -71,12 +79,16 @@ class Explainer:
     #: Returns the hosts on which nothing can be done now, and why.
     troubles: Callable[[], Mapping[HostName, HostHealth]] = dict
     places: int = 1  #: how many deployments one daemon carries out at once
+    #: Tells why nobody knows that what runs in an environment is well; empty: it is.
+    doubt: Callable[[ProjectName], str] = lambda _: ""
 
     def summaries(self) -> Sequence[ProjectSummary]:
         """Return all projects, by name, in a handful of statements."""
         store, now, troubles = self.store, self.clock.now(), self.troubles()
         states, health, images = store.list_states(), store.list_health(), store.list_images()
         switch, registries = self.brakes(store.get_switch()), store.list_registry_troubles()
+        projects = store.list_projects()
+        promoting = first_looks(store, projects, states, now)
         return [
             summarize(
                 Facts(
@@ -88,9 +100,10 @@ class Explainer:
                     hosts=troubles,
                     images=images.get(project.name, ()),
                     registries=registries,
+                    promoting=promoting.get(project.name),
                 )
             )
-            for project in store.list_projects()
+            for project in projects
             if project.name
             in states  # one that was added since the states were read waits a moment
         ]
@@ -128,6 +141,7 @@ class Explainer:
             webhooks=store.list_webhooks() if announced.suspicious else (),
             status=store.last_status(name) if project.commit_statuses else None,
             places=self.places,
+            promoting=Prospects(store, self.clock, self.doubt).read(project, state),
         )
 
 
@@ -198,9 +212,25 @@ def _may_be_repeated(latest: Deployment) -> bool:
 
 def _held(facts: Facts) -> _Standing | None:
     project, waits = facts.project, facts.waits
-    holds = (*reasons_to_refuse(project), *reasons_to_hold(project, facts.switch))
+    holds = (*reasons_to_refuse(project), *facts.holds, *facts.too_young())
     if waits and holds and project.auto_deploy:
         return StandingCode.HELD, f"{waits} waits: {holds[0].text}"
+    return _not_promoted(facts, facts.promoting) if facts.promoting else None
+
+
+def _not_promoted(facts: Facts, promoting: Prospect) -> _Standing | None:
+    """Return what the environment before has, and why it waits: for people, its time, to soak."""
+    if unapproved := find_unapproved(promoting):
+        newest = unapproved[-1]
+        missing = approvals_missing(newest, promoting.project)
+        text = f"{newest.revision} of {promoting.origin.name} {missing.text if missing else ''}"
+        return StandingCode.NEEDS_APPROVAL, text
+    holds = reasons_to_wait(facts.project, facts.state.freeze, facts.now)
+    if promoting.proposed and holds:
+        return StandingCode.HELD, f"{facts.waits} waits: {holds[0].text}"
+    candidate, soak = promoting.candidate, promoting.soak
+    if candidate and soak and not soak.over and not promoting.proposed:
+        return StandingCode.HELD, soaking(promoting.origin.name, candidate, soak).text
     return None
 
 
@@ -223,7 +253,8 @@ def _what_else(facts: Facts, live: Deployment) -> str:
     project, error = facts.project, facts.health.error
     if live.target_revision.generation != project.generation:
         text = ", from before the last change of its declaration or variables"
-        return f"{text}; `reconciler deploy {project.name}` applies that"
+        command = "promote" if project.promoted_from else "deploy"
+        return f"{text}; `reconciler {command} {project.name}` applies that"
     if error:  # nobody knows what moved
         return with_remedy(f"; its source can't be looked at: {error.message}", error)
     if passed := facts.state.passed_over_at(facts.health.observed):
@@ -236,6 +267,8 @@ def _what_else(facts: Facts, live: Deployment) -> str:
 
 def _first_step(project: Project) -> str:
     source = project.source
+    if project.promoted_from:
+        return f"`reconciler promote {project.name}` brings what {project.promoted_from} verified"
     if not project.auto_deploy:
         return f"`reconciler deploy {project.name}` starts the first"
     if isinstance(source, HostedSource):

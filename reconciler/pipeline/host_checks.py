@@ -2,20 +2,17 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from reconciler.domain.errors import HostKeyUnconfirmed, ReconcilerError
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import Host, HostHealth, HostName
 from reconciler.log import fields
+from reconciler.pipeline.checks_begun import ChecksBegun, Submit
 from reconciler.ports import HostFacts, HostStore, Machines
 
 log = logging.getLogger(__name__)
-
-#: Runs a task of a host apart from those of others; ``suspect``: it failed last time.
-Submit = Callable[[HostName, Callable[[], object], bool], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +29,16 @@ class HostChecks:
     def __init__(self, store: HostStore, machines: Machines, submit: Submit) -> None:
         self._store = store
         self._machines = machines
-        self._submit = submit
+        self._checks = ChecksBegun(submit, self.check)
         self._lock = threading.Lock()
         self._facts: dict[HostName, HostFacts] = {}
-        self._under_way: set[HostName] = set()
 
     def tick(self) -> None:
         """Begin a check of every confirmed host; one whose last check goes on is left alone."""
         for host in self._store.list_hosts():
-            if host.confirmed and self._begin(host.name):
+            if host.confirmed:
                 suspect = self.standing(host.name).health.reachable is False
-                self._submit(host.name, partial(self._check_begun, host.name), suspect)
+                self._checks.begin(host.name, suspect=suspect)
 
     def check(self, name: HostName) -> HostStanding:
         """Check one host now, and return what is known of it. Raises ``NotFound``."""
@@ -78,19 +74,3 @@ class HostChecks:
         # Nobody asks it before that.
         unconfirmed = HostKeyUnconfirmed(host.name, "nobody confirmed its key yet")
         return HostHealth(error=Failure.of(unconfirmed))
-
-    def _begin(self, name: HostName) -> bool:
-        with self._lock:
-            if name in self._under_way:
-                return False
-            self._under_way.add(name)
-            return True
-
-    def _check_begun(self, name: HostName) -> None:
-        try:
-            self.check(name)
-        except Exception:
-            log.exception("checking %s failed unexpectedly", name)
-        finally:
-            with self._lock:
-                self._under_way.discard(name)

@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 _SHORT = 12  # characters of a commit
 #: Subject → what it is called, in trouble and when that is over.
-_ABOUT = {"source": "its source", "images": "the registry of its images"}
+_ABOUT = {
+    "source": "its source",
+    "images": "the registry of its images",
+    "promotion": "its promotion",
+}
 _DEPLOYMENT_WORDS = {
     NoticeEvent.FAILURE: "failed",
     NoticeEvent.ROLLBACK: "failed and was rolled back",

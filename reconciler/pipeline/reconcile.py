@@ -4,11 +4,12 @@ It compares what was seen with what was acted on, and asks for a deployment wher
 It does not care how either came to be, so running it again is always safe.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from reconciler.domain.admission import Request
 from reconciler.domain.deployment import Cause
+from reconciler.domain.gate import Reason, reason_of_age, time_to_ask_again
 from reconciler.domain.references import CommitSha, Digest, ProjectName
 from reconciler.domain.revision import ImageChange, ImageDigests, Revision, changes_between
 from reconciler.domain.state import ImageLook, PassedOver, ProjectState
@@ -59,7 +60,7 @@ class Reconciler:
             return verdict
         moved = f"{tracked.short} → {tip.short}" if tracked else f"first seen at {tip.short}"
         cause = Cause(wish.trigger, wish.actor, moved + verdict.remark)
-        return self._ask(name, Revision(commit=tip), cause)
+        return self._ask(Request(name, Revision(commit=tip), cause))
 
     def reconcile_images(
         self, look: ImageLook, wish: Wish
@@ -83,27 +84,51 @@ class Reconciler:
         if look.seen and not seen:
             return OutOfDate()
         known = _known(state, look.followed) if state.images_seeded else {}
-        moved = [change for change in changes_between(known, {**known, **seen}) if change.before]
-        if moved:
-            # The commit is left open: the transaction takes the one that is tracked by then.
-            revision = Revision(commit=None, images={**known, **seen})
-            return self._ask(
-                name, revision, Cause(wish.trigger, wish.actor, _in_words(moved)), tracked
-            )
+        young = self._too_young(look, state, _moved(known, seen))
+        seen = {image: digest for image, digest in seen.items() if image not in young}
+        if moved := _moved(known, seen):
+            self._look_again(name, young.values())
+            images = {**known, **seen}
+            return self._ask(_request(name, images, moved, wish, compared_with=tracked))
         if not state.images_seeded or {**known, **seen} != dict(tracked):
             if not self.store.seed_images(name, {**known, **seen}, compared_with=tracked):
                 raise Overtaken
-            return Seeded(tuple(sorted(set(seen) - set(known))))
-        return InSync()
+            if not young:
+                return Seeded(tuple(sorted(set(seen) - set(known))))
+        return self._wait(look, known, young, wish) if young else InSync()
 
-    def _ask(
+    def _too_young(
+        self, look: ImageLook, state: ProjectState, moved: Sequence[ImageChange]
+    ) -> Mapping[str, Reason]:
+        """Return the images that may not be followed yet; what runs already is old enough."""
+        project, now = self.store.get_project(look.project), self.clock.now()
+        live = state.live.target_revision.images if state.live else {}
+        found = {
+            one.image: reason_of_age(
+                project, one.image, one.after, look.first_seen.get(one.image, now), now
+            )
+            for one in moved
+            if one.after and one.after != live.get(one.image)
+        }
+        return {image: reason for image, reason in found.items() if reason}
+
+    def _wait(
         self,
-        name: ProjectName,
-        revision: Revision,
-        cause: Cause,
-        compared_with: ImageDigests | None = None,
+        look: ImageLook,
+        known: ImageDigests,
+        young: Mapping[str, Reason],
+        wish: Wish,
     ) -> TriggerResult:
-        request = Request(name, revision, cause, compared_with=compared_with)
+        """Have it recorded that all that moved is too young; it is held, and asked for again."""
+        images = {image: look.seen[image] for image in young}
+        request = _request(look.project, images, _moved(known, images), wish)
+        return self._ask(replace(request, too_young=tuple(young.values())))
+
+    def _look_again(self, name: ProjectName, reasons: Iterable[Reason]) -> None:
+        if again := time_to_ask_again(reasons):
+            self.store.look_again(name, again, self.clock.now())
+
+    def _ask(self, request: Request) -> TriggerResult:
         return trigger_deployment(self.store, request, brakes=self.brakes, now=self.clock.now())
 
 
@@ -114,7 +139,23 @@ def _known(state: ProjectState, followed: Collection[str]) -> dict[str, Digest]:
     return {image: baseline[image] for image in followed if image in baseline}
 
 
-def _in_words(moved: list[ImageChange]) -> str:
+def _moved(known: ImageDigests, seen: ImageDigests) -> list[ImageChange]:
+    return [change for change in changes_between(known, {**known, **seen}) if change.before]
+
+
+def _request(
+    name: ProjectName,
+    images: ImageDigests,
+    moved: Sequence[ImageChange],
+    wish: Wish,
+    compared_with: ImageDigests | None = None,
+) -> Request:
+    """Return a request whose commit is open: the transaction takes the one that is tracked."""
+    cause = Cause(wish.trigger, wish.actor, _in_words(moved))
+    return Request(name, Revision(None, images), cause, compared_with=compared_with)
+
+
+def _in_words(moved: Sequence[ImageChange]) -> str:
     first = moved[0]
     before = first.before.short if first.before else "nothing"
     after = first.after.short if first.after else "nothing"

@@ -22,6 +22,7 @@ from reconciler.domain.plan import PlanBasis
 from reconciler.domain.project import Project
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
+from reconciler.domain.release import ReleaseId
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.sources import Sources
 from reconciler.pipeline.trigger import Brakes, TriggerResult, trigger_deployment
@@ -35,10 +36,12 @@ class Wanted:
     """What a person wants to be deployed, and where."""
 
     commit: CommitSha | None = None  #: None: the branch's tip
+    release: ReleaseId | None = None  #: the digests that CI reported as this one, and its commit
     hosts: tuple[HostName, ...] = ()  #: empty: all of the project's
     force: bool = False  #: even what is live or quarantined
     reason: str = ""
     plan: str = ""  #: id of the plan that was read: what it says is deployed, or nothing
+    override: str = ""  #: why it goes past windows and a freeze; empty: it doesn't
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,18 @@ class Requests:
         With a ``plan`` it is exactly what that was made from, if that still holds.
 
         Raises:
-            NotFound: there is no such project.
+            NotFound: there is no such project, or no such release of it.
             InvalidInput: it has no target on one of the hosts.
             SourceError: the tip could not be asked for.
         """
         project = self.store.get_project(name)
         _require_targets(project, wanted.hosts)
-        revision = plan.revision if plan else self._revision(project, wanted)
-        detail = wanted.reason or ("this very commit" if wanted.commit else "deploy now")
+        repeated = self._repeated(project, wanted)
+        if repeated is not None:
+            revision = repeated.target_revision
+        else:
+            revision = plan.revision if plan else self._revision(project, wanted)
+        detail = wanted.reason or _what(wanted)
         return self._ask(
             Request(
                 name,
@@ -83,14 +90,33 @@ class Requests:
                 force=wanted.force,
                 hosts=wanted.hosts,
                 plan=plan,
+                promotes=repeated.promotes if repeated else None,
+                override=wanted.override,
             )
         )
 
+    def _repeated(self, project: Project, wanted: Wanted) -> Deployment | None:
+        """Return what is live of a promoted project, where a person insists on having it anew."""
+        live = self.store.get_state(project.name).live if project.promoted_from else None
+        if live is None or not wanted.force or wanted.commit not in {None, live.revision.commit}:
+            return None
+        if live.promotes is None and live.restores is not None:
+            return self.store.get_deployment(live.restores)
+        return live
+
     def _revision(self, project: Project, wanted: Wanted) -> Revision:
-        if wanted.commit:
+        if wanted.commit or project.promoted_from:  # which follows no branch
             return Revision(wanted.commit)
+        if wanted.release is not None:
+            return self._reported(project.name, wanted.release)
         tip = self.sources.tip(project)
         return Revision(tip, self._digests(project.name, tip))
+
+    def _reported(self, name: ProjectName, release: ReleaseId) -> Revision:
+        report = self.store.get_release(release).report
+        if report.project != name:
+            raise NotFound(f"{name} has no release {release}")
+        return Revision(report.commit, report.images)
 
     def _digests(self, name: ProjectName, tip: CommitSha | None) -> dict[str, Digest]:
         """Return the digests behind the tags that run, where the commit alone tells no difference.
@@ -157,7 +183,16 @@ class Requests:
         detail = f"approved the migration of deployment {stopped.id}"
         detail += f": {approved.reason}" if approved.reason else ""
         cause = Cause(Trigger.PERSON, actor, detail)
-        return self._ask(Request(name, revision, cause, hosts=stopped.hosts))
+        return self._ask(
+            Request(
+                name,
+                revision,
+                cause,
+                hosts=stopped.hosts,
+                promotes=stopped.promotes,
+                override=stopped.override,
+            )
+        )
 
     def _stopped(self, name: ProjectName, wanted: DeploymentId | None) -> Deployment:
         """Return the newest deployment, if its migration needs approval and it is the wanted one.
@@ -207,6 +242,13 @@ def images_told_apart_by(live: Deployment | None, tip: CommitSha | None) -> Sequ
     if live is None or live.target_revision.commit != tip:
         return ()
     return tuple(live.target_revision.images)
+
+
+def _what(wanted: Wanted) -> str:
+    """Return what is asked for, for the record."""
+    if wanted.release is not None:
+        return f"release {wanted.release}"
+    return "this very commit" if wanted.commit else "deploy now"
 
 
 def _was_on_one_of(hosts: Set[HostName], deployment: Deployment) -> bool:

@@ -20,7 +20,7 @@ from reconciler.domain.admission import (
     decide_admission,
 )
 from reconciler.domain.deployment import Deployment, Trigger
-from reconciler.domain.gate import MasterSwitch, Reason
+from reconciler.domain.gate import MasterSwitch, Reason, time_to_ask_again
 from reconciler.domain.project import Project
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.revision import Revision
@@ -69,7 +69,8 @@ def trigger_deployment(
             raise Overtaken
         revision = _completed(request, project, state)
         request = replace(request, revision=revision, correlation=correlation)
-        decision = decide_admission(project, state, request, brakes(transaction.get_switch()))
+        switch = brakes(transaction.get_switch())
+        decision = decide_admission(project, state, request, switch, now)
         result = _carry_out(transaction, request, decision, now)
         transaction.record_trigger(
             TriggerRecord(
@@ -81,6 +82,7 @@ def trigger_deployment(
                 deployment=result.deployment.id if result.deployment else None,
                 at=now,
                 correlation=correlation,
+                override=request.override,
             )
         )
     _say(request, result)
@@ -131,7 +133,7 @@ def _carry_out(
             _track(transaction, request)
             return TriggerResult("admitted", deployment, (_admitted(deployment, replaces),))
         case Coalesce(into, reason):
-            transaction.add_cause(into.id, request.cause, now)
+            transaction.add_cause(into.id, request.cause, request.override, now)
             _track(transaction, request)
             return TriggerResult("coalesced", into, (reason,))
         case Refuse(reasons):
@@ -139,6 +141,8 @@ def _carry_out(
             _track(transaction, request)
             return TriggerResult("refused", None, reasons)
         case Hold(reasons):
+            if again := time_to_ask_again(reasons):
+                transaction.look_again(request.project, again, now)
             return TriggerResult("held", None, reasons)
 
 

@@ -29,6 +29,12 @@ _REMEDIES = {
     ReasonCode.ALREADY_LIVE: "`--force` deploys it again",
     ReasonCode.QUARANTINED: "`--force` tries it again",
 }
+#: What helps where it is promoted.
+_PROMOTED_REMEDIES = {
+    ReasonCode.QUARANTINED: "`reconciler quarantine lift` lets it be tried again",
+}
+#: What a promotion waits for, where a deployment is refused.
+_WAITED_FOR = frozenset({ReasonCode.WINDOW_CLOSED, ReasonCode.FROZEN, ReasonCode.IMAGE_TOO_YOUNG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +51,30 @@ class Seen:
 
 def findings_of(seen: Seen) -> tuple[Finding, ...]:
     """Return what there is to say: what stops it first."""
-    found = [*_decided(seen.decision), *_failures(seen), *_hosts(seen)]
+    promotion = seen.standing.promotion
+    told = [*promotion.findings()] if promotion else []
+    if not (promotion and promotion.reasons):  # which say already why it would be refused
+        told += _decided(seen.decision, promoted=promotion is not None)
+    found = [*told, *_failures(seen), *_hosts(seen)]
     found += [*_besides(seen), *_migration(seen)]
     return tuple(sorted(found, key=lambda one: list(Weight).index(one.weight)))
 
 
-def _decided(decision: Decision) -> Iterator[Finding]:
+def _decided(decision: Decision, *, promoted: bool) -> Iterator[Finding]:
     match decision:
         case Refuse(reasons) | Hold(reasons):
-            yield from (_told(Weight.REFUSES, reason) for reason in reasons)
+            yield from (_told(reason, promoted=promoted) for reason in reasons)
         case Coalesce(_, reason):
-            yield _told(Weight.REFUSES, reason)
+            yield _told(reason, promoted=promoted)
         case Admit(replaces) if replaces is not None:
             text = f"it would take the place of deployment {replaces.id}, which waits"
             yield Finding(Weight.TELLS, ReasonCode.REPLACED_QUEUED, text)
 
 
-def _told(weight: Weight, reason: Reason) -> Finding:
-    return Finding(weight, reason.code, reason.text, _REMEDIES.get(reason.code, ""))
+def _told(reason: Reason, *, promoted: bool) -> Finding:
+    remedies = _PROMOTED_REMEDIES if promoted else _REMEDIES
+    weight = Weight.TELLS if promoted and reason.code in _WAITED_FOR else Weight.REFUSES
+    return Finding(weight, reason.code, reason.text, reason.remedy or remedies.get(reason.code, ""))
 
 
 def _failures(seen: Seen) -> Iterator[Finding]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from reconciler.domain.deployment import Built, Pin, PlannedService, PreparedTarget, Release
+from reconciler.domain.deployment import Built, Pin, PreparedTarget, Release
 from reconciler.domain.errors import ReconcilerError
+from reconciler.domain.handing_on import Exact
 from reconciler.domain.host import HostName
 from reconciler.domain.plan import ExactImage, ImageFate, ImageStep
 from reconciler.domain.references import Digest, ImageReference, ProjectName
@@ -65,7 +66,8 @@ def steps_of(
     for service in services:
         name, after = str(service.image), _after(service, digests)
         for before, hosts in _now(by_host, service.name):
-            note = service.note or _NOTES.get(service.fate, "")
+            note = "handed on" if service.handed_on else service.note
+            note = note or _NOTES.get(service.fate, "")
             steps.append(ImageStep(service.name, name, service.fate, hosts, before, after, note))
     known = {service.name for service in services}
     gone = [one.name for host in by_host.values() for one in host.services]
@@ -78,6 +80,8 @@ def steps_of(
 
 
 def _after(service: ForeseenService, digests: Digests) -> ExactImage | None:
+    if service.handed_on:
+        return _exact(service.handed_on)
     name = str(service.image)
     if service.fate is ImageFate.FIXED and service.image.digest:
         return ExactImage(name, service.image.digest)
@@ -92,13 +96,13 @@ def _now(
     found: dict[ExactImage | None, list[HostName]] = {}
     for host, one in by_host.items():
         runs = next((each for each in one.services if each.name == service), None)
-        found.setdefault(_exact(runs), []).append(host)
+        found.setdefault(_exact(runs.pin if runs else None), []).append(host)
     for before, hosts in found.items() or [(None, [])]:
         yield before, tuple(hosts)
 
 
-def _exact(service: PlannedService | None) -> ExactImage | None:
-    match service.pin if service else None:
+def _exact(pin: Exact | None) -> ExactImage | None:
+    match pin:
         case Pin(image, digest):
             return ExactImage(str(image), digest)
         case Built(digest=digest) as built:

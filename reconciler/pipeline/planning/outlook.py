@@ -101,17 +101,21 @@ class Outlooks:
         cancel: threading.Event,
     ) -> Work:
         """Return what a strategy would be given for the first deployment after this moment."""
+        promotion = standing.promotion
+        chosen = promotion.chosen if promotion else None
+        promoted = promotion.revision(project) if promotion else None
         return Work(
             deployment=DeploymentId(0),
             project=project,
             target=target,
-            revision=Revision(commit, generation=project.generation),
+            revision=promoted or Revision(commit, generation=project.generation),
             variables=self.store.variables(project.name),
             credentials=self.store.git_credentials(project.name, project.source),
             log=lambda _: None,
             cancel=cancel,
             may_take_over=target.host in self.store.list_touched_hosts(project.name),
             earlier=standing.by_host.get(target.host),
+            handed_on=chosen.prepared if chosen else None,
         )
 
 

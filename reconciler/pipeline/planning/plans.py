@@ -22,6 +22,7 @@ from reconciler.pipeline.planning.budget import Budget
 from reconciler.pipeline.planning.findings import Seen, findings_of
 from reconciler.pipeline.planning.images import Digests, described, look_up, steps_of
 from reconciler.pipeline.planning.outlook import Outlook, Outlooks
+from reconciler.pipeline.planning.promotion import plan_promotion, steps_between
 from reconciler.pipeline.planning.route import Route, find_route, start_of
 from reconciler.pipeline.planning.showing import without_secrets
 from reconciler.pipeline.planning.standing import Standing
@@ -104,14 +105,15 @@ class Plans:
             raise TooBusy(f"{_AT_ONCE} plans are being made already")
         try:
             with Budget(self.parts.clock, self.seconds) as budget:
-                yield _Look(self.parts, budget, self._standing(name), commit)
+                yield _Look(self.parts, budget, self._standing(name, commit), commit)
         finally:
             slots.release()
 
-    def _standing(self, name: ProjectName) -> Standing:
+    def _standing(self, name: ProjectName, commit: CommitSha | None) -> Standing:
         store = self.parts.store
         project, state = store.get_project(name), store.get_state(name)
-        return Standing(project, state, self.parts.brakes(store.get_switch()))
+        promotion = plan_promotion(store, self.parts.clock, project, commit)
+        return Standing(project, state, self.parts.brakes(store.get_switch()), promotion)
 
 
 @dataclass(slots=True)
@@ -134,7 +136,9 @@ class _Look:
         """Return all that could be seen."""
         standing, commit = self.standing, self._commit()
         start = start_of(standing.live_commit, commit, first=standing.live is None)
-        way = self.budget.begin(lambda: find_route(self.parts.sources, standing.project, start))
+        promotion = standing.promotion
+        asked = promotion.origin.project if promotion else standing.project  # whose history it is
+        way = self.budget.begin(lambda: find_route(self.parts.sources, asked, start))
         outlook = self.budget.attempt(self._look_at_files(commit))
         basis = self._based_on(commit, outlook)
         steps = self._steps(outlook)
@@ -152,7 +156,10 @@ class _Look:
     def _commit(self) -> CommitSha | None:
         if self.named is not None:
             return self.named
-        project = self.standing.project
+        project, promotion = self.standing.project, self.standing.promotion
+        if promotion is not None:
+            revision = promotion.revision(project)
+            return revision.commit if revision else self.standing.live_commit
         return self.budget.wait(self.budget.begin(lambda: self.parts.sources.tip(project)))
 
     def _look_at_files(self, commit: CommitSha | None) -> Future[Outlook]:
@@ -164,6 +171,10 @@ class _Look:
     def _based_on(self, commit: CommitSha | None, outlook: Outlook | ReconcilerError) -> PlanBasis:
         """Look up what is behind the tags, and return what the plan is made from."""
         project, live = self.standing.project, self.standing.live
+        if promotion := self.standing.promotion:  # nothing is looked up
+            promoted = promotion.revision(project) or Revision(commit, {}, project.generation)
+            self.digests = Digests(dict(promoted.images))
+            return PlanBasis(live.id if live else None, promoted)
         if isinstance(outlook, Outlook):
             services = outlook.foreseen.services
             self.digests = look_up(self.budget, self.parts.registry, project.name, services)
@@ -172,7 +183,9 @@ class _Look:
 
     def _steps(self, outlook: Outlook | ReconcilerError) -> tuple[ImageStep, ...]:
         if isinstance(outlook, ReconcilerError) or not outlook.foreseen.services:
-            return ()
+            live = self.standing.live
+            before = live.target_revision.images if live else {}
+            return steps_between(before, self.digests.found) if self.standing.promotion else ()
         name, foreseen = self.standing.project.name, outlook.foreseen
         steps = steps_of(foreseen.services, self.standing.by_host, self.digests)
         return described(self.budget, self.parts.registry, name, steps, foreseen.platform)
@@ -181,13 +194,20 @@ class _Look:
         standing, revision, store = self.standing, basis.revision, self.parts.store
         known = images_told_apart_by(standing.live, revision.commit) if not self.named else ()
         images = {image: revision.images[image] for image in known if image in revision.images}
-        cause = Cause(Trigger.PERSON, "plan")
-        asked = Request(standing.project.name, replace(revision, images=images), cause)
+        chosen = standing.promotion.chosen if standing.promotion else None
+        asked = Request(
+            standing.project.name,
+            revision if chosen else replace(revision, images=images),
+            Cause(Trigger.PERSON, "plan"),
+            promotes=chosen.id if chosen else None,
+        )
         return Seen(
             standing,
             outlook,
             self.digests,
-            decide_admission(standing.project, standing.state, asked, standing.switch),
+            decide_admission(
+                standing.project, standing.state, asked, standing.switch, self.parts.clock.now()
+            ),
             store.find_approval(standing.project.name, revision.fingerprint),
             self.parts.troubles(),
         )
@@ -208,7 +228,9 @@ class _Look:
             live_commit=standing.live_commit,
             direction=route.direction,
             hosts=tuple(target.host for target in known.project.where),
-            verdict=verdict_of(route, steps, known.files, findings),
+            verdict=verdict_of(
+                route, steps, known.files, findings, promotes=standing.promotion is not None
+            ),
             changes=not findings or findings[0].weight is Weight.TELLS,
             history=route.history,
             images=steps,

@@ -9,6 +9,7 @@ from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.references import CommitSha
 from reconciler.domain.state import ProjectState
+from reconciler.pipeline.planning.promotion import PlannedPromotion
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Standing:
     project: Project
     state: ProjectState
     switch: MasterSwitch
+    promotion: PlannedPromotion | None = None  #: None: it is promoted from no other
 
     @property
     def live(self) -> Deployment | None:

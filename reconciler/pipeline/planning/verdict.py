@@ -15,19 +15,22 @@ def verdict_of(
     images: Sequence[ImageStep],
     files: ChangedFiles | None,
     findings: Sequence[Finding],
+    *,
+    promotes: bool = False,
 ) -> str:
-    """Return what deploying now would do."""
+    """Return what deploying now would do, or promoting."""
+    now = f"{'Promoting' if promotes else 'Deploying'} now would"
     first = findings[0] if findings else None
     if first and first.code == ReasonCode.ALREADY_LIVE:
-        return NOTHING
+        return NOTHING if not promotes else f"{now} change nothing."
     if first and first.weight is Weight.REFUSES:
-        return f"Deploying now would be refused: {first.text}."
+        return f"{now} be refused: {first.text}."
     if first and first.weight is Weight.FAILS:
-        return f"Deploying now would fail: {first.text}."
+        return f"{now} fail: {first.text}."
     told = [_commits(route), _count(sum(one.changes for one in images), "image")]
     told.append(_count(len(files.files) + files.more, "file") if files else "")
     parts = ", ".join(part for part in told if part)
-    return f"Deploying now would {_move(route)}{f': {parts}' if parts else ''}."
+    return f"{now} {_move(route)}{f': {parts}' if parts else ''}."
 
 
 def _move(route: Route) -> str:

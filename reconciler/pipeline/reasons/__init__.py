@@ -8,12 +8,20 @@ from reconciler.pipeline.reasons.facts import Facts
 from reconciler.pipeline.reasons.hosts import reasons_of_hosts
 from reconciler.pipeline.reasons.images import reasons_of_images
 from reconciler.pipeline.reasons.origin import reasons_of_origin
+from reconciler.pipeline.reasons.promotions import find_unapproved, reasons_of_promotions
 from reconciler.pipeline.reasons.requests import reasons_of_requests
 from reconciler.pipeline.reasons.source import reasons_of_source
 from reconciler.pipeline.reasons.statuses import reasons_of_statuses
 from reconciler.pipeline.reasons.webhooks import loss_in_words, reasons_of_webhooks
 
-__all__ = ["ExplainedReason", "Facts", "loss_in_words", "reasons_of", "with_remedy"]
+__all__ = [
+    "ExplainedReason",
+    "Facts",
+    "find_unapproved",
+    "loss_in_words",
+    "reasons_of",
+    "with_remedy",
+]
 
 
 def reasons_of(facts: Facts) -> tuple[ExplainedReason, ...]:
@@ -25,6 +33,7 @@ def reasons_of(facts: Facts) -> tuple[ExplainedReason, ...]:
         (
             *reasons_of_hosts(facts),  # what stops people, too
             *reasons_of_brakes(facts),
+            *reasons_of_promotions(facts),
             *reasons_of_deployments(facts),
             *reasons_of_source(facts),
             *reasons_of_images(facts),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from reconciler.domain.gate import reasons_to_hold, reasons_to_refuse
+from reconciler.domain.gate import reasons_to_refuse
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.pipeline.reasons.explained import ExplainedReason, reason
 from reconciler.pipeline.reasons.facts import Facts
@@ -20,7 +20,7 @@ def reasons_of_brakes(facts: Facts) -> Iterator[ExplainedReason]:
 
 def _holds(facts: Facts) -> Iterator[ExplainedReason]:
     """Yield each brake with who put it on, when, and what waits for its release."""
-    state, switch, waits = facts.state, facts.switch, facts.waits
+    state, switch, freeze, waits = facts.state, facts.switch, facts.state.freeze, facts.waits
     by_code = {
         ReasonCode.EMERGENCY_FILE: (None, {"file": switch.emergency_file}),
         ReasonCode.MASTER_SWITCH_OFF: (
@@ -28,15 +28,24 @@ def _holds(facts: Facts) -> Iterator[ExplainedReason]:
             {"by": switch.changed_by, "reason": switch.reason},
         ),
         ReasonCode.AUTO_DEPLOY_OFF: (state.toggled_at, {"by": state.toggled_by}),
+        ReasonCode.WINDOW_CLOSED: (None, {"windows": _windows(facts)}),
     }
-    for one in reasons_to_hold(facts.project, switch):
+    if freeze:
+        by_code[ReasonCode.FROZEN] = freeze.at, {"by": freeze.by, "reason": freeze.reason}
+    for one in facts.holds:
+        if one.code is ReasonCode.AUTO_DEPLOY_OFF and facts.promoting and facts.promoting.is_asked:
+            continue  # who asks for it, or approves it, does so whatever the toggle says
         at, evidence = by_code[one.code]
         text = one.text
         if one.code is ReasonCode.AUTO_DEPLOY_OFF and state.toggled_by:
             how = "declared" if state.toggled_at == facts.project.created_at else "switched"
             text += f"; {state.toggled_by} {how} it so"
         text += f"; {waits} waits for that" if waits else ""
-        yield reason(one.code, text, at, {**evidence, "waits": waits})
+        yield reason(one.code, text, at, {**evidence, "until": one.until, "waits": waits})
+
+
+def _windows(facts: Facts) -> str:
+    return ", ".join(map(str, facts.project.rules.windows))
 
 
 def _quarantines(facts: Facts) -> Iterator[ExplainedReason]:
@@ -75,7 +84,8 @@ def _declaration(facts: Facts) -> Iterator[ExplainedReason]:
     if declared not in {deployed, latest.revision.generation}:
         text = (
             f"deployment {live.id} is from before the last change of its declaration or variables; "
-            f"`reconciler deploy {project.name}` applies that"
+            f"`reconciler {'promote' if project.promoted_from else 'deploy'} {project.name}` "
+            "applies that"
         )
         evidence = {"deployed": deployed, "declared": declared, "deployment": live.id}
         yield reason(ReasonCode.DECLARATION_CHANGED, text, project.updated_at, evidence)

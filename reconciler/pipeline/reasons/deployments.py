@@ -25,6 +25,12 @@ _TELLING = {
         ReasonCode.ROLLBACK_FAILED,
         ReasonCode.WORK_TREE_DIRTY,
         ReasonCode.REFUSING_TO_MIGRATE,
+        ReasonCode.NOT_HANDED_ON,
+        ReasonCode.NOT_VERIFIED_UPSTREAM,
+        ReasonCode.APPROVAL_MISSING,
+        ReasonCode.APPROVAL_EXPIRED,
+        ReasonCode.PROMOTION_REJECTED,
+        ReasonCode.PROMOTED_ONLY,
     )
 }
 

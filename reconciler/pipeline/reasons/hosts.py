@@ -16,13 +16,14 @@ def reasons_of_hosts(facts: Facts) -> Iterator[ExplainedReason]:
             continue
         evidence = {"host": target.host, "last_check": health.checked_at}
         yield reason_of_failure(health.error, health.error.message, health.since, evidence)
-        yield from _pinned(facts, target.host, health)
+        if target.keeps_volumes:
+            yield from _pinned(facts, target.host, health)
 
 
 def _pinned(facts: Facts, host: HostName, health: HostHealth) -> Iterator[ExplainedReason]:
     """Yield that the project's volumes are there, where something of it runs."""
     live, project = facts.state.live, facts.project
-    if project.kind.runs_containers and live and live.prepared and live.prepared.find(host):
+    if live and live.prepared and live.prepared.find(host):
         text = (
             f"its volumes are on {host}, and no other host takes its place by itself; "
             f"`reconciler project move {project.name} --to HOST` leaves them behind"

@@ -21,6 +21,7 @@ _LEFT_ALONE = {
 def reasons_of_images(facts: Facts) -> Iterator[ExplainedReason]:
     """Yield what keeps images from being followed, what was seen, and the next look."""
     yield from _registries(facts)
+    yield from (reason(one.code, one.text, None, {"until": one.until}) for one in facts.too_young())
     for image in facts.images:
         if image.unwatched_because:
             yield _unwatched(image)
@@ -96,7 +97,8 @@ def _new(image: WatchedImage) -> ExplainedReason:
 def _next_look(facts: Facts) -> Iterator[ExplainedReason]:
     """Yield when the watch comes by again: its interval after the newest look."""
     looks = [one.looked_at for one in _watched(facts) if one.looked_at]
-    if looks and facts.image_interval and facts.project.auto_deploy:
+    watched = facts.project.auto_deploy and facts.project.follows_its_source
+    if looks and facts.image_interval and watched:
         at = max(looks) + facts.image_interval
         evidence = {"interval_seconds": int(facts.image_interval.total_seconds())}
         yield reason(ReasonCode.NEXT_IMAGE_LOOK, "the images are looked at again", at, evidence)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.domain.gate import reasons_to_hold, reasons_to_refuse
+from reconciler.domain.gate import reasons_to_refuse
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.pipeline.reasons.explained import ExplainedReason, reason
 from reconciler.pipeline.reasons.facts import Facts
@@ -23,7 +23,7 @@ def reasons_of_requests(facts: Facts) -> Iterator[ExplainedReason]:
 
 def _told(facts: Facts) -> dict[str, str]:
     """Return what other reasons tell in full → what is left to say of it."""
-    brakes = (*reasons_to_refuse(facts.project), *reasons_to_hold(facts.project, facts.switch))
+    brakes = (*reasons_to_refuse(facts.project), *facts.holds, *facts.too_young())
     told = {one.text: "" for one in brakes}
     return told | {one.story: "it is quarantined" for one in facts.state.quarantined}
 
