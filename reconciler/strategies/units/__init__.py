@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler.domain.target import TargetStrategy
-from reconciler.ports import Checkouts, CommandRunner, Machines
+from reconciler.ports import Checkouts, CommandRunner, ImageFiles, Machines
 from reconciler.strategies.units.local_build import LocalBuild
 from reconciler.strategies.units.myself import Myself
 from reconciler.strategies.units.remote_build import RemoteBuild
@@ -20,17 +20,21 @@ __all__ = ["Myself", "UnitOptions", "UnitStrategy", "unit_strategies"]
 class UnitOptions:
     """How units are built."""
 
-    folder: Path  #: of ours alone; what is built here lies in it until the next deployment
+    folder: Path  #: of ours alone; what is built here, and what is kept of it
     build_timeout: timedelta = timedelta(minutes=30)  #: here, and on a host
     myself: Myself = field(default_factory=Myself)  #: nobody knows us unless it is said
 
 
 def unit_strategies(
-    machines: Machines, checkouts: Checkouts, runner: CommandRunner, options: UnitOptions
+    machines: Machines,
+    checkouts: Checkouts,
+    runner: CommandRunner,
+    options: UnitOptions,
+    images: ImageFiles,
 ) -> Mapping[TargetStrategy, UnitStrategy]:
     """Return the strategies of units, which share what they know of repositories."""
     sources, timeout, myself = Sources(checkouts), options.build_timeout, options.myself
-    local = LocalBuild(runner, sources, options.folder, timeout)
+    local = LocalBuild(runner, sources, options.folder, timeout, images)
     return {
         TargetStrategy.SYSTEMD: UnitStrategy(machines, local, myself),
         TargetStrategy.SYSTEMD_REMOTE: UnitStrategy(

@@ -1,9 +1,9 @@
-"""``systemd``: built here, sent over."""
+"""``systemd``: built here, or handed on by the environment before, and sent over."""
 
 import copy
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,13 +11,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
-from reconciler.domain.deployment import DeploymentId, Release
+from reconciler.domain.deployment import DeploymentId, PreparedTarget, Release
 from reconciler.domain.errors import CommandFailed, PreconditionFailed, ReconcilerError
 from reconciler.domain.references import Digest, ProjectName
-from reconciler.ports import Command, CommandRunner, Work
+from reconciler.domain.target import Target
+from reconciler.ports import Command, CommandRunner, ImageFiles, Work
 from reconciler.strategies.units.build_output import BoundedLines
+from reconciler.strategies.units.handed_release import HandedReleases, digest_of_image
+from reconciler.strategies.units.kept_releases import KeptReleases
 from reconciler.strategies.units.local_release import LocalRelease, assemble, disk_errors
 from reconciler.strategies.units.release_maker import Bench
+from reconciler.strategies.units.site import deployment_of
 from reconciler.strategies.units.sources import Sources, commit_of
 from reconciler.strategies.units.steps import Step
 
@@ -39,17 +43,48 @@ class _Key:
 class LocalBuild:
     """``ReleaseMaker`` that builds on this machine, once for all targets that need the same.
 
-    A deployment's builds lie in a folder of its own below ``folder`` until the project's next one;
-    the project's home stays, for what compilers and package managers keep there.
+    A deployment's builds lie in a folder of its own below ``folder`` until the project's next one.
+    What was verified stays for as long as somebody may go back to it, or have it handed on; and so
+    does the project's home, for what compilers and package managers keep there.
     """
 
     runner: CommandRunner
     sources: Sources
     folder: Path
     timeout: timedelta
+    images: ImageFiles
     tools: ClassVar[frozenset[str]] = frozenset({"rsync", "flock"})
     builds_there: ClassVar[bool] = False
     _failed: dict[ProjectName, tuple[_Key, ReconcilerError]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> KeptReleases:
+        """What later environments may get."""
+        return KeptReleases(self.folder)
+
+    def keep(self, work: Work, prepared: PreparedTarget) -> None:
+        """Keep what was verified, if it was made here; see the protocol."""
+        deployment = deployment_of(prepared)
+        verified = {service.pin for service in prepared.services}
+        try:
+            with self.sources.alone(work):
+                self._keep(work, deployment, verified)
+        except OSError as error:
+            work.log(f"note: no other environment can get this release: {error.strerror}")
+
+    def _keep(self, work: Work, deployment: str, verified: Collection[object]) -> None:
+        for done in (self.folder / work.project.name / deployment).glob("*/done"):
+            built = _recorded(done.parent)
+            if built.release in verified:
+                self.kept.keep(work.project.name, deployment, built)
+
+    def forget(
+        self, target: Target, prepared: PreparedTarget, kept: Collection[PreparedTarget]
+    ) -> None:
+        """Drop what is kept of old deployments; see the protocol."""
+        # What another strategy made ready there has other names.
+        numbers = {Path(one.override_file).name for one in kept}
+        self.kept.forget(target.project, deployment_of(prepared), numbers)
 
     def make(self, bench: Bench) -> Release:
         """Build unless that was done, and send what the host does not have; see the protocol."""
@@ -68,7 +103,7 @@ class LocalBuild:
             Step.COMPLETE,
             *bench.claim,
             *(release.name, release.digest.text.removeprefix("sha256:")),
-            *(bench.commit.text, site.binary, bench.unit_text),
+            *(bench.commit.text if bench.commit else "", site.binary, bench.unit_text),
             timeout=_COMPLETE_TIMEOUT,
         )
         return release
@@ -90,17 +125,11 @@ class LocalBuild:
 
     def _build(self, work: Work, own: Path) -> LocalRelease:
         with _fresh_folder(own):
-            source = own / "source"
-            self.sources.fetch(work)
-            self.sources.export(work, source)
-            built = source / (work.target.source_folder or "")
-            if not built.is_dir() or not built.resolve().is_relative_to(source.resolve()):
-                commit = commit_of(work).short
-                raise CommandFailed(f"commit {commit} has no folder {work.target.source_folder}")
-            if work.target.build:
-                self._run(work, own, built)
-            release = _assembled(work, own, built)
-            shutil.rmtree(source, ignore_errors=True)
+            if handover := work.find_handover():
+                release = HandedReleases(self.kept, self.images).obtain(work, handover, own)
+            else:
+                release = self._build_anew(work, own)
+            shutil.rmtree(own / "source", ignore_errors=True)
             shutil.rmtree(own / "tmp", ignore_errors=True)
             # Named last, and only when all is on the disk: a build that was cut off begins anew.
             new = own / "done.new"
@@ -108,6 +137,18 @@ class LocalBuild:
             os.sync()
             new.rename(own / "done")
         return release
+
+    def _build_anew(self, work: Work, own: Path) -> LocalRelease:
+        source = own / "source"
+        self.sources.fetch(work)
+        self.sources.export(work, source)
+        built = source / (work.target.source_folder or "")
+        if not built.is_dir() or not built.resolve().is_relative_to(source.resolve()):
+            commit = commit_of(work).short
+            raise CommandFailed(f"commit {commit} has no folder {work.target.source_folder}")
+        if work.target.build:
+            self._run(work, own, built)
+        return _assembled(work, own, built)
 
     def _run(self, work: Work, own: Path, cwd: Path) -> None:
         """Run the build command in a bare environment; what it says goes to the log, bounded."""
@@ -158,7 +199,8 @@ def _name_of(work: Work) -> str:
     """Return what differs between builds that differ; targets that need the same share it."""
     target = work.target
     what = (
-        commit_of(work),
+        *(work.revision.commit, digest_of_image(work), work.handed_on is not None),
+        target.image_folder,
         *(target.source_folder, target.build, target.binary, target.files),
         sorted(target.environment.items()),
     )

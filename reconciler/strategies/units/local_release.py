@@ -29,13 +29,14 @@ class LocalRelease:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
 
-def release_name(commit: CommitSha, digest: Digest, content: str = "") -> str:
+def release_name(origin: CommitSha | Digest, digest: Digest, content: str = "") -> str:
     """Return ``<commit>-<digest>``, 12 digits of each, so that another build is another release.
 
-    ``content`` is a sha256 of all files where there are more than the binary; 8 digits of it
-    follow.
+    Where no commit is known, it begins with the image's digest. ``content`` is a sha256 of all
+    files where there are more than the binary; 8 digits of it follow.
     """
-    return f"{commit.text[:12]}-{digest.short}" + (f"-{content[:8]}" if content else "")
+    made_of = origin.short if isinstance(origin, Digest) else origin.text[:12]
+    return f"{made_of}-{digest.short}" + (f"-{content[:8]}" if content else "")
 
 
 def assemble(
@@ -43,9 +44,11 @@ def assemble(
     binary: RepositoryPath,
     more: Sequence[RepositoryPath],
     into: Path,
-    commit: CommitSha,
+    origin: CommitSha | Digest,
 ) -> LocalRelease:
     """Copy the binary and ``more`` from the folder ``built`` into the empty folder ``into``.
+
+    ``origin`` is the commit, or the image, that it is made of.
 
     Raises:
         CommandFailed: something is not there, is a link, or leads out.
@@ -59,8 +62,8 @@ def assemble(
     _refuse_links_out(into)
     _make_readable(into)
     (into / binary).chmod(0o755)
-    digest = Digest(f"sha256:{_sha256(into / binary)}")
-    name = release_name(commit, digest, _content(into) if more else "")
+    digest = Digest(f"sha256:{sha256_of(into / binary)}")
+    name = release_name(origin, digest, content_of(into) if more else "")
     return LocalRelease(Release(name, digest), into)
 
 
@@ -83,7 +86,7 @@ def _take(built: Path, root: Path, path: RepositoryPath, into: Path) -> None:
     source, copy = built / path, into / path
     if not source.exists() and not source.is_symlink():
         raise CommandFailed(f"the build left no {path}")
-    if not source.resolve().is_relative_to(root):
+    if _leads_out(source, root):
         raise CommandFailed(f"{path} leads out of the source folder")
     copy.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir() and not source.is_symlink():
@@ -95,9 +98,16 @@ def _take(built: Path, root: Path, path: RepositoryPath, into: Path) -> None:
 def _refuse_links_out(folder: Path) -> None:
     root = folder.resolve()
     for path in _all_below(folder):
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path.is_symlink() and _leads_out(path, root):
             name = path.relative_to(folder)
             raise CommandFailed(f"{_letters(name)} is a link that leads out of the release")
+
+
+def _leads_out(path: Path, root: Path) -> bool:
+    try:
+        return not path.resolve().is_relative_to(root)
+    except RuntimeError:  # links that lead to one another lead nowhere
+        return True
 
 
 def _make_readable(folder: Path) -> None:
@@ -108,14 +118,15 @@ def _make_readable(folder: Path) -> None:
             path.chmod(0o755 if runs else 0o644)
 
 
-def _content(folder: Path) -> str:
+def content_of(folder: Path) -> str:
+    """Return a sha256 of all files: their names, contents and links."""
     whole = hashlib.sha256()
     for path in sorted(_all_below(folder)):
         name = path.relative_to(folder)
         if path.is_symlink():
             whole.update(os.fsencode(f"{name} -> {path.readlink()}\n"))
         elif path.is_file():
-            whole.update(os.fsencode(f"{_sha256(path)}  {name}\n"))
+            whole.update(os.fsencode(f"{sha256_of(path)}  {name}\n"))
     return whole.hexdigest()
 
 
@@ -128,7 +139,8 @@ def _all_below(folder: Path) -> Iterable[Path]:
     return folder.rglob("*")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return that of one file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

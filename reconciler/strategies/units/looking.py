@@ -23,6 +23,7 @@ _STATES: Mapping[str, RunState] = {
     "inactive": RunState.EXITED,
     "maintenance": RunState.DEAD,
 }
+_LOOPBACK = "127.0.0.1"  #: where a unit's own port is asked on its host
 #: Source: systemd.time(7), "DISPLAYING TIMESTAMPS"; the step asks for UTC.
 _INSTANT = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC")
 
@@ -61,6 +62,7 @@ class Look:
             id=unit,
             service=service,
             state=state,
+            address=_LOOPBACK,
             digests=frozenset({running} if running else ()),
             restarts=_number(self.values.get("NRestarts", "")),
             exit_status=self._exit_status() if state is RunState.EXITED else None,
@@ -104,6 +106,7 @@ class Look:
             ("restarts", values.get("NRestarts", "")),
             ("deployment", values.get("Deployment", "")),
             ("current", values.get("Release", "")),
+            ("image", values.get("Image", "")),
             ("runs", running.text if running else ""),
         ]
         if values.get("Release") and not as_deployed:

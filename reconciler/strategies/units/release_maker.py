@@ -1,10 +1,12 @@
 """What both ways to a release have in common."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from reconciler.domain.deployment import Release
+from reconciler.domain.deployment import PreparedTarget, Release
 from reconciler.domain.references import CommitSha
+from reconciler.domain.target import Target
 from reconciler.ports import Machine, Work
 from reconciler.strategies.units.site import Site
 from reconciler.strategies.units.steps import Steps
@@ -16,7 +18,7 @@ class Bench:
 
     work: Work
     site: Site
-    commit: CommitSha
+    commit: CommitSha | None  #: None: it is taken out of an image of which none is known
     machine: Machine
     steps: Steps
     free_bytes: int  #: on the disk of the target's folder
@@ -41,4 +43,17 @@ class ReleaseMaker(Protocol):
         Raises:
             ReconcilerError: it could not be made.
         """
+        ...
+
+    def keep(self, work: Work, prepared: PreparedTarget) -> None:
+        """Keep what was verified for the environments that come after.
+
+        Where it can't be kept, the log says so. Raises ``Interrupted``: the work was stopped.
+        """
+        ...
+
+    def forget(
+        self, target: Target, prepared: PreparedTarget, kept: Collection[PreparedTarget]
+    ) -> None:
+        """Drop what ``keep`` kept for a deployment; see ``Strategy.forget``."""
         ...

@@ -1,16 +1,19 @@
 """``systemd-remote``: built on the host that it runs on, in a unit that outlives us."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from reconciler.domain.deployment import Release
+from reconciler.domain.deployment import PreparedTarget, Release
 from reconciler.domain.errors import CommandFailed, TargetUnreachable
 from reconciler.domain.references import Digest
+from reconciler.domain.target import Target
+from reconciler.ports import Work
 from reconciler.strategies.units.build_output import BoundedLines
 from reconciler.strategies.units.release_maker import Bench
-from reconciler.strategies.units.sources import Sources
+from reconciler.strategies.units.sources import Sources, commit_of
 from reconciler.strategies.units.steps import Step, understood
 
 #: Kept on the host of what a build says, from its beginning; the last 64 KiB come on top.
@@ -45,11 +48,20 @@ class RemoteBuild:
         """Bring the commit over, build it, and assemble what was built; see the protocol."""
         with self.sources.alone(bench.work):
             repository = self.sources.fetch(bench.work)
-            bench.machine.push(repository, bench.commit, bench.site.path("repository.git"))
+            commit = commit_of(bench.work)
+            bench.machine.push(repository, commit, bench.site.path("repository.git"))
         self._start(bench)
         if bench.work.target.build:
             self._follow(bench)
         return self._assemble(bench)
+
+    def keep(self, work: Work, prepared: PreparedTarget) -> None:
+        """Keep nothing: it is on its host alone; see the protocol."""
+
+    def forget(
+        self, target: Target, prepared: PreparedTarget, kept: Collection[PreparedTarget]
+    ) -> None:
+        """Drop nothing; see the protocol."""
 
     def _start(self, bench: Bench) -> None:
         target, own = bench.work.target, f"builds/{bench.work.deployment}"
@@ -61,7 +73,12 @@ class RemoteBuild:
         said = bench.steps.run(
             Step.BUILD,
             *bench.claim,
-            *(bench.commit.text, target.source_folder or "", target.user, bench.site.builds),
+            *(
+                commit_of(bench.work).text,
+                target.source_folder or "",
+                target.user,
+                bench.site.builds,
+            ),
             str(round(self.timeout.total_seconds())),
             *command,
             timeout=_CHECKOUT_TIMEOUT,
@@ -113,7 +130,7 @@ class RemoteBuild:
         said = bench.steps.run(
             Step.ASSEMBLE,
             *bench.claim,
-            *(bench.commit.text, bench.site.builds, target.source_folder or ""),
+            *(commit_of(bench.work).text, bench.site.builds, target.source_folder or ""),
             *(bench.site.binary, bench.unit_text, *target.files),
             timeout=_ASSEMBLE_TIMEOUT,
         )

@@ -13,12 +13,14 @@ from datetime import timedelta
 from hashlib import sha256
 
 from reconciler.domain.deployment import PlannedService, PreparedTarget
-from reconciler.domain.errors import HandedOver, PreconditionFailed, ReconcilerError
+from reconciler.domain.errors import HandedOver, NotHandedOn, PreconditionFailed, ReconcilerError
 from reconciler.domain.host import HostName
-from reconciler.domain.references import Digest, ProjectName, ServiceName
+from reconciler.domain.references import CommitSha, Digest, ProjectName, ServiceName
+from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target
 from reconciler.domain.verification import Sample
 from reconciler.ports import HostFacts, LineSink, Machine, Machines, TargetReport, Work
+from reconciler.strategies.units.handed_release import digest_of_image
 from reconciler.strategies.units.looking import Look, parse_look
 from reconciler.strategies.units.myself import Myself
 from reconciler.strategies.units.release_maker import Bench, ReleaseMaker
@@ -49,14 +51,24 @@ class UnitStrategy:
     def prepare(self, work: Work) -> PreparedTarget:
         """Bring a complete release to the host; see ``Strategy``."""
         site, target = Site.of(work.target), work.target
-        text = unit_text(site, target)
-        commit = commit_of(work)
+        handover = work.find_handover()
+        if handover and self.maker.builds_there:
+            raise NotHandedOn(
+                f"{site.project} on {target.host} is built on its host, and what another "
+                "environment verified is never built again",
+                "declare the target with `strategy: systemd`",
+                host=target.host,
+            )
+        text, image = unit_text(site, target), digest_of_image(work)
+        commit = work.revision.commit if handover else commit_of(work)
         environment = environment_text(target, work.variables, work.deployment, commit)
         machine = self.machines.get(target.host)
         self._require_tools(machine.check(), target)
-        bench = self._check(work, site, machine, text)
+        bench = self._check(work, site, machine, text, commit)
         kept = kept_as(work.deployment)
         machine.write(site.path(f"{kept}/environment"), environment)
+        if image:
+            machine.write(site.path(f"{kept}/image"), Secret.of(f"{image}\n"))
         release = self.maker.make(bench)
         work.log(f"{release} is ready on {target.host}")
         return PreparedTarget(
@@ -91,7 +103,8 @@ class UnitStrategy:
             raise HandedOver(f"{site.unit} is this daemon: {said.strip()}")
 
     def confirm(self, work: Work, prepared: PreparedTarget) -> None:
-        """Stop the host's timer over a new connection; see ``Strategy``."""
+        """Keep the release, and stop the host's timer over a new connection; see ``Strategy``."""
+        self.maker.keep(work, prepared)
         if work.target.confirm_within is None and not self._is_us(work.target):
             return
         site, wanted = Site.of(work.target), deployment_of(prepared)
@@ -104,9 +117,10 @@ class UnitStrategy:
         self,
         target: Target,
         prepared: PreparedTarget,
-        kept: Collection[PreparedTarget],  # noqa: ARG002  the host itself knows what is
+        kept: Collection[PreparedTarget],
     ) -> None:
         """Drop a deployment, those before it, and their releases; see ``Strategy``."""
+        self.maker.forget(target, prepared, kept)
         site = Site.of(target)
         steps = Steps(self.machines.get(target.host))
         steps.run(Step.FORGET, site.folder, deployment_of(prepared), site.builds)
@@ -167,7 +181,9 @@ class UnitStrategy:
 
     # ── Shared ────────────────────────────────────────────────────────────────────────────────
 
-    def _check(self, work: Work, site: Site, machine: Machine, text: str) -> Bench:
+    def _check(
+        self, work: Work, site: Site, machine: Machine, text: str, commit: CommitSha | None
+    ) -> Bench:
         steps = Steps(machine, work.cancel)
         said = steps.run(
             Step.CHECK,
@@ -178,7 +194,7 @@ class UnitStrategy:
         with understood(machine.name):
             free = next(int(value) << 10 for name, value in facts if name == "space")
         releases = frozenset(value for name, value in facts if name == "release")
-        return Bench(work, site, commit_of(work), machine, steps, free, releases, text)
+        return Bench(work, site, commit, machine, steps, free, releases, text)
 
     def _require_tools(self, facts: HostFacts, target: Target) -> None:
         if not facts.has_systemd:

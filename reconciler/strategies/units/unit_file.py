@@ -54,7 +54,10 @@ def unit_text(site: Site, target: Target) -> str:
 
 
 def environment_text(
-    target: Target, variables: Mapping[str, Secret], deployment: DeploymentId, commit: CommitSha
+    target: Target,
+    variables: Mapping[str, Secret],
+    deployment: DeploymentId,
+    commit: CommitSha | None,
 ) -> Secret:
     """Return the environment file: what is declared, ``PORT``, and the project's secrets.
 
@@ -69,7 +72,8 @@ def environment_text(
         values["PORT"] = str(target.port)
     values.update((name, secret.reveal()) for name, secret in variables.items())
     values["RECONCILER_DEPLOYMENT"] = str(deployment)
-    values["RECONCILER_BUILD_COMMIT"] = commit.text
+    if commit is not None:
+        values["RECONCILER_BUILD_COMMIT"] = commit.text
     return Secret.of("".join(f"{_assignment(*pair)}\n" for pair in sorted(values.items())))
 
 

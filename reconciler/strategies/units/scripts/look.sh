@@ -31,6 +31,7 @@ Commit=$commit
 Digest=$digest
 Pending=$(cat "$folder/pending" 2>/dev/null)
 Reverted=$(cat "$folder/reverted" 2>/dev/null)
+Image=$(cat "$folder/$deployed/image" 2>/dev/null)
 Program=$exe"
     [ -z "$subject" ] || add_digest
     [ "$pid" -eq 0 ] || is_alive
