@@ -1,6 +1,7 @@
 """Compose projects: rendered and judged first, pinned by digest, then brought up."""
 
 from reconciler.strategies.compose.cli import ComposeOptions
+from reconciler.strategies.compose.extracting.files import EngineImageFiles
 from reconciler.strategies.compose.migrating.migrator import ComposeMigrator
 from reconciler.strategies.compose.planning import ComposePlanner
 from reconciler.strategies.compose.self_update import SelfUpdates
@@ -11,5 +12,6 @@ __all__ = [
     "ComposeOptions",
     "ComposePlanner",
     "ComposeStrategy",
+    "EngineImageFiles",
     "SelfUpdates",
 ]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from reconciler.domain.errors import InvalidComposeFile
 from reconciler.domain.host import LOCAL
-from reconciler.domain.project import ProjectKind
+from reconciler.domain.project import Project, ProjectKind
+from reconciler.domain.references import CommitSha
+from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
 from reconciler.ports import Work
 from reconciler.strategies.compose.checkout import Checkout
@@ -76,6 +78,14 @@ def variables_of(work: Work) -> dict[str, str]:
     """Return the project's variables: the target's own, then the secret ones, which win."""
     secret = {name: value.reveal() for name, value in work.variables.items()}
     return {**work.target.environment, **secret}
+
+
+def commit_of(project: Project, revision: Revision) -> CommitSha | None:
+    """Return the commit whose files are deployed.
+
+    Those of an ``image`` project are made here, also where a commit is told of what it runs.
+    """
+    return None if project.kind is ProjectKind.IMAGE else revision.commit
 
 
 def compose_paths_of(work: Work) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.domain.compose import BUILD_POLICY
 from reconciler.domain.deployment import Built, Pin, PlannedService
+from reconciler.domain.followed import FollowedImages
 from reconciler.domain.references import Digest, ImageReference, ServiceName
 from reconciler.ports import Engine, ImageRegistry, Work
 from reconciler.strategies.compose.rendering import RenderedService, Rendering
@@ -17,25 +18,37 @@ _PULL_KEYS = ("platform", "pull_policy")
 
 @dataclass(slots=True)
 class Pinning:
-    """Resolves each followed image once; what a trigger saw wins over a new look."""
+    """Pins each service to the image that it is to run."""
 
     work: Work
     registry: ImageRegistry
-    #: Image as the files name it → its digest.
-    followed: dict[str, Digest] = field(default_factory=dict)
+    _images: FollowedImages = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what a trigger saw."""
+        name = self.work.project.name
+        self._images = FollowedImages(
+            self.work.revision.images, lambda image: self.registry.digest(image, name)
+        )
+
+    @property
+    def followed(self) -> Mapping[str, Digest]:
+        """Image as the files name it → its digest, of those that were pinned so far."""
+        return self._images.digests
 
     def plan(
-        self, service: RenderedService, built: Mapping[ServiceName, Pin | Built]
+        self, service: RenderedService, known: Mapping[ServiceName, Pin | Built]
     ) -> PlannedService:
         """Return what the service is to run.
 
         Args:
             service: the service.
-            built: what was built so far; a service that is still to be built gets no pin yet.
+            known: what was built so far, or handed on; a service that is still to be built gets
+                no pin yet.
         """
         exposed = service.name == self.work.project.expose_service
-        pin = built.get(service.name)
-        if service.build is None:
+        pin = known.get(service.name)
+        if pin is None and service.build is None:
             pin = self._find_pin(service)
             shown = pin or f"{service.image}, not pinned: it is stateful"
             self.work.log(f"{service.name}: {shown}")
@@ -48,16 +61,10 @@ class Pinning:
         )
 
     def _find_pin(self, service: RenderedService) -> Pin | None:
-        image = service.image
-        if image.digest:
-            return Pin(replace(image, digest=None), image.digest)
-        if service.is_stateful(self.work.project.stateful_services):
+        stateful = service.is_stateful(self.work.project.stateful_services)
+        if stateful and not service.image.digest:
             return None
-        name = str(image)
-        if name not in self.followed:
-            seen = self.work.revision.images.get(name)
-            self.followed[name] = seen or self.registry.digest(image, self.work.project.name)
-        return Pin(image, self.followed[name])
+        return self._images.pin(service.image)
 
 
 def missing_images(
@@ -69,7 +76,7 @@ def missing_images(
     exact = {
         service.name: _exact(service, images[service.name])
         for service in planned
-        if isinstance(service.pin, Pin) or service.name not in to_build
+        if isinstance(service.pin, Pin) or (service.pin is None and service.name not in to_build)
     }
     return {name: image for name, image in exact.items() if not engine.has_image(image)}
 

@@ -21,6 +21,7 @@ from reconciler.domain.errors import (
     TargetUnreachable,
 )
 from reconciler.domain.failure import Failure
+from reconciler.domain.handing_on import HandedOn
 from reconciler.domain.plan import Difference, ImageFate
 from reconciler.domain.secret import Secret
 from reconciler.log import Redactor, plain, shorten
@@ -29,6 +30,7 @@ from reconciler.strategies.compose.assessment import Site, assess, compose_paths
 from reconciler.strategies.compose.checkout import LIMIT_BYTES, Checkout, Examined
 from reconciler.strategies.compose.cli import ComposeCall
 from reconciler.strategies.compose.exporting import export
+from reconciler.strategies.compose.handing import choose
 from reconciler.strategies.compose.place import Place, follow_on_both
 from reconciler.strategies.compose.preconditions import (
     require_exposed,
@@ -90,11 +92,14 @@ class _Foresight:
     ) -> tuple[tuple[ForeseenService, ...], Failure | None]:
         try:
             services = self._judge(checkout).services
+            handover = self.work.find_handover() if self.work.handed_on else None
+            handed_on = choose(self.work, handover, services) if handover else {}
         except Interrupted:
             raise
         except ReconcilerError as error:
             return (), self._told(error)
-        return tuple(self._service(one, examined) for one in services), None
+        foreseen = (self._service(one, examined, handed_on.get(one.name)) for one in services)
+        return tuple(foreseen), None
 
     def _judge(self, checkout: Checkout) -> Rendering:
         """Render and judge the files as a deployment does. Raises what that would."""
@@ -108,7 +113,9 @@ class _Foresight:
         require_migration(work, checkout, assessed.rendering)
         return assessed.rendering
 
-    def _service(self, service: RenderedService, examined: Examined) -> ForeseenService:
+    def _service(
+        self, service: RenderedService, examined: Examined, handed_on: HandedOn | None
+    ) -> ForeseenService:
         declared = self.work.project.stateful_services
         fate = ImageFate.PINNED
         if service.build is not None:
@@ -121,7 +128,8 @@ class _Foresight:
         for image in followed_images(examined.file, examined.environment, declared):
             if fate is ImageFate.PINNED and service.name in image.services:
                 note = f"not watched: {image.unwatched_because}" if not image.reference else ""
-        return ForeseenService(service.name, service.image, fate, note)
+        pin = handed_on.pin if handed_on else None
+        return ForeseenService(service.name, service.image, fate, note, pin)
 
     def _platform(self) -> str:
         with suppress(TargetUnreachable):

@@ -93,5 +93,14 @@ def write_docker_config(private: Private, credentials: Iterable[RegistryCredenti
     return private.write("docker/config.json", Secret.of(json.dumps({"auths": entries}))).parent
 
 
+def docker_config(
+    private: Private, registries: Iterable[str], project: ProjectName, known: CredentialsFor
+) -> Path:
+    """Return the folder of a client configuration that lets ``project`` into ``registries``."""
+    found = [known(host, project) for host in dict.fromkeys(registries)]
+    shown = [one for one in found if one]
+    return write_docker_config(private, shown) if shown else private.folder
+
+
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()

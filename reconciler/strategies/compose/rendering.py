@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,17 @@ class Rendering:
         """Return a hash that changes with the project's meaning, not with its place or secrets."""
         plain = without_place(self.document, root, secrets)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def looked_up_beside(self) -> Iterator[str]:
+        """Yield what newer versions of compose look up by a tag, beside the services' images.
+
+        Source: Compose specification, ``05-services.md``, "volumes", and ``14-models.md``.
+        """
+        for name, body in self.document["services"].items():
+            for mount in body.get("volumes") or ():
+                if mount.get("type") == "image" and "@" not in str(mount.get("source")):
+                    yield f"services.{name}.volumes: {mount.get('source')}"
+        yield from (f"models: {name}" for name in self.document.get("models") or ())
 
 
 def parse_rendering(text: str, examined: Examined) -> Rendering:

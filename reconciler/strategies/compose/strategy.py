@@ -8,14 +8,13 @@ builds what no registry has.
 up. Nothing of a deployment outlives it but ``.deploy/``, and the commit in the host's repository.
 """
 
-import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconciler.domain.deployment import PlannedService, PreparedTarget
+from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.errors import TargetUnreachable
 from reconciler.domain.host import LOCAL
 from reconciler.domain.target import Target
@@ -33,20 +32,21 @@ from reconciler.strategies.compose.assessment import (
     Assessment,
     Site,
     assess,
+    commit_of,
     compose_paths_of,
     generated_of,
 )
 from reconciler.strategies.compose.building.builder import Builder
-from reconciler.strategies.compose.building.definition import define
 from reconciler.strategies.compose.building.keeping import drop_built, restore_names
+from reconciler.strategies.compose.building.moving import ImageMover
 from reconciler.strategies.compose.checkout import Checkout
 from reconciler.strategies.compose.cli import ComposeCall, ComposeOptions
 from reconciler.strategies.compose.deploy_folder import (
     override_path,
 )
 from reconciler.strategies.compose.exporting import export
+from reconciler.strategies.compose.obtaining import Obtaining
 from reconciler.strategies.compose.on_host.place import PlaceOnHost
-from reconciler.strategies.compose.pinning import Pinning, missing_images, pull_text
 from reconciler.strategies.compose.place import Place, PlaceHere, follow_on_both, own_container
 from reconciler.strategies.compose.policy import Policy, RealPaths
 from reconciler.strategies.compose.preconditions import (
@@ -56,9 +56,7 @@ from reconciler.strategies.compose.preconditions import (
 )
 from reconciler.strategies.compose.private import (
     CredentialsFor,
-    Private,
-    write_docker_config,
-    write_text,
+    docker_config,
 )
 from reconciler.strategies.compose.rendering import Rendering
 from reconciler.strategies.compose.reporting import log_trouble, report_of
@@ -96,21 +94,16 @@ class ComposeStrategy:
     def _get_images(
         self, work: Work, place: Place, checkout: Checkout, assessed: Assessment
     ) -> PreparedTarget:
-        """Pin, pull and build, so that applying needs none of it."""
+        """Pin, pull and build, or take what is handed on, so that applying needs none of it."""
         checkout.give_back()
-        builder, rendering = self._builder(work, place, checkout.root), assessed.rendering
-        definitions = define(work, rendering, checkout.root)
-        built = builder.take_over(definitions)
-        pinning = Pinning(work, self.registry)
-        services = tuple(pinning.plan(one, built) for one in rendering.services)
-        if work.revision.commit:
-            place.receive(work.revision.commit)
-        self._pull(work, place, rendering, services)
-        to_build = [one for one in definitions if one.service not in built]
-        built |= builder.make(to_build, assessed)
+        if commit := commit_of(work.project, work.revision):
+            place.receive(commit)
+        builder = self._builder(work, place, checkout.root)
+        obtaining = Obtaining(work, place, builder, self.registry)
+        services, images = obtaining.obtain(assessed, checkout.root)
         return PreparedTarget(
-            revision=replace(work.revision, images=pinning.followed),
-            services=tuple(replace(one, pin=built.get(one.name, one.pin)) for one in services),
+            revision=replace(work.revision, images=images),
+            services=services,
             compose_file=checkout.compose_path,
             override_file=override_path(work.deployment),
             rendered_sha256=assessed.sha256,
@@ -120,7 +113,9 @@ class ComposeStrategy:
 
     def _builder(self, work: Work, place: Place, root: Path) -> Builder:
         here = self.here(work.target, root)
-        return Builder(work, place, here, self.machines, self.options, self.credentials_for)
+        mover = ImageMover(self.machines, self.options, root.parent, work.cancel)
+        known = self.credentials_for
+        return Builder(work, place, here, self.machines, self.options, known, mover)
 
     @contextmanager
     def _own_folder(self, target: Target) -> Iterator[Path]:
@@ -148,25 +143,6 @@ class ComposeStrategy:
             policy = self.policy(place, work.target, checkout.root, real_paths)
             cli = here.cli(work)
             return assess(work, checkout, Site(checkout.root, private, cli, policy))
-
-    def _pull(
-        self, work: Work, place: Place, rendering: Rendering, services: Collection[PlannedService]
-    ) -> None:
-        """Pull what is not there yet, so that applying needs no network."""
-        missing = missing_images(place.engine, rendering, services)
-        if not missing:
-            if any(one.build is None for one in rendering.services):
-                work.log("every image is there already")
-            return
-        with place.private() as private:
-            call = ComposeCall(
-                project=work.project.name,
-                folder=private.folder,
-                files=(write_text(private, "pull.yaml", pull_text(rendering, missing)),),
-                environment_file=Path(os.devnull),
-                docker_config=self._docker_config(work, private, rendering),
-            )
-            place.cli(work).pull(call, missing, work.log, work.cancel)
 
     # ── Apply ─────────────────────────────────────────────────────────────────────────────────
 
@@ -205,13 +181,18 @@ class ComposeStrategy:
             yield replace(
                 assessed.call,
                 files=(*assessed.call.files, override),
-                docker_config=self._docker_config(work, private, assessed.rendering),
+                docker_config=docker_config(
+                    private,
+                    [service.image.registry for service in assessed.rendering.services],
+                    work.project.name,
+                    self.credentials_for,
+                ),
             )
 
     @contextmanager
     def _switched(self, work: Work, place: Place, prepared: PreparedTarget) -> Iterator[Checkout]:
         """Make the work tree hold what was prepared, and give its files where one can read them."""
-        if commit := prepared.revision.commit:
+        if commit := commit_of(work.project, prepared.revision):
             place.switch(commit, work)
         elif not place.deploy.has(Path(prepared.compose_file).name):
             # Kept per deployment, so that going back brings its ports and volumes back too.
@@ -292,9 +273,3 @@ class ComposeStrategy:
         own = own_container(place, target)
         has = own.mounts if own else frozenset()
         return Policy(root, self.options.data_folder, own_paths, real_paths, has)
-
-    def _docker_config(self, work: Work, private: Private, rendering: Rendering) -> Path:
-        hosts = dict.fromkeys(service.image.registry for service in rendering.services)
-        known = [self.credentials_for(host, work.project.name) for host in hosts]
-        shown = [one for one in known if one]
-        return write_docker_config(private, shown) if shown else private.folder

@@ -21,14 +21,14 @@ from reconciler.strategies.compose.building.definition import (
     secret_arguments,
     secrets_of,
 )
-from reconciler.strategies.compose.building.images import ImageCli
+from reconciler.strategies.compose.building.moving import ImageMover, exact_name
 from reconciler.strategies.compose.checkout import LIMIT_BYTES
 from reconciler.strategies.compose.cli import ComposeCall, ComposeCli, ComposeOptions
 from reconciler.strategies.compose.place import Place
 from reconciler.strategies.compose.private import (
     CredentialsFor,
     Private,
-    write_docker_config,
+    docker_config,
     write_text,
     write_variables,
 )
@@ -46,6 +46,7 @@ class Builder:
     machines: Machines
     options: ComposeOptions
     credentials_for: CredentialsFor
+    mover: ImageMover
 
     # ── What is there already ─────────────────────────────────────────────────────────────────
 
@@ -67,7 +68,7 @@ class Builder:
         """Have the image of ``first`` here as well, if it is what would be built here."""
         origin = self.machines.get(first.host).engine()
         try:
-            image = origin.find_image(_exact_name(pin))
+            image = origin.find_image(exact_name(pin))
             platform = self.place.engine.platform()
             if image is None or image.labels.get(KEY_LABEL) != one.key:
                 self._say_built_here(one, f"it is built from something else on {first.host}")
@@ -92,12 +93,7 @@ class Builder:
     def _move(self, pin: Built, origin: Engine, first: PreparedTarget) -> None:
         self.work.enter(Stage.BUILD)
         self.work.log(f"moving {pin} from {first.host}")
-        archive = self.here.root.parent / f"{pin.digest.text.partition(':')[2]}.tar"
-        try:
-            self._images(origin).save(pin.digest, archive)
-            self._images(self.place.engine).load(archive)
-        finally:
-            archive.unlink(missing_ok=True)
+        self.mover.move(pin.digest, origin, self.place.engine)
 
     def _find(self, one: Definition) -> Image | None:
         labels = {KEY_LABEL: one.key, PROJECT_LABEL: str(self.work.project.name)}
@@ -175,7 +171,7 @@ class Builder:
         return pin
 
     def _push(self, definitions: Sequence[Definition], pins: Mapping[ServiceName, Any]) -> Pins:
-        images, pushed = self._images(self.place.engine), Pins()
+        images, pushed = self.mover.images_of(self.place.engine), Pins()
         with self.here.private() as private:
             config = self._docker_config(private, [one.image.registry for one in definitions])
             for one in definitions:
@@ -252,26 +248,10 @@ class Builder:
             raise InvalidComposeFile(f"{where}: {inside} is not UTF-8 text") from None
 
     def _docker_config(self, private: Private, registries: Sequence[str]) -> Path:
-        project = self.work.project.name
-        known = [self.credentials_for(host, project) for host in dict.fromkeys(registries)]
-        shown = [one for one in known if one]
-        return write_docker_config(private, shown) if shown else private.folder
+        return docker_config(private, registries, self.work.project.name, self.credentials_for)
 
     @property
     def _compose(self) -> ComposeCli:
         """Compose of this machine, speaking to the engine of the place: the files are here."""
         options = replace(self.options, docker_host=self.place.engine.address())
         return ComposeCli(self.machines.get(LOCAL), options, self.work.variables)
-
-    def _images(self, engine: Engine) -> ImageCli:
-        return ImageCli(
-            runner=self.machines.get(LOCAL),
-            program=self.options.program[0],
-            address=engine.address(),
-            cancel=self.work.cancel,
-            timeout=self.options.pull_timeout,
-        )
-
-
-def _exact_name(pin: Pin | Built) -> str:
-    return pin.digest.text if isinstance(pin, Built) else f"{pin.image.name}@{pin.digest}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.domain.deployment import Built
 from reconciler.domain.errors import InvalidComposeFile, InvalidReference
-from reconciler.domain.references import ImageReference, ServiceName
+from reconciler.domain.references import ImageReference, ProjectName, ServiceName
 from reconciler.domain.secret import Secret
 from reconciler.domain.verification import REVISION_LABEL
 from reconciler.ports import Image, Work
@@ -165,10 +165,20 @@ def secret_arguments(one: Definition, secrets: Mapping[str, Secret]) -> Iterator
             yield name
 
 
-def names_of_ours(image: Image) -> list[str]:
-    """Return the names that we gave it."""
-    ours = (f":{_tag_of(image)}", f":building-{image.labels.get(KEY_LABEL, '')[:16]}")
-    return [name for name in image.tags if name.endswith(ours)]
+def handed_on_as(image: ImageReference, found: Image, project: ProjectName) -> Built:
+    """Return the name by which ``project`` keeps an image that another one built.
+
+    It is its own, so that each of them can drop its one, also on the same engine.
+    """
+    return Built(replace(image, tag=f"{_tag_of(found)}-{project}", digest=None), found.id)
+
+
+def names_of_ours(image: Image, project: ProjectName) -> list[str]:
+    """Return the names that it was given for ``project``."""
+    ours = [f":{_tag_of(image)}-{project}"]
+    if image.labels.get(PROJECT_LABEL) == project:
+        ours += [f":{_tag_of(image)}", f":building-{image.labels.get(KEY_LABEL, '')[:16]}"]
+    return [name for name in image.tags if name.endswith(tuple(ours))]
 
 
 def _tag_of(image: Image) -> str:

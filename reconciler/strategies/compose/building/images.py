@@ -55,6 +55,11 @@ class ImageCli:
         arguments = ("load", "--quiet", "--input", str(archive))
         self._run("an image can't be taken", *arguments)
 
+    def pull(self, name: str, docker_config: Path) -> None:
+        """Pull an image by its exact name."""
+        arguments = ("pull", "--quiet", "--", name)
+        self._run(f"{name} can't be pulled", *arguments, config=docker_config)
+
     def push(self, name: str, docker_config: Path, log: LineSink) -> Digest:
         """Push an image to the registry that its name tells; return its digest there."""
         result = self._run(

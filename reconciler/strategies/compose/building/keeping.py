@@ -6,7 +6,7 @@ from reconciler.domain.deployment import Built, PlannedService, PreparedTarget
 from reconciler.domain.errors import PreconditionFailed
 from reconciler.domain.references import ProjectName
 from reconciler.ports import Engine, LineSink
-from reconciler.strategies.compose.building.definition import PROJECT_LABEL, names_of_ours
+from reconciler.strategies.compose.building.definition import KEY_LABEL, names_of_ours
 
 
 def restore_names(engine: Engine, services: Iterable[PlannedService], log: LineSink) -> None:
@@ -24,7 +24,7 @@ def restore_names(engine: Engine, services: Iterable[PlannedService], log: LineS
         if engine.find_image(wanted.text) is None:
             raise PreconditionFailed(
                 f"{service.name}: the image {service.pin} that was built for it is gone; deploy "
-                "its commit again, and it is built anew",
+                "its commit again, and it is built anew; where it was promoted, promote it again",
                 image=wanted.text,
             )
         engine.give_name(wanted, str(service.pin))
@@ -32,12 +32,12 @@ def restore_names(engine: Engine, services: Iterable[PlannedService], log: LineS
 
 
 def drop_built(engine: Engine, project: ProjectName, kept: Collection[PreparedTarget]) -> None:
-    """Drop what was built for ``project`` and none of ``kept`` runs, failed attempts included.
+    """Drop what ``project`` was built or given and none of ``kept`` runs, failed attempts, too.
 
     A container that still uses one keeps it.
     """
     wanted = {service.pin.digest for one in kept for service in one.services if service.pin}
-    for image in engine.images({PROJECT_LABEL: str(project)}):
+    for image in engine.images({KEY_LABEL: ""}):
         if image.id not in wanted and not image.digests & wanted:
-            for name in names_of_ours(image):
+            for name in names_of_ours(image, project):
                 engine.drop_name(name)

@@ -25,6 +25,7 @@ from reconciler.domain.errors import (
 from reconciler.domain.references import CommitSha, ServiceName
 from reconciler.domain.verification import RunState
 from reconciler.ports import MigrationEnd, MigrationRun, Work
+from reconciler.strategies.compose.assessment import commit_of
 from reconciler.strategies.compose.building.keeping import restore_names
 from reconciler.strategies.compose.cli import ComposeCall
 from reconciler.strategies.compose.deploy_folder import COMMIT_FILE
@@ -109,8 +110,8 @@ class ComposeMigrator:
         """Start what it depends on, and give what compose starts it by."""
         place, service = self.strategy.place(work.target), service_of(work.project, run.migration)
         with self.strategy.exported(work, prepared) as (root, rendering), place.private() as own:
-            if prepared.revision.commit:
-                _settle(work, prepared.revision.commit, place)
+            if commit := commit_of(work.project, prepared.revision):
+                _settle(work, commit, place)
             setting = _Setting(work, prepared, place, own, MigrationFile(rendering, service, root))
             setting.start_dependencies(self.dependencies_timeout)
             yield setting.call_for_it()
@@ -138,7 +139,7 @@ class _Setting:
 
     def call_for_it(self) -> ComposeCall:
         """Return what compose starts the migration by."""
-        files, commit = self.place.root, self.prepared.revision.commit
+        files, commit = self.place.root, self._commit
         if commit and self.file.needs_files:
             files = self.place.lay_out(commit, _name_of(self.work.deployment))
         text = self.file.text(self._pinned, self.place.root, files)
@@ -148,8 +149,12 @@ class _Setting:
     def _pinned(self) -> tuple[PlannedService, ...]:
         return self.prepared.services
 
+    @property
+    def _commit(self) -> CommitSha | None:
+        return commit_of(self.work.project, self.prepared.revision)
+
     def _call(self, name: str, text: str) -> ComposeCall:
-        has_tree = self.prepared.revision.commit is not None
+        has_tree = self._commit is not None
         return ComposeCall(
             project=self.work.project.name,
             folder=self.place.root if has_tree else self.private.folder,

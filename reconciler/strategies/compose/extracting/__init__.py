@@ -1,0 +1,1 @@
+"""Files out of images, none of which is run."""
