@@ -29,7 +29,7 @@ class Awakened:
         """Add those of ``projects`` that deploy by themselves; ``number`` is the delivery's."""
         name = arrival.webhook.name
         for project in projects:
-            if not project.auto_deploy:
+            if not (project.auto_deploy and project.follows_its_source):
                 continue
             if isinstance(arrival.hint, ImagesHint):
                 wish = Wish(Trigger.REGISTRY_EVENT, name, number or None, arrival.correlation)

@@ -1,6 +1,6 @@
 """One look-up of an image, as the image watch and registry events make it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -57,3 +57,8 @@ def looked(image: WatchedImage, result: Digest | Failure | None, now: datetime) 
         case Failure() as failure:
             return replace(image, looked_at=now, error=failure)
     return image
+
+
+def first_seen(images: Iterable[WatchedImage]) -> dict[str, datetime]:
+    """Return when each image's digest was seen first, as ``looked`` has it."""
+    return {one.image: one.first_seen_at for one in images if one.first_seen_at}

@@ -15,7 +15,7 @@ from reconciler.log import correlated
 from reconciler.ports import Clock, ImageRegistry, Store
 from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.git_poll import OnBug
-from reconciler.triggers.image_lookups import Lookup, looked, lookups_for
+from reconciler.triggers.image_lookups import Lookup, first_seen, looked, lookups_for
 from reconciler.triggers.lanes import Lanes
 
 #: Told what a tick saw of one project.
@@ -118,7 +118,8 @@ class ImageWatch:
         if state.images_seeded and len(digests) == len(pairs) and digests == state.tracked_images:
             return True
         followed = [image.image for _, image in pairs]
-        look = ImageLook(state.name, followed, digests, state.tracked_images)
+        known = first_seen(self._looked(pairs, results))
+        look = ImageLook(state.name, followed, digests, state.tracked_images, known)
         with correlated():
             return self._guarded(state.name, partial(self.on_images, look))
 
@@ -151,4 +152,5 @@ def _source_host(project: Project) -> str:
 
 
 def _watched(project: Project, states: Mapping[ProjectName, ProjectState]) -> bool:
-    return project.auto_deploy and project.kind.runs_containers and project.name in states
+    follows = project.auto_deploy and project.follows_its_source and project.kind.runs_containers
+    return follows and project.name in states

@@ -75,6 +75,8 @@ class Pushes:
 
     def look_at(self, project: Project, wish: Wish | None = None) -> str:
         """Look at one project's branch now, and act on it; elsewhere it takes a moment."""
+        if not project.follows_its_source:
+            return f"it gets what {project.promoted_from} verified"
         match project.source:
             case HostedSource() as source:
                 return self._look(project, source, wish)
@@ -89,7 +91,8 @@ class Pushes:
         states = self.store.list_states()
         looks = []
         for project in self.store.list_projects():
-            if not isinstance(project.source, HostedSource) or not project.auto_deploy:
+            looked_at = project.auto_deploy and project.follows_its_source
+            if not isinstance(project.source, HostedSource) or not looked_at:
                 continue
             tracked = states[project.name].tracked_commit if project.name in states else None
             looks.append(self._compare(project, project.source, tracked, interval))

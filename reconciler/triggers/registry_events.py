@@ -19,7 +19,7 @@ from reconciler.domain.wish import Wish
 from reconciler.log import correlated
 from reconciler.ports import Clock, ImageRegistry, Store
 from reconciler.triggers.git_poll import OnBug
-from reconciler.triggers.image_lookups import Lookup, looked, lookups_for
+from reconciler.triggers.image_lookups import Lookup, first_seen, looked, lookups_for
 from reconciler.triggers.lanes import Lanes
 
 T = TypeVar("T")
@@ -119,7 +119,8 @@ class RegistryEvents:
         followed = [name for name, one in images.items() if not one.unwatched_because]
         if image not in followed:
             return f"it follows {image} no longer"
-        look = ImageLook(state.name, followed, {image: result}, state.tracked_images)
+        known = first_seen([looked(images[image], result, self.clock.now())])
+        look = ImageLook(state.name, followed, {image: result}, state.tracked_images, known)
         return self.act(look, wish)
 
     def _guarded(self, name: ProjectName, work: Callable[[], T]) -> T | None:

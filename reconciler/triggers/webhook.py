@@ -238,11 +238,13 @@ def _told(arrival: Arrival, projects: Sequence[Project]) -> Delivery:
     if not projects:
         notes = (arrival.delivery.note, f"no project follows {arrival.hint}")
         return replace(arrival.delivery, note="; ".join(filter(None, notes)))
-    led_to = {
-        one.name: "is looked at now" if one.auto_deploy else "its auto-deploy is off"
-        for one in projects
-    }
-    return replace(arrival.delivery, led_to=led_to)
+    return replace(arrival.delivery, led_to={one.name: _what_follows(one) for one in projects})
+
+
+def _what_follows(project: Project) -> str:
+    if not project.follows_its_source:
+        return f"it gets what {project.promoted_from} verified"
+    return "is looked at now" if project.auto_deploy else "its auto-deploy is off"
 
 
 def _announced(
@@ -256,5 +258,6 @@ def _announced(
         if isinstance(arrival.hint, PushHint)
         and arrival.delivery.repeats is None
         and project.auto_deploy
+        and project.follows_its_source
         and isinstance(project.source, ExternalSource)
     }
