@@ -291,6 +291,8 @@ class RehearsedProber:
 
     #: What is seen instead of what is expected, one an answer; without one it is well.
     problems: list[str] = field(default_factory=list)
+    #: The same of the check for readiness.
+    unready: list[str] = field(default_factory=list)
     #: What each container tells of its version, by address: what is wrong with it. Right if none.
     versions: dict[str, str] = field(default_factory=dict)
     #: Whose version was asked for, and which commit it should be.
@@ -298,14 +300,15 @@ class RehearsedProber:
     #: What every answer is made of: the target, and the commit that should run.
     asked: list[tuple[Target, CommitSha | None]] = field(default_factory=list)
 
-    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
+    def probe(self, target: Target, commit: CommitSha | None, *, ready: bool = False) -> Reading:
         """Give the next answer."""
         self.asked.append((target, commit))
-        return Reading("health", self.problems.pop(0) if self.problems else "")
+        problems = self.unready if ready else self.problems
+        return Reading("ready" if ready else "health", problems.pop(0) if problems else "")
 
     def probe_version(
         self,
-        host: HostName,  # noqa: ARG002
+        target: Target,  # noqa: ARG002
         address: str,
         check: VersionCheck,  # noqa: ARG002
         commit: CommitSha,

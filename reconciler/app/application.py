@@ -16,7 +16,9 @@ from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.release import ReleaseRecord
 from reconciler.log import Redactor
+from reconciler.pipeline.cluster_checks import ClusterChecks
 from reconciler.pipeline.declaring.channels import Channels
+from reconciler.pipeline.declaring.clusters import DeclaredClusters
 from reconciler.pipeline.declaring.hosts import Hosts
 from reconciler.pipeline.declaring.registration import Registrations
 from reconciler.pipeline.declaring.targets import Targets
@@ -24,6 +26,8 @@ from reconciler.pipeline.explain import Explainer, Explanation, ProjectSummary
 from reconciler.pipeline.host_checks import HostChecks
 from reconciler.pipeline.notices import Notices
 from reconciler.pipeline.planning import Plans
+from reconciler.pipeline.promoting.environments import Environments
+from reconciler.pipeline.promoting.promotions import Promotions
 from reconciler.pipeline.releases import ReleaseDraft, Releases
 from reconciler.pipeline.requests import Approved, Requests, Wanted
 from reconciler.pipeline.set_ups import SetUps
@@ -62,8 +66,12 @@ class Application:
     releases: Releases
     plans: Plans
     explainer: Explainer
+    promotions: Promotions
+    environments: Environments
     hosts: Hosts
     host_checks: HostChecks
+    clusters: DeclaredClusters
+    cluster_checks: ClusterChecks
     targets: Targets
     target_reports: TargetReports
     set_ups: SetUps

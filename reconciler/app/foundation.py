@@ -105,12 +105,14 @@ class Foundation:
                 registry=self.registries.client,
                 reader=self.reader,
                 machines=self.hosting.machines,
+                clusters=self.hosting.clusters,
+                clock=clock,
                 find_credentials=self.registries.find_credentials,
             )
         )
         self.plans = self._plans(run / "plans", resources)
         self.target_reports = TargetReports(
-            self.store, self.strategies.by_name, self.hosting.checks.troubles
+            self.store, self.strategies.by_name, self.hosting.troubles
         )
         resources.callback(self.target_reports.close)
 
@@ -149,6 +151,6 @@ class Foundation:
             checkouts=self.checkouts,
             registries=self.registries,
             strategies=self.strategies,
-            checks=self.hosting.checks,
+            troubles=self.hosting.troubles,
         )
         return plans_of(parts, folder, resources)

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,6 +34,7 @@ from reconciler.triggers.lanes import Lanes
 from reconciler.triggers.push import ActOnTip, Pushes
 from reconciler.triggers.registry_events import RegistryEvents
 from reconciler.triggers.registry_probe import RegistryProbe
+from reconciler.triggers.second_looks import SecondLooks
 from reconciler.triggers.webhook import Receiver
 
 _log = logging.getLogger(__name__)
@@ -146,6 +147,10 @@ class Looks:
             parts.probe.unreachable,
         )
 
+        self._second_looks = SecondLooks(
+            store, clock, self._look_at_source, self._look_at_images_of, _say_bug
+        )
+
     def on_wish_done(self, wake: Callable[[], object]) -> None:
         """Have ``wake`` called after each look that was wished for."""
         self._polls.on_wish_done = wake
@@ -155,6 +160,8 @@ class Looks:
         return (
             LoopSpec("polls", self._poll, timedelta(seconds=1)),
             LoopSpec("webhooks", self._receiver.tick, timedelta(seconds=1), rest=HINTS_REST),
+            LoopSpec("held-sources", self._second_looks.tick_sources, timedelta(seconds=1)),
+            LoopSpec("held-images", self._second_looks.tick_images, timedelta(seconds=1)),
             LoopSpec("hosted", self._look_at_hosted, follows=POLL_INTERVAL),
             LoopSpec("images", self._look_at_images, follows=IMAGE_WATCH_INTERVAL),
         )
@@ -162,12 +169,8 @@ class Looks:
     def look_at(self, name: ProjectName) -> None:
         """Look at one project's source and images now."""
         try:
-            project = self._store.get_project(name)
-            if project.source is not None:
-                self._pushes.look_at(project)
-            # Who asks may know that the registry is back.
-            self._probe.look()
-            self._images.tick({name})
+            self._look_at_source(name)
+            self._look_at_images_of({name})
         except ReconcilerError as error:
             _say_bug(f"looking at {name}", error)
 
@@ -190,6 +193,15 @@ class Looks:
 
     def _look_at_hosted(self) -> None:
         self._pushes.look_at_all(self._interval())
+
+    def _look_at_source(self, name: ProjectName) -> None:
+        project = self._store.get_project(name)
+        if project.source is not None:
+            self._pushes.look_at(project)
+
+    def _look_at_images_of(self, names: Collection[ProjectName]) -> None:
+        self._probe.look()  # the registry may be back
+        self._images.tick(names)
 
     def _look_at_images(self) -> None:
         self._probe.look()

@@ -1,5 +1,6 @@
 """How notifications are wired."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +12,6 @@ from reconciler.domain.host import HostHealth, HostName
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.log import Redactor
 from reconciler.pipeline.declaring.channels import Channels
-from reconciler.pipeline.host_checks import HostChecks
 from reconciler.pipeline.notices import NoticeParts, Notices
 from reconciler.pipeline.sources import Sources
 from reconciler.ports import Clock, CommandRunner, Store
@@ -34,7 +34,7 @@ class NotifyingParts:
     runner: CommandRunner
     redactor: Redactor
     sources: Sources
-    checks: HostChecks
+    hosts: Callable[[], dict[HostName, HostHealth]]  #: those that were asked since the start
 
 
 class Notifying:
@@ -55,7 +55,7 @@ class Notifying:
                 writer=writer,
                 redactor=parts.redactor,
                 subject_of=self._subject_of,
-                hosts=self._hosts,
+                hosts=parts.hosts,
                 public_url=str(parts.config.public_url or ""),
             )
         )
@@ -84,12 +84,3 @@ class Notifying:
         project = self._parts.store.get_project(name)
         history = self._parts.sources.history(project, commit, before or _NONE)
         return history.commits[0].subject if history.commits else ""
-
-    def _hosts(self) -> dict[HostName, HostHealth]:
-        """Return how hosts stand that a person confirmed, and that were asked since the start."""
-        found = {}
-        for host in self._parts.store.list_hosts():
-            health = self._parts.checks.standing(host.name).health
-            if host.confirmed and health.reachable is not None:
-                found[host.name] = health
-        return found

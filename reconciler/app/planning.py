@@ -1,5 +1,6 @@
 """How plans are wired: with a client of git servers of their own, that remembers nothing."""
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +13,7 @@ from reconciler.adapters.git.ssh import HostKeys
 from reconciler.app.registries import Registries
 from reconciler.app.strategies import Strategies
 from reconciler.config import Config
-from reconciler.pipeline.host_checks import HostChecks
+from reconciler.domain.host import HostHealth, HostName
 from reconciler.pipeline.planning import PlanParts, Plans
 from reconciler.pipeline.sources import Sources
 from reconciler.pipeline.trigger import Brakes
@@ -35,7 +36,7 @@ class PlanningParts:
     checkouts: Checkouts
     registries: Registries
     strategies: Strategies
-    checks: HostChecks
+    troubles: Callable[[], Mapping[HostName, HostHealth]]
 
 
 def plans_of(parts: PlanningParts, folder: Path, resources: ExitStack) -> Plans:
@@ -64,6 +65,6 @@ def plans_of(parts: PlanningParts, folder: Path, resources: ExitStack) -> Plans:
             registry=parts.registries.client,
             open_scratch=scratches.open,
             planners=parts.strategies.planners,
-            troubles=parts.checks.troubles,
+            troubles=parts.troubles,
         )
     )

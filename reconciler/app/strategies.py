@@ -12,9 +12,11 @@ from reconciler.domain.references import ProjectName
 from reconciler.domain.target import TargetStrategy
 from reconciler.ports import (
     Checkouts,
+    Clock,
+    Clusters,
     CommandRunner,
     ComposeReader,
-    ImageRegistry,
+    IndexedRegistry,
     Machines,
     Migrator,
     Planner,
@@ -26,8 +28,10 @@ from reconciler.strategies.compose import (
     ComposeOptions,
     ComposePlanner,
     ComposeStrategy,
+    EngineImageFiles,
     SelfUpdates,
 )
+from reconciler.strategies.kubernetes import KubernetesStrategy, Patience
 from reconciler.strategies.units import Myself, UnitOptions, unit_strategies
 
 #: What a start of the daemon may take, a migration of its database included.
@@ -43,9 +47,11 @@ class StrategyParts:
     config: Config
     runner: CommandRunner
     checkouts: Checkouts
-    registry: ImageRegistry
+    registry: IndexedRegistry
     reader: ComposeReader
     machines: Machines
+    clusters: Clusters
+    clock: Clock
     find_credentials: FindCredentials
 
 
@@ -70,11 +76,18 @@ class Strategies:
                 config.deployment_timeout,
                 Myself.of(os.environ, _patience(config)),
             ),
+            EngineImageFiles(parts.machines, self._compose.options, parts.find_credentials),
         )
         #: What changes targets of each kind.
         self.by_name: Mapping[TargetStrategy, Strategy] = {
             TargetStrategy.COMPOSE: self._compose,
             **units,
+            TargetStrategy.KUBERNETES: KubernetesStrategy(
+                parts.clusters,
+                parts.registry,
+                parts.clock,
+                Patience(roll_out=config.deployment_timeout),
+            ),
         }
 
     def sweep(self) -> None:

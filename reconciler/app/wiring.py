@@ -13,6 +13,7 @@ from reconciler.app.foundation import Foundation
 from reconciler.app.looks import Looks, Parts, Reports
 from reconciler.app.notifying import Notifying, NotifyingParts
 from reconciler.app.people import people_of
+from reconciler.app.promoting import Promoting
 from reconciler.app.statuses import statuses_loop
 from reconciler.config import Config
 from reconciler.domain.deployment import Trigger
@@ -84,7 +85,8 @@ def _application(base: Foundation) -> Application:
     fleet = _fleet(base)
     statuses = statuses_loop(base.config, base.store, base.clock, base.forges)
     notifying = _notifying(base, sources)
-    own = (base.hosting.loop(), *fleet.loops(), statuses, notifying.loop())
+    promoting = _promoting(base)
+    own = (*base.hosting.loops(), *fleet.loops(), statuses, notifying.loop(), *promoting.loops())
     loops = (*looks.loops(), *own)
     daemon = Daemon(base.store, deployments, loops, grace=base.config.shutdown_grace)
     reports.on_admitted = lambda: daemon.wake("deployments")
@@ -94,10 +96,11 @@ def _application(base: Foundation) -> Application:
     daemon.look = looks.look_at
     daemon.on_start = base.mend
     daemon.meter_with(base.meters)
-    explainer = _explainer(base)
+    explainer = _explainer(base, promoting)
     figures = Figures(base.store, base.clock, explainer, daemon, base.registries.client)
     daemon.on_end = looks.close
     notifying.join(daemon, deployments)
+    promoting.join(daemon, deployments)
     return Application(
         config=base.config,
         clock=base.clock,
@@ -112,8 +115,12 @@ def _application(base: Foundation) -> Application:
         plans=base.plans,
         releases=Releases(base.store, base.clock, sources, base.registries.client),
         explainer=explainer,
+        promotions=promoting.promotions,
+        environments=promoting.environments,
         hosts=base.hosting.hosts,
         host_checks=base.hosting.checks,
+        clusters=base.hosting.declared_clusters,
+        cluster_checks=base.hosting.cluster_checks,
         targets=Targets(base.store, base.clock),
         target_reports=base.target_reports,
         set_ups=SetUps(base.store, base.strategies.by_name, base.redactor),
@@ -133,13 +140,25 @@ def _application(base: Foundation) -> Application:
     )
 
 
-def _explainer(base: Foundation) -> Explainer:
+def _explainer(base: Foundation, promoting: Promoting) -> Explainer:
     return Explainer(
         base.store,
         base.clock,
         base.brakes,
-        base.hosting.checks.troubles,
+        base.hosting.troubles,
         base.config.deployments_at_once,
+        promoting.watch.doubt,
+    )
+
+
+def _promoting(base: Foundation) -> Promoting:
+    return Promoting(
+        base.store,
+        base.clock,
+        base.brakes,
+        base.target_reports,
+        base.hosting.prober,
+        base.hosting.troubles,
     )
 
 
@@ -163,7 +182,7 @@ def _registrations(base: Foundation) -> Registrations:
 
 def _notifying(base: Foundation, sources: Sources) -> Notifying:
     basis = (base.config, base.store, base.clock, base.runner, base.redactor)
-    parts = NotifyingParts(*basis, sources, base.hosting.checks)
+    parts = NotifyingParts(*basis, sources, base.hosting.standings)
     return Notifying(parts, f"{base.life}/{secrets.token_hex(4)}")
 
 
