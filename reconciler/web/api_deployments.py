@@ -65,7 +65,8 @@ def deploy(
 ) -> Response:
     """Deploys the branch's tip, or the commit named, to all of its hosts or to some.
 
-    A person's request: no switch holds it.
+    A person's request: no switch holds it. Closed windows and a freeze do, unless `override` says
+    why not.
 
     409 where it may not start; `reasons` has all of them. With a `plan`, 409 with the code
     `plan-outdated` where what would be deployed is not what that said.

@@ -52,7 +52,8 @@ async def follow_events(
 
     `project` has a project's summary (that it was looked at again is no change),
     `project-removed` its name, `deployment` a deployment whose stage or status changed, `switch`
-    the master switch, `daemon` the daemon's state. With the last event's id, a stream goes on
+    the master switch, `daemon` the daemon's state, `promotion` one that waits, was voted on or
+    came to its end. With the last event's id, a stream goes on
     after it; where that is not possible any more, `reset` says so, and a snapshot follows.
     """
     projects = seen.projects

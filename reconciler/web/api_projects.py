@@ -16,6 +16,7 @@ from reconciler.web.principal import Policy, Seen
 from reconciler.web.reach import OF_A_PROJECT, require_within
 from reconciler.web.routing import WITH_BODY, App, Name, errors, router_for
 from reconciler.web.schemas.noticed import ImageBody, ImageList, TriggerBody, TriggerList
+from reconciler.web.schemas.project_summary import SummaryBody
 from reconciler.web.schemas.projects import (
     LiftedBody,
     LookingBody,
@@ -23,7 +24,6 @@ from reconciler.web.schemas.projects import (
     ProjectBody,
     ProjectList,
     ProjectPatch,
-    SummaryBody,
 )
 from reconciler.web.schemas.why import ReasonList, ReasonMeaningBody, WhyBody
 from reconciler.web.subjects import About
@@ -199,4 +199,4 @@ def _in_full(
     summary = application.summary(name)
     show_version(request, summary.project)
     restorable = [deployment.id for deployment in application.store.list_restorable(name)]
-    return ProjectBody.in_full(summary, restorable, notes)
+    return ProjectBody.in_full(summary, restorable, application.clock.now(), notes)

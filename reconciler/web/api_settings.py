@@ -45,6 +45,7 @@ def patch_settings(
         now=application.clock.now(),
         expected=expected,
     )
+    application.daemon.wake("promotions")
     return _settings(application, request)
 
 

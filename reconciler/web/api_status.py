@@ -15,6 +15,7 @@ from reconciler.domain.errors import StoreError
 from reconciler.domain.failure import Failure
 from reconciler.pipeline.explain import ProjectSummary, StandingCode
 from reconciler.scheduling import LoopHealth
+from reconciler.web.api_clusters import cluster_bodies
 from reconciler.web.api_hosts import host_bodies
 from reconciler.web.principal import Policy, Seen
 from reconciler.web.routing import App, router_for
@@ -31,7 +32,7 @@ from reconciler.web.schemas.daemon import (
     VersionBody,
 )
 from reconciler.web.schemas.fleet import FleetStandingBody
-from reconciler.web.schemas.projects import SummaryBody
+from reconciler.web.schemas.project_summary import SummaryBody
 from reconciler.web.subjects import About
 
 open_to_all = router_for(Policy.OPEN, "daemon", About.NOTHING)
@@ -139,7 +140,8 @@ def version(application: App) -> VersionBody:
 def status(application: App, seen: Seen) -> StatusBody:
     """Switch, engine, registries, loops, and where every project stands.
 
-    Who sees single projects sees them alone: no hosts, no registries, and nothing of a fleet file.
+    Who sees single projects sees them alone: no hosts, no clusters, no registries, and nothing of
+    a fleet file.
     """
     summaries = [one for one in application.summaries() if seen.has(one.project.name)]
     return StatusBody(
@@ -152,6 +154,7 @@ def status(application: App, seen: Seen) -> StatusBody:
         registries=_registries(application) if seen.is_whole else [],
         loops=[_loop(loop) for loop in application.daemon.loops()],
         hosts=host_bodies(application) if seen.is_whole else [],
+        clusters=cluster_bodies(application) if seen.is_whole else [],
         fleet=FleetStandingBody.of(application.fleet.standing()) if seen.is_whole else None,
         notifications=_notifications(application) if seen.is_whole else None,
         counts=_counts(summaries),

@@ -15,6 +15,8 @@ from reconciler.web.problems import make_problem, respond
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+#: What whoever looks after us asks from a machine of their own, with nothing to keep secret.
+PROBES = frozenset({"/api/healthz", "/api/ready", "/api/version"})
 _READ = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
 #: One year. Source: RFC 6797, section 6.1.
 _HSTS = "max-age=31536000"
@@ -66,7 +68,8 @@ class Front:
         peer = _normal(scope["client"][0]) if scope.get("client") else ""
         headers = Headers(scope=scope)
         is_proxy = is_among(peer, self._rules.proxies)
-        if self._rules.proxies_only and not (is_proxy or _is_here(peer, scope)):
+        strange = self._rules.proxies_only and not (is_proxy or _is_here(peer, scope))
+        if strange and not _is_probe(scope):
             await respond(_NOT_THROUGH_THE_PROXY, connection="close")(scope, receive, send)
             return
         origin = self._origin(peer, headers) if is_proxy else Origin(peer)
@@ -107,6 +110,10 @@ def _is_here(peer: str, scope: "Scope") -> bool:
     ip = parse_address(peer)
     server = scope.get("server") or ("", 0)
     return ip is not None and (ip.is_loopback or ip == parse_address(str(server[0])))
+
+
+def _is_probe(scope: "Scope") -> bool:
+    return scope["method"] == "GET" and scope["path"] in PROBES
 
 
 def _promising_tls(send: "Send") -> "Send":

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from reconciler.app import Application
 from reconciler.domain.deployment import Deployment, DeploymentId, Status
 from reconciler.domain.errors import NotFound
+from reconciler.domain.promotion import Promotion, PromotionStatus
 from reconciler.domain.state import SourceHealth
 from reconciler.pipeline.explain import ProjectSummary
 from reconciler.web.bodies import body_of
 from reconciler.web.schemas.daemon import SwitchBody
-from reconciler.web.schemas.projects import SummaryBody
+from reconciler.web.schemas.project_summary import SummaryBody
+from reconciler.web.schemas.promotions import PromotionBody
 
 _UNDER_WAY = (Status.QUEUED, Status.RUNNING)
 _MOST = 1000
@@ -52,11 +55,11 @@ class Scene:
         seen = [one.told for one in self.things.values() if one.told.is_of(projects)]
         (daemon,) = _of(seen, "daemon")
         (switch,) = _of(seen, "switch")
-        projects, deployments = ",".join(_of(seen, "project")), ",".join(_of(seen, "deployment"))
-        return (
-            f'{{"daemon":{daemon},"switch":{switch},'
-            f'"projects":[{projects}],"deployments":[{deployments}]}}'
+        lists = (
+            f'"{kind}s":[{",".join(_of(seen, kind))}]'
+            for kind in ("project", "deployment", "promotion")
         )
+        return f'{{"daemon":{daemon},"switch":{switch},{",".join(lists)}}}'
 
     def changes_since(self, before: "Scene") -> Iterator[Happening]:
         """Yield what is to be told to those who know ``before``."""
@@ -100,7 +103,24 @@ class Looker:
             things[place] = _project(summary, before.things.get(place))
         for one in deployments:
             things["deployment", one.id] = self._deployment(one, before)
+        for promotion in self._promotions(before):
+            told = PromotionBody.of(promotion).model_dump_json()
+            happening = Happening("promotion", promotion.project, told)
+            things["promotion", promotion.id] = Thing(promotion, happening)
         return Scene(things, newest)
+
+    def _promotions(self, before: Scene) -> Iterator[Promotion]:
+        """Yield those that wait, and those that did before."""
+        store = self.application.store
+        waiting = {one.id: one for one in store.list_waiting()}
+        facts = [thing.fact for thing in before.things.values()]
+        for one in facts:
+            if not isinstance(one, Promotion) or one.id in waiting:
+                continue
+            if one.status is PromotionStatus.WAITING:
+                with suppress(NotFound):  # it went with its project
+                    yield store.get_promotion(one.id)
+        yield from waiting.values()
 
     def _deployments(self, before: Scene, newest: int) -> Sequence[Deployment]:
         """Return those under way, those that were so before, and those that came and went since."""

@@ -100,7 +100,8 @@ def refusal(reasons: Sequence[Reason]) -> Problem:
         for reason in reasons
     ]
     text = "; ".join(reason.text for reason in reasons)
-    return make_problem(409, text, code=first.code, reasons=bodies)
+    remedy = first.remedy or None
+    return make_problem(409, text, code=first.code, reasons=bodies, remedy=remedy)
 
 
 def respond(problem: Problem, request_id: str | None = None, **headers: str) -> Response:

@@ -22,9 +22,13 @@ OF_A_PROJECT = frozenset(
     }
 )
 #: The same of a target. Not among them: who runs it, how and where on the host (``strategy``,
-#: ``folder``, ``user``, ``port``), and what is run or asked outside of it (``build``, ``health``).
+#: ``folder``, ``user``, ``port``, ``namespace``), what of a cluster is changed (``workloads``), and
+#: what is run or asked outside of it (``build``, ``health``, ``ready``).
 OF_A_TARGET = frozenset(
-    {"source_folder", "binary", "files", "environment", "compose_files", "health_path", "branch"}
+    {
+        *("source_folder", "binary", "files", "environment", "compose_files"),
+        *("health_path", "ready_path", "branch"),
+    }
 )
 #: The same of a registration at a forge: whose address is told to whom.
 OF_A_REGISTRATION = frozenset({"token", "name", "provider", "test"})

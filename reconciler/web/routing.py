@@ -202,6 +202,19 @@ async def _host_name(
     return parse_host_name(host)
 
 
+async def _cluster_name(
+    cluster: Annotated[
+        str,
+        Path(
+            description="Name of a cluster.",
+            examples=["prod"],
+            json_schema_extra={"pattern": "^[a-z0-9][a-z0-9.-]{0,62}$"},
+        ),
+    ],
+) -> HostName:
+    return parse_host_name(cluster, "cluster")
+
+
 App = Annotated[Application, Depends(application_of)]
 #: Name of a project or repository, from the path.
 Name = Annotated[ProjectName, Depends(_project_name)]
@@ -209,3 +222,5 @@ Name = Annotated[ProjectName, Depends(_project_name)]
 AppName = Annotated[ProjectName, Depends(_app_name)]
 #: Name of a host, from the path.
 OnHost = Annotated[HostName, Depends(_host_name)]
+#: Name of a cluster, from the path.
+InCluster = Annotated[HostName, Depends(_cluster_name)]

@@ -35,9 +35,9 @@ log = logging.getLogger("reconciler.web")
 _THREADS = 24
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 30
-_LAST_ANSWERS_SECONDS = 5
+LAST_ANSWERS_SECONDS = 5  #: that open connections have once all else has ended
 #: What the end may take beside the grace: a claim that is made, workers and loops that let go.
-_LETTING_GO = timedelta(seconds=60)
+LETTING_GO = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class _Serving:
     def _drain(self, loop: asyncio.AbstractEventLoop, app: "FastAPI") -> None:
         grace = self._application.config.shutdown_grace
         self._manager.stopping(
-            f"draining; what runs has {grace.total_seconds():g} s", at_most=grace + _LETTING_GO
+            f"draining; what runs has {grace.total_seconds():g} s", at_most=grace + LETTING_GO
         )
         try:
             self._application.daemon.drain()
@@ -239,5 +239,5 @@ def _uvicorn_config(app: "FastAPI", protocol: type[BoundedProtocol]) -> uvicorn.
         server_header=False,
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
     )

@@ -15,6 +15,10 @@ MOST_NUMBER = 2**31 - 1
 DeploymentNumber = Annotated[
     int, Field(ge=1, le=MOST_NUMBER, description="Number of a deployment.", examples=[42])
 ]
+#: A release's number.
+ReleaseNumber = Annotated[
+    int, Field(ge=1, le=MOST_NUMBER, description="Number of a release.", examples=[7])
+]
 
 
 class Asked(BaseModel):

@@ -10,9 +10,10 @@ from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.settings import LONGEST_SECONDS, SETTINGS, Setting
 from reconciler.ports import SettingRecord
 from reconciler.web.schemas.body import AT, SHA, Answer, Asked, next_page, said
+from reconciler.web.schemas.clusters import ClusterBody
 from reconciler.web.schemas.fleet import FleetStandingBody
 from reconciler.web.schemas.hosts import HostBody
-from reconciler.web.schemas.projects import SummaryBody
+from reconciler.web.schemas.project_summary import SummaryBody
 
 
 def _schema_of(setting: Setting) -> JsonDict:
@@ -220,6 +221,7 @@ class StatusBody(Answer):
     registries: list[RegistryBody] = said("The registries in use.", [])
     loops: list[LoopBody] = said("The daemon's loops.", [])
     hosts: list[HostBody] = said("The machines that are deployed to, beside this one.", [])
+    clusters: list[ClusterBody] = said("The Kubernetes clusters that are deployed to.", [])
     fleet: FleetStandingBody | None = said(
         "How the fleet file stands that is followed; null where none is.", None
     )

@@ -19,10 +19,12 @@ from reconciler.domain.deployment import (
     TargetStatus,
 )
 from reconciler.domain.durations import UsualDurations, stages_ahead
+from reconciler.domain.errors import InvalidInput
 from reconciler.domain.host import parse_host_name
 from reconciler.domain.migration import MigrationState
 from reconciler.domain.plan import parse_plan_id
 from reconciler.domain.references import CommitSha
+from reconciler.domain.release import ReleaseId
 from reconciler.domain.remark import parse_remark
 from reconciler.domain.revision import Revision
 from reconciler.pipeline.requests import Approved, Wanted
@@ -34,11 +36,12 @@ from reconciler.web.schemas.body import (
     Answer,
     Asked,
     DeploymentNumber,
+    ReleaseNumber,
     next_page,
     said,
 )
 from reconciler.web.schemas.failure import FailureBody
-from reconciler.web.schemas.projects import IMAGE
+from reconciler.web.schemas.project_summary import IMAGE
 
 _EVIDENCE = {
     "verify": {
@@ -59,6 +62,9 @@ class NewDeployment(Asked):
     """What to deploy; nothing named: what the branch's tip is now."""
 
     commit: str | None = said("A full commit id; null: the branch's tip.", SHA, default=None)
+    release: ReleaseNumber | None = said(
+        "A release that CI reported: its commit and its digests; or `commit`.", 7, default=None
+    )
     force: bool = said("Deploy even what is live or quarantined.", False, default=False)
     reason: str = said("For the record.", "after the incident", default="")
     hosts: list[str] = said(
@@ -69,16 +75,26 @@ class NewDeployment(Asked):
         "5f0c2a9be1d47380",
         default=None,
     )
+    override: str = said(
+        "Why it goes past closed deploy windows and a freeze; empty: it doesn't.",
+        "the shop is down",
+        default="",
+    )
 
     def wanted(self) -> Wanted:
         """Return what was asked for. Raises ``InvalidInput``."""
+        if self.release is not None and self.commit is not None:
+            problem = "and `release` exclude each other: a release has its commit"
+            raise InvalidInput("commit", self.commit, problem)
         hosts = (parse_host_name(host, f"hosts.{at}") for at, host in enumerate(self.hosts))
         return Wanted(
             commit=CommitSha.parse(self.commit) if self.commit is not None else None,
+            release=ReleaseId(self.release) if self.release is not None else None,
             hosts=tuple(dict.fromkeys(hosts)),
             force=self.force,
             reason=parse_remark(self.reason, "reason"),
             plan=parse_plan_id(self.plan) if self.plan is not None else "",
+            override=parse_remark(self.override, "override"),
         )
 
 
@@ -252,6 +268,9 @@ class DeploymentBody(Answer):
     stage: Stage = said("The stage under way, or the last one.", "verify")
     attempt: int = said("Which try this is.", 1)
     forced: bool = said("A person insisted.", False)
+    override: str = said(
+        "Why a person had it go past deploy windows and a freeze; empty: it doesn't.", ""
+    )
     causes: list[CauseBody] = said("Why it was asked for, oldest first.", [])
     correlation: str = said(
         "Id of what noticed the change first, as the daemon's log has it; of a request, its own.",
@@ -271,6 +290,9 @@ class DeploymentBody(Answer):
     finished_at: datetime | None = said("When it ended.", AT)
     duration_ms: int | None = said("How long it took; null before it ended.", 8500)
     not_before: datetime | None = said("When the next try may begin.", None)
+    promotes: int | None = said(
+        "The deployment of the environment before that verified what this one runs.", None
+    )
     restores: int | None = said("A rollback asked for by a person: to this deployment.", None)
     rolled_back_to: int | None = said("The deployment that runs again after a failure.", None)
     superseded_by: int | None = said("The newer one that took its place.", None)
@@ -293,6 +315,7 @@ class DeploymentBody(Answer):
             stage=deployment.stage,
             attempt=deployment.attempt,
             forced=deployment.forced,
+            override=deployment.override,
             causes=[CauseBody.of(cause) for cause in deployment.causes],
             correlation=deployment.correlation,
             revision=RevisionBody.of(deployment.target_revision),
@@ -316,6 +339,7 @@ class DeploymentBody(Answer):
             finished_at=deployment.finished_at,
             duration_ms=milliseconds(taken) if (taken := deployment.duration) else None,
             not_before=deployment.not_before,
+            promotes=deployment.promotes,
             restores=deployment.restores,
             rolled_back_to=deployment.rolled_back_to,
             superseded_by=deployment.superseded_by,

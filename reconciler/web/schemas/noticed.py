@@ -9,7 +9,7 @@ from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, next_page, said
 from reconciler.web.schemas.deployments import RevisionBody
 from reconciler.web.schemas.failure import FailureBody
 from reconciler.web.schemas.problem import ReasonBody
-from reconciler.web.schemas.projects import IMAGE
+from reconciler.web.schemas.project_summary import IMAGE
 
 
 class TriggerBody(Answer):

@@ -15,7 +15,7 @@ from reconciler.domain.plan import (
     Weight,
 )
 from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, said
-from reconciler.web.schemas.projects import IMAGE
+from reconciler.web.schemas.project_summary import IMAGE
 
 PLAN_ID = "5f0c2a9be1d47380"
 

@@ -3,25 +3,36 @@
 from datetime import datetime
 from typing import Any, Self
 
-from reconciler.domain.deployment import Deployment, DeploymentId
+from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.migration import declaration_of as declaration_of_migration
-from reconciler.domain.project import ExternalSource, HostedSource, ProjectKind, Source
-from reconciler.domain.state import PassedOver, Quarantine
+from reconciler.domain.project import ProjectKind
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.pipeline.declaring.project_draft import ProjectDraft
-from reconciler.pipeline.explain import ProjectSummary, StandingCode
-from reconciler.web.schemas.body import AT, DIGEST, SHA, Answer, Asked, next_page, said
+from reconciler.pipeline.explain import ProjectSummary
+from reconciler.web.schemas.body import AT, Answer, Asked, next_page, said
+from reconciler.web.schemas.project_summary import (
+    IMAGE,
+    EnvironmentBody,
+    PassedOverBody,
+    QuarantineBody,
+    SummaryBody,
+    summary_values,
+)
+from reconciler.web.schemas.rules import FreezeBody, RulesBody
 
 MIGRATION: dict[str, Any] = {"command": ["bin/migrate", "up"], "approval_status": 3}
 VERSION: dict[str, Any] = {"port": 8080, "path": "/version", "json_path": "commit"}
-IMAGE = "registry.example/team/app:1.2"
 
 
 class NewProject(Asked):
     """A project to declare. Which fields belong to which kind: see the kind."""
 
     name: str = said("1 to 63 of a-z, 0-9 and '-'; also the compose project's name.", "shop")
-    kind: str = said("compose, image, unit, tunnel or domain_only.", "compose")
+    kind: str | None = said(
+        "compose, image, unit, tunnel or domain_only; null: that of the environment before.",
+        "compose",
+        default=None,
+    )
     repository: str | None = said(
         "compose, unit: a repository kept here; or `url`.", "shop", default=None
     )
@@ -67,8 +78,9 @@ class NewProject(Asked):
         default=None,
     )
     version: dict[str, Any] | None = said(
-        "compose: where the app tells its commit over HTTP: `port`, `path`, `json_path`, "
-        "`service`, `timeout_seconds`.",
+        "Where the app tells its commit over HTTP: `port` (of a unit null: its target's), `path`, "
+        "`json_path`, `service`, `timeout_seconds`, `start_period_seconds`, `interval_seconds`, "
+        "`retries`, `successes`.",
         VERSION,
         default=None,
     )
@@ -111,6 +123,14 @@ class NewProject(Asked):
         "https://git.example",
         default=None,
     )
+    environment: EnvironmentBody | None = said(
+        "Which environment of an app it is. What describes the app, and is left out here, is "
+        "taken from the environment before.",
+        default=None,
+    )
+    rules: RulesBody | None = said(
+        "When it may change, how old images have to be, and who approves.", default=None
+    )
 
     def draft(self) -> ProjectDraft:
         """Return what was asked for."""
@@ -149,7 +169,7 @@ class ProjectPatch(Asked):
         "compose, image: the migration, as a whole.", MIGRATION, default=None
     )
     version: dict[str, Any] | None = said(
-        "compose: where the app tells its commit, as a whole.", VERSION, default=None
+        "Where the app tells its commit, as a whole.", VERSION, default=None
     )
     push_images: bool | None = said("compose: push what is built.", True, default=None)
     allow_manifest: bool | None = said("compose, unit: heed the manifest.", True, default=None)
@@ -168,159 +188,22 @@ class ProjectPatch(Asked):
         "https://git.example",
         default=None,
     )
+    environment: EnvironmentBody | None = said(
+        "Which environment of an app it is, as a whole.", default=None
+    )
+    rules: RulesBody | None = said("Its rules, as a whole; null: none.", default=None)
 
     def change(self) -> dict[str, Any]:
         """Return the fields that were given."""
         given = {field: getattr(self, field) for field in self.model_fields_set}
+        if self.environment is not None:
+            given["environment"] = self.environment.declared()
+        if self.rules is not None:
+            given["rules"] = self.rules.declared()
         return {
             field: tuple(value) if isinstance(value, list) else value
             for field, value in given.items()
         }
-
-
-class LiveBody(Answer):
-    """What was verified last."""
-
-    deployment: int = said("Its deployment.", 42)
-    commit: str | None = said("Its commit; null without a repository.", SHA)
-    images: dict[str, str] = said("Image as followed, and the digest behind it.", {IMAGE: DIGEST})
-    since: datetime | None = said("Since when it is live.", AT)
-
-    @classmethod
-    def of(cls, live: Deployment | None) -> Self | None:
-        """Return the body of ``live``."""
-        if live is None:
-            return None
-        revision = live.target_revision
-        return cls(
-            deployment=live.id,
-            commit=revision.commit.text if revision.commit else None,
-            images={image: digest.text for image, digest in revision.images.items()},
-            since=live.finished_at,
-        )
-
-
-class SourceBody(Answer):
-    """Where the revisions of a compose or unit project come from."""
-
-    kind: str = said("hosted or external.", "external")
-    url: str | None = said(
-        "external: the URL, without credentials.", "https://git.example/team/shop.git"
-    )
-    repository: str | None = said("hosted: the repository kept here.", "shop")
-    branch: str = said("The branch that is followed.", "main")
-
-    @classmethod
-    def of(cls, source: Source | None) -> Self | None:
-        """Return the body of ``source``."""
-        match source:
-            case HostedSource(repository, branch):
-                return cls(kind="hosted", url=None, repository=repository, branch=str(branch))
-            case ExternalSource(url, branch):
-                return cls(kind="external", url=str(url), repository=None, branch=str(branch))
-            case None:
-                return None
-
-
-class SourceErrorBody(Answer):
-    """Why the last look at the source failed."""
-
-    code: str = said("Stable code.", "source-denied")
-    message: str = said("The same in a sentence.", "git.example refused our credentials (401)")
-
-
-class SummaryBody(Answer):
-    """A project and where it stands."""
-
-    name: str = said("Its name.", "shop")
-    kind: ProjectKind = said("What it is made of.", "compose")
-    auto_deploy: bool = said("Whether triggers deploy it by themselves.", True)
-    state: StandingCode = said("Where it stands, in one word.", "in-sync")
-    state_text: str = said("The same in a sentence.", "deployment 42 runs, and nothing moved since")
-    reason: str = said(
-        "Code of the first reason, as far as a list of all knows it; `why` has all.", "live"
-    )
-    live: LiveBody | None = said("What was verified last; null before the first.", None)
-    tracked_commit: str | None = said("Commit that was last acted on.", SHA)
-    source: SourceBody | None = said(
-        "Where its revisions come from; null without a repository.", None
-    )
-    image: str | None = said("The image that an image project follows.", IMAGE)
-    looked_at: datetime | None = said("When the source was last looked at.", AT)
-    next_look_at: datetime | None = said("When it is looked at again.", AT)
-    source_error: SourceErrorBody | None = said(
-        "Why the last look failed; null if it did not.", None
-    )
-
-    @classmethod
-    def of(cls, summary: ProjectSummary) -> "SummaryBody":
-        """Return the body of ``summary``."""
-        return SummaryBody(**_summary_values(summary))
-
-
-def _summary_values(summary: ProjectSummary) -> dict[str, Any]:
-    project, state, health = summary.project, summary.state, summary.health
-    error = health.error
-    return {
-        "name": project.name,
-        "kind": project.kind,
-        "auto_deploy": project.auto_deploy,
-        "state": summary.standing,
-        "state_text": summary.text,
-        "reason": summary.reason,
-        "live": LiveBody.of(state.live),
-        "tracked_commit": state.tracked_commit.text if state.tracked_commit else None,
-        "source": SourceBody.of(project.source),
-        "image": str(project.image) if project.image else None,
-        "looked_at": health.looked_at,
-        "next_look_at": health.next_look_at,
-        "source_error": SourceErrorBody(code=error.code, message=error.message) if error else None,
-    }
-
-
-class QuarantineBody(Answer):
-    """A revision that was rolled back, and is not tried again by itself."""
-
-    commit: str | None = said("Its commit.", SHA)
-    images: dict[str, str] = said("Its images.", {IMAGE: DIGEST})
-    deployment: int = said("The deployment that was rolled back.", 43)
-    since: datetime = said("Since when.", AT)
-    reason: str = said("Why.", "web: container 3f2a ended (exit status 1)")
-
-    @classmethod
-    def of(cls, quarantine: Quarantine) -> Self:
-        """Return the body of ``quarantine``."""
-        revision = quarantine.revision
-        return cls(
-            commit=revision.commit.text if revision.commit else None,
-            images={image: digest.text for image, digest in revision.images.items()},
-            deployment=quarantine.deployment,
-            since=quarantine.since,
-            reason=quarantine.reason,
-        )
-
-
-class PassedOverBody(Answer):
-    """A commit that does not concern its project."""
-
-    commit: str = said("The commit.", SHA)
-    code: str = said("path-untouched or skip-marker.", "path-untouched")
-    text: str = said("The same in a sentence.", "2 paths differ from 5f0c2b1a, none is watched")
-    at: datetime = said("When that was found.", AT)
-    compared_with: str = said("The commit that runs, or one that was rolled back.", SHA)
-
-    @classmethod
-    def of(cls, passed: PassedOver | None) -> Self | None:
-        """Return the body of ``passed``."""
-        if passed is None:
-            return None
-        return cls(
-            commit=passed.commit.text,
-            code=passed.code,
-            text=passed.text,
-            at=passed.at,
-            compared_with=passed.base.text,
-        )
 
 
 class ProjectBody(SummaryBody):
@@ -335,7 +218,7 @@ class ProjectBody(SummaryBody):
     hosts: list[str] = said("Where it is deployed to.", ["local"])
     one_by_one: bool = said("Whether hosts are deployed to one after another.", False)
     migration: dict[str, Any] | None = said("What runs before anything is switched.", MIGRATION)
-    version: dict[str, Any] | None = said("compose: where the app tells its commit.", VERSION)
+    version: dict[str, Any] | None = said("Where the app tells its commit.", VERSION)
     push_images: bool = said("compose: whether what is built is pushed.", False)
     allow_manifest: bool = said("Whether the repository may add to this declaration.", False)
     watch_paths: list[str] = said(
@@ -345,6 +228,10 @@ class ProjectBody(SummaryBody):
     commit_statuses: bool = said("Whether the forge is told how each commit fares.", False)
     forge: str | None = said("Which forge it is; null: as the source's host tells.", "forgejo")
     forge_url: str | None = said("Its address; null: the source's.", "https://git.example")
+    rules: RulesBody | None = said(
+        "When it may change, how old images have to be, and who approves; null: no rules.", None
+    )
+    freeze: FreezeBody | None = said("That it is to stay as it is; null: it may change.", None)
     passed_over: PassedOverBody | None = said(
         "The newest commit, where it was seen and is not deployed by itself.", None
     )
@@ -369,13 +256,14 @@ class ProjectBody(SummaryBody):
         cls,
         summary: ProjectSummary,
         restorable: list[DeploymentId],
+        now: datetime,
         notes: tuple[str, ...] | None = None,
     ) -> Self:
-        """Return the body of ``summary`` with the declaration."""
+        """Return the body of ``summary``, as of ``now``, with the declaration."""
         project, state = summary.project, summary.state
         refused = project.kind is ProjectKind.DOMAIN_ONLY
         return cls(
-            **_summary_values(summary),
+            **summary_values(summary),
             compose_path=project.compose_path if project.kind is ProjectKind.COMPOSE else None,
             ports=list(project.container.ports),
             volumes=list(project.container.volumes),
@@ -393,6 +281,8 @@ class ProjectBody(SummaryBody):
             commit_statuses=project.commit_statuses,
             forge=project.forge,
             forge_url=str(project.forge_url) if project.forge_url else None,
+            rules=RulesBody.of(project.rules),
+            freeze=FreezeBody.of(state.freeze, now),
             passed_over=PassedOverBody.of(state.passed_over_at(summary.health.observed)),
             generation=project.generation,
             created_at=project.created_at,

@@ -8,12 +8,15 @@ from reconciler.domain.numbers import seconds_of
 from reconciler.domain.project import Project
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.domain.verification import Health, RunState, Sample
+from reconciler.domain.workload import declaration_of as declared
 from reconciler.pipeline.declaring.target_draft import TargetDraft
 from reconciler.pipeline.target_reports import TargetNow
 from reconciler.web.schemas.body import DIGEST, SHA, Answer, Asked, next_page, said
 from reconciler.web.schemas.failure import FailureBody
 
 _FOLDER = "/opt/apps/api"
+_UNITS = frozenset({TargetStrategy.SYSTEMD, TargetStrategy.SYSTEMD_REMOTE})
+_IMAGE = "registry.example/team/api"
 
 
 class HealthCheckBody(Asked):
@@ -56,11 +59,23 @@ class HealthCheckBody(Asked):
         return self.model_dump(exclude_unset=True)
 
 
+class WorkloadBody(Asked):
+    """A workload of a cluster, and which image each of its containers gets."""
+
+    kind: str = said("deployment, statefulset or daemonset.", "deployment", default="deployment")
+    name: str = said("Its name in the cluster.", "web")
+    containers: dict[str, str] = said(
+        "Container → image, or the service that built it in the environment before.",
+        {"app": _IMAGE},
+    )
+
+
 class _Fields(Asked):
     """What a target and a change of one have in common."""
 
     strategy: str | None = said(
-        "compose; of a unit systemd (built here) or systemd-remote (built there). Null: the first.",
+        "compose, or of an image project kubernetes; of a unit systemd (built here) or "
+        "systemd-remote (built there). Null: the first.",
         "systemd",
         default=None,
     )
@@ -93,18 +108,39 @@ class _Fields(Asked):
         "compose: more files, later ones win.", ["compose.live.yaml"], default=None
     )
     health: HealthCheckBody | None = said("How one asks whether it is well.", default=None)
+    ready_path: str | None = said(
+        "With `port`: short for a `ready` over HTTP.", "/ready", default=None
+    )
+    ready: HealthCheckBody | None = said(
+        "How one asks whether it takes requests, beside `health`; both have to pass.", default=None
+    )
     confirm_within_seconds: float | None = said(
         "The host goes back by itself unless it was confirmed by then; not on local.",
         120,
         default=None,
     )
     branch: str | None = said("The project's own; another one is refused.", "main", default=None)
+    image: str | None = said(
+        "systemd, of a promoted project: the image whose folder `image_folder` is the release.",
+        _IMAGE,
+        default=None,
+    )
+    image_folder: str | None = said(
+        "With `image`: the folder in it; null: /app.", "/srv/api", default=None
+    )
+    namespace: str | None = said("kubernetes: where it is; null: default.", "shop", default=None)
+    workloads: list[WorkloadBody] | None = said(
+        "kubernetes: whose images are set; all else of them stays.", default=None
+    )
 
     def values(self) -> dict[str, Any]:
         """Return the fields that were given, as a draft has them."""
         given = {field: getattr(self, field) for field in self.model_fields_set}
-        if self.health is not None:
-            given["health"] = self.health.declared()
+        for name, check in (("health", self.health), ("ready", self.ready)):
+            if check is not None:
+                given[name] = check.declared()
+        if self.workloads is not None:
+            given["workloads"] = [one.model_dump() for one in self.workloads]
         return {
             field: tuple(value) if isinstance(value, list) else value
             for field, value in given.items()
@@ -144,13 +180,18 @@ class TargetBody(Answer):
     environment: dict[str, str] = said("Variables that are no secrets.", {"LEVEL": "info"})
     compose_files: list[str] = said("compose: more files.", ["compose.live.yaml"])
     health: HealthCheckBody | None = said("How one asks whether it is well.")
+    ready: HealthCheckBody | None = said("How one asks whether it takes requests.")
     confirm_within_seconds: float | None = said("The host goes back unless confirmed by then.", 120)
     unit: str | None = said("unit: the systemd unit that runs it.", "api.service")
+    image: str | None = said("systemd: the image that its releases are made of.", _IMAGE)
+    image_folder: str | None = said("systemd: the folder in that image.", "/srv/api")
+    namespace: str | None = said("kubernetes: where it is.", "shop")
+    workloads: list[WorkloadBody] = said("kubernetes: whose images are set.", [])
 
     @classmethod
     def of(cls, target: Target, project: Project) -> Self:
         """Return the body of ``target``."""
-        confirm, is_unit = target.confirm_within, target.strategy is not TargetStrategy.COMPOSE
+        confirm, is_unit = target.confirm_within, target.strategy in _UNITS
         return cls(
             project=target.project,
             host=target.host,
@@ -166,8 +207,13 @@ class TargetBody(Answer):
             environment=dict(target.environment),
             compose_files=list(target.compose_files),
             health=HealthCheckBody.of(target.health),
+            ready=HealthCheckBody.of(target.ready),
             confirm_within_seconds=seconds_of(confirm) if confirm is not None else None,
             unit=target.unit if is_unit else None,
+            image=target.image or None,
+            image_folder=target.image_folder or None,
+            namespace=target.namespace or None,
+            workloads=[WorkloadBody.model_validate(declared(one)) for one in target.workloads],
         )
 
 
