@@ -1,4 +1,7 @@
-"""``reconciler deploy``, ``approve``, ``deployments``, ``logs``, ``rollback``, ``quarantine``."""
+"""``reconciler deploy``, ``deployments``, ``logs``, ``rollback``, ``quarantine``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import typer
 
@@ -6,7 +9,16 @@ from reconciler.cli import show
 from reconciler.cli.client import Client, JsonObject, at, connect, items_of
 from reconciler.cli.evidence import read_back
 from reconciler.cli.failure import CommandFailed, ExitStatus
-from reconciler.cli.family import AS_JSON, LIMIT, PROJECT, TIMEOUT, WAIT, examples, new_family
+from reconciler.cli.family import (
+    AS_JSON,
+    LIMIT,
+    OVERRIDE,
+    PROJECT,
+    TIMEOUT,
+    WAIT,
+    examples,
+    new_family,
+)
 from reconciler.cli.progress import line_of, show_stages
 from reconciler.cli.watching import number_of, say_end, watch
 
@@ -27,6 +39,15 @@ _REMEDIES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What happens once a deployment was asked for."""
+
+    wait: bool  #: it is followed to its end
+    timeout: float | None
+    as_json: bool
+
+
 def deploy(
     context: typer.Context,
     name: str = PROJECT,
@@ -43,13 +64,15 @@ def deploy(
     plan: str | None = typer.Option(
         None, "--plan", metavar="ID", help="Exactly what `reconciler plan` showed, or nothing."
     ),
+    override: str = OVERRIDE,
     wait: bool = WAIT,
     timeout: float | None = TIMEOUT,
     as_json: bool = AS_JSON,
 ) -> None:
     """Deploy a project now, to all of its hosts or to some.
 
-    It runs whether or not auto-deploy and the master switch are on.
+    It runs whether or not auto-deploy and the master switch are on. Closed deploy windows and a
+    freeze refuse it, unless --override says why not.
 
     Exit status with --wait: 0 deployed, 10 refused, 11 failed, 12 rolled back, 13 a person has to
     look, 14 superseded or withdrawn, 15 not ended within --timeout. Ctrl-C stops waiting; the
@@ -66,34 +89,20 @@ def deploy(
         body["hosts"] = list(host)
     if plan:
         body["plan"] = plan
+    if override:
+        body["override"] = override
     client = connect(context)
     deployment = ask(client, at("projects", name, "deployments"), body)
-    _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
+    _go_on(client, deployment, Waiting(wait, timeout, as_json))
 
 
-def approve(
-    context: typer.Context,
-    name: str = PROJECT,
-    deployment: int | None = typer.Option(
-        None, "--deployment", metavar="ID", help="Which stopped for it.  [default: what waits]"
-    ),
-    reason: str = typer.Option("", "--reason", metavar="TEXT", help="Kept with the deployment."),
-    wait: bool = WAIT,
-    timeout: float | None = TIMEOUT,
-    as_json: bool = AS_JSON,
+def approve_migration(
+    client: Client, name: str, deployment: int | None, reason: str, waiting: Waiting
 ) -> None:
-    """Approve what a migration found, and go on.
-
-    That very revision is deployed, in your name.
-
-    `reconciler logs PROJECT` shows what it found. Exit status as of `reconciler deploy`.
-    """
-    body: dict[str, object] = {"deployment": deployment} if deployment else {}
-    if reason:
-        body["reason"] = reason
-    client = connect(context)
-    asked = ask(client, at("projects", name, "approve"), body)
-    _go_on(client, asked, wait=wait, timeout=timeout, as_json=as_json)
+    """Approve what a migration found, and go on: that very revision is deployed."""
+    given = {"deployment": deployment, "reason": reason}
+    body: dict[str, object] = {field: value for field, value in given.items() if value}
+    _go_on(client, ask(client, at("projects", name, "approve"), body), waiting)
 
 
 def rollback(
@@ -113,7 +122,7 @@ def rollback(
     """
     client = connect(context)
     deployment = ask(client, at("projects", name, "rollback"), {"to": to} if to else {})
-    _go_on(client, deployment, wait=wait, timeout=timeout, as_json=as_json)
+    _go_on(client, deployment, Waiting(wait, timeout, as_json))
 
 
 def deployments(
@@ -174,6 +183,7 @@ def deployment(
             ("asked for by", _asker_of(found)),
             ("began", show.ago(found, "started_at") or "not yet"),
             ("took", _duration(found)),
+            ("override", show.word(found, "override")),
             ("manifest", "" if manifest == "none" else manifest),
             ("in the log as", show.word(found, "correlation")),
             ("error", show.word(found, "error", "message")),
@@ -254,29 +264,32 @@ def lift(context: typer.Context, name: str = PROJECT) -> None:
         show.say(f"lifted {lifted} quarantined revision{'' if lifted == '1' else 's'} of {name}")
 
 
-def ask(client: Client, path: str, body: dict[str, object]) -> JsonObject:
+def ask(
+    client: Client,
+    path: str,
+    body: dict[str, object],
+    remedies: Mapping[str, str] = _REMEDIES,
+) -> JsonObject:
     """Ask for a deployment; what the gate refuses ends with the status for that."""
     try:
         return client.send("POST", path, body, seconds=_ASKING_SECONDS)
     except CommandFailed as failure:
         if failure.answer == 409 and failure.code not in _NO_REFUSAL:
             failure.status = ExitStatus.REFUSED
-            failure.remedy = failure.remedy or _REMEDIES.get(failure.code, "")
+            failure.remedy = failure.remedy or remedies.get(failure.code, "")
         raise
 
 
-def _go_on(
-    client: Client, deployment: JsonObject, *, wait: bool, timeout: float | None, as_json: bool
-) -> None:
+def _go_on(client: Client, deployment: JsonObject, waiting: Waiting) -> None:
     number = number_of(deployment)
-    if as_json and not wait:
+    if waiting.as_json and not waiting.wait:
         show.as_json(deployment)
         return
-    if not wait:
+    if not waiting.wait:
         show.say(f"deployment {number} of {show.word(deployment, 'project')} is asked for")
         show.note(f"follow it: reconciler logs {number} -f")
         return
-    raise typer.Exit(watch(client, deployment, timeout))
+    raise typer.Exit(watch(client, deployment, waiting.timeout))
 
 
 def _find(client: Client, subject: str) -> JsonObject:

@@ -18,8 +18,14 @@ def read_back(target: object, known: Collection[str]) -> str:
     if last is None:
         return ""
     running = [_named_state(one, known) for one in items_of(last, "running")]
-    answers = [_answer(one) for one in items_of(last, "probes")[-1:]]
-    return "; ".join([*dict.fromkeys(running), *answers])
+    return "; ".join([*dict.fromkeys(running), *_last_answers(last)])
+
+
+def _last_answers(read: JsonObject) -> list[str]:
+    """Return the last answer of each check; of a container's version, only one that is wrong."""
+    probes = {show.word(one, "check"): _answer(one) for one in items_of(read, "probes")}
+    wrong = [one for one in items_of(read, "versions")[-1:] if show.word(one, "problem")]
+    return [*probes.values(), *map(_answer, wrong)]
 
 
 def service_read_back(target: object, service: str, known: Collection[str]) -> str:
@@ -33,11 +39,15 @@ def service_read_back(target: object, service: str, known: Collection[str]) -> s
 
 
 def answer_rows(target: object) -> list[tuple[str, ...]]:
-    """Return each answer that was kept: host, stage, what was asked, status, told, problem."""
+    """Return each answer that was kept.
+
+    Host, stage, check, what was asked, status, told, problem.
+    """
     return [
         (
             show.word(target, "host"),
             stage,
+            show.word(answer, "check"),
             show.word(answer, "asked"),
             show.word(answer, "status"),
             show.word(answer, "told"),
@@ -66,4 +76,5 @@ def _state(running: JsonObject, known: Collection[str]) -> str:
 
 def _answer(answer: JsonObject) -> str:
     said = show.word(answer, "problem") or show.word(answer, "status") or "ok"
-    return f"{show.word(answer, 'asked')} {said}"
+    name = show.word(answer, "check")
+    return f"{f'{name}: ' if name else ''}{show.word(answer, 'asked')} {said}"

@@ -17,6 +17,7 @@ class ExitStatus(IntEnum):
     REPLACED = 14  #: superseded or withdrawn before it changed anything
     TIMED_OUT = 15
     WOULD_CHANGE = 16  #: of a plan, where it was asked for
+    WAITS = 17  #: of a promotion: for approvals or a window
     INVALID = 65
     NOT_FOUND = 66
     UNREACHABLE = 69

@@ -45,6 +45,9 @@ TIMEOUT = typer.Option(
     min=1,
     help="With --wait: stop waiting after this long (exit 15). The deployment goes on.",
 )
+OVERRIDE = typer.Option(
+    "", "--override", metavar="REASON", help="Go past closed deploy windows and a freeze."
+)
 YES = typer.Option(False, "--yes", "-y", help="Do not ask.")
 
 

@@ -7,17 +7,28 @@ from collections.abc import Callable, Sequence
 import typer
 
 from reconciler import __version__
-from reconciler.cli import daemon, deployments, findings, keys, set_up, show, switches
+from reconciler.cli import (
+    daemon,
+    deployments,
+    environments,
+    findings,
+    keys,
+    promotions,
+    set_up,
+    show,
+    switches,
+)
 from reconciler.cli.audit import audit
 from reconciler.cli.channels import channel
 from reconciler.cli.client import connect
+from reconciler.cli.clusters import cluster
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, examples, new_family
 from reconciler.cli.fleet import fleet
+from reconciler.cli.freezes import project
 from reconciler.cli.hosts import host
 from reconciler.cli.people import person, set_up_token
 from reconciler.cli.plan import plan
-from reconciler.cli.projects import project
 from reconciler.cli.receipts import receipt
 from reconciler.cli.release import release
 from reconciler.cli.releases import releases
@@ -139,6 +150,7 @@ _FAMILIES = (
     ("project", project),
     ("fleet", fleet),
     ("host", host),
+    ("cluster", cluster),
     ("target", target),
     ("secret", secret),
     ("repo", repo),
@@ -151,6 +163,7 @@ _FAMILIES = (
     ("releases", releases),
     ("switch", switch),
     ("quarantine", deployments.quarantine),
+    ("environment", environments.environment),
 )
 
 _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
@@ -195,9 +208,37 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        deployments.approve,
+        promotions.promote,
+        "promote",
+        (
+            "reconciler promote shop-production",
+            "reconciler promote shop --to production --deployment 42",
+            "reconciler promote shop-production --override 'hotfix of incident 7'",
+        ),
+    ),
+    (
+        promotions.approve,
         "approve",
-        ("reconciler approve shop --wait", "reconciler approve shop --reason 'read the plan'"),
+        (
+            "reconciler approve shop-production --reason 'looked at it on test'",
+            "reconciler approve shop-production --promotion 5 --wait",
+            "reconciler approve shop --deployment 42 --reason 'read the plan'",
+        ),
+    ),
+    (
+        promotions.reject,
+        "reject",
+        ("reconciler reject shop-production --reason 'the login is broken'",),
+    ),
+    (
+        promotions.promotions,
+        "promotions",
+        ("reconciler promotions", "reconciler promotions shop-production --json"),
+    ),
+    (
+        environments.environments,
+        "environments",
+        ("reconciler environments", "reconciler environments shop"),
     ),
     (
         release,

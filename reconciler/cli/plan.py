@@ -21,11 +21,11 @@ def plan(
         None, "--commit", metavar="SHA", help="Full commit.  [default: the branch's tip]"
     ),
     exit_code: bool = typer.Option(
-        False, "--exit-code", help="End with 16 if deploying would change something."
+        False, "--exit-code", help="End with 16 if it would change something."
     ),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show what deploying now would change. Nothing is changed.
+    """Show what deploying, or promoting, now would change. Nothing is changed.
 
     The commits, images and files between what is live and what would be deployed; how the compose
     file differs, with variables as they are written; and what would stop it.
@@ -50,9 +50,16 @@ def _show(answer: JsonObject, commit: str | None) -> None:
     _show_files(answer)
     _show_difference(answer)
     if answer.get("changes"):
-        taken = f" --commit {commit}" if commit else ""
-        command = f"reconciler deploy {show.word(answer, 'project')}{taken}"
-        show.note(f"deploy exactly this: {command} --plan {show.word(answer, 'plan')}")
+        show.note(_how_to(answer, f" --commit {commit}" if commit else ""))
+
+
+def _how_to(answer: JsonObject, taken: str) -> str:
+    """Return with which command it is done."""
+    project = show.word(answer, "project")
+    if any(show.word(one, "code") == "promotion" for one in items_of(answer, "findings")):
+        return f"promote it: reconciler promote {project}{taken}"
+    plan = show.word(answer, "plan")
+    return f"deploy exactly this: reconciler deploy {project}{taken} --plan {plan}"
 
 
 def _show_findings(answer: JsonObject) -> None:

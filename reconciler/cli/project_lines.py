@@ -3,7 +3,7 @@
 import shlex
 
 from reconciler.cli import show
-from reconciler.cli.client import JsonObject
+from reconciler.cli.client import JsonObject, items_of
 
 
 def show_projects(projects: list[JsonObject]) -> None:
@@ -17,12 +17,17 @@ def show_projects(projects: list[JsonObject]) -> None:
                 toggle_of(item),
                 live_of(item),
                 show.ago(item, "live", "since"),
-                source_of(item),
+                _followed(item),
             )
             for item in projects
         ),
         empty="no projects yet; `reconciler project add --help` shows how",
     )
+
+
+def _followed(item: JsonObject) -> str:
+    before = show.word(item, "environment", "promoted_from")
+    return f"promoted from {before}" if before else source_of(item)
 
 
 def toggle_of(item: JsonObject) -> str:
@@ -82,8 +87,8 @@ def version_check_of(item: JsonObject) -> str:
     """Return where the app tells its commit."""
     port, path = show.word(item, "version", "port"), show.word(item, "version", "path")
     service, name = show.word(item, "version", "service"), show.word(item, "version", "json_path")
-    where = f"{path} on port {port}" + (f" of {service}" if service else "")
-    return where + (f", {name}" if name else "") if port else ""
+    where = path + (f" on port {port}" if port else "") + (f" of {service}" if service else "")
+    return where + (f", {name}" if name else "") if path else ""
 
 
 def watched_of(item: JsonObject) -> str:
@@ -110,3 +115,50 @@ def quarantined_of(item: JsonObject) -> str:
         f"{show.word(one, 'reason')}"
         for one in revisions
     )
+
+
+def environment_of(item: JsonObject) -> str:
+    """Return which environment of an app it is, and where it gets its revisions from."""
+    name, before = (show.word(item, "environment", key) for key in ("name", "promoted_from"))
+    soak = show.pick(item, "environment", "soak_seconds")
+    told = f"{name}, promoted from {before}" if before else name
+    waits = f" once it stood there for {show.span(soak)}" if isinstance(soak, int | float) else ""
+    return told + waits
+
+
+def windows_of(item: JsonObject) -> str:
+    """Return when it may change; empty where it always may."""
+    rules = item.get("rules")
+    return ", ".join(map(_window, items_of(rules, "windows"))) if isinstance(rules, dict) else ""
+
+
+def _window(window: JsonObject) -> str:
+    days = show.words(window, "days").replace(", ", ",")
+    first, last = days[:3], days[-3:]
+    if len(days) > 3 and days in "mon,tue,wed,thu,fri,sat,sun":
+        days = f"{first}-{last}"
+    times = f"{show.word(window, 'opens')}-{show.word(window, 'closes')}"
+    return f"{days} {times} {show.word(window, 'zone')}"
+
+
+def image_age_of(item: JsonObject) -> str:
+    """Return how old an image has to be before it is followed; empty where that doesn't matter."""
+    age = show.pick(item, "rules", "minimum_image_age_seconds")
+    return f"once first seen {show.span(age)} ago" if isinstance(age, int | float) else ""
+
+
+def approvals_of(item: JsonObject) -> str:
+    """Return how many people approve a promotion to it, and how long it waits for them."""
+    count = show.word(item, "rules", "approvals")
+    expire = show.pick(item, "rules", "approvals_expire_after_seconds")
+    within = f" within {show.span(expire)}" if isinstance(expire, int | float) else ""
+    return f"{count} {'person' if count == '1' else 'people'}{within}" if count else ""
+
+
+def freeze_of(item: JsonObject) -> str:
+    """Return who froze it, why, and until when; empty where nobody did."""
+    if not show.pick(item, "freeze"):
+        return ""
+    by, reason = show.word(item, "freeze", "by"), show.word(item, "freeze", "reason")
+    until = show.ago(item, "freeze", "until")
+    return f"by {by}: {reason}" + (f"; ends {until}" if until else "")

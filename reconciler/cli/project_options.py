@@ -1,10 +1,11 @@
 """What a project is on the command line: its options, and what they say to the API."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import typer
 
 from reconciler.cli.client import JsonObject
+from reconciler.cli.spans import parse_span
 
 REPO = typer.Option(None, "--repo", metavar="NAME", help="Hosted repository; made if it is new.")
 URL = typer.Option(None, "--url", help="External repository: https://… or ssh://…")
@@ -75,7 +76,10 @@ APPROVAL_STATUS = typer.Option(
     None, "--approval-status", metavar="N", help="Its exit status that asks for a person."
 )
 VERSION_PORT = typer.Option(
-    None, "--version-port", metavar="PORT", help="Where the app tells its commit over HTTP."
+    None,
+    "--version-port",
+    metavar="PORT",
+    help="Where the app tells its commit over HTTP.  [default of a unit: its target's]",
 )
 VERSION_PATH = typer.Option(
     None, "--version-path", metavar="PATH", help="The path of that.  [default: /]"
@@ -85,6 +89,40 @@ VERSION_JSON = typer.Option(
 )
 VERSION_SERVICE = typer.Option(
     None, "--version-service", metavar="SERVICE", help="What tells it.  [default: exposed one]"
+)
+ENVIRONMENT = typer.Option(
+    None, "--environment", metavar="NAME", help="Which environment of an app it is, like test."
+)
+PROMOTED_FROM = typer.Option(
+    None,
+    "--promoted-from",
+    metavar="PROJECT",
+    help="The environment before: it gets what was verified there, and nothing else.",
+)
+SOAK = typer.Option(
+    None, "--soak", metavar="SPAN", help="How long that has to stand there, like 30m or 2h."
+)
+WINDOW = typer.Option(
+    None,
+    "--window",
+    metavar="DAYS HH:MM-HH:MM ZONE",
+    help="When it may change, like 'mon-fri 09:00-17:00 Europe/Berlin'; may be repeated.",
+)
+NO_WINDOWS = typer.Option(None, "--no-windows", help="It may change at any time.")
+MINIMUM_IMAGE_AGE = typer.Option(
+    None,
+    "--minimum-image-age",
+    metavar="SPAN",
+    help="How long ago an image that moved was first seen, like 3d; 0: it does not matter.",
+)
+APPROVALS = typer.Option(
+    None, "--approvals", metavar="N", help="How many people approve each promotion to it."
+)
+APPROVALS_EXPIRE_AFTER = typer.Option(
+    None,
+    "--approvals-expire-after",
+    metavar="SPAN",
+    help="How long a promotion waits for them, like 12h.  [default: 3d]",
 )
 
 #: Parameter → field of the API, an inner one as ``outer.inner``.
@@ -115,6 +153,25 @@ _FIELDS = {
     "version_path": "version.path",
     "version_json": "version.json_path",
     "version_service": "version.service",
+    "environment": "environment.name",
+    "promoted_from": "environment.promoted_from",
+    "soak": "environment.soak_seconds",
+    "no_windows": "rules.windows",
+    "window": "rules.windows",
+    "minimum_image_age": "rules.minimum_image_age_seconds",
+    "approvals": "rules.approvals",
+    "approvals_expire_after": "rules.approvals_expire_after_seconds",
+}
+#: Parameter → how it is read, where that is not as it stands there.
+_READ: Mapping[str, Callable[[str], object]] = {
+    "soak": lambda text: parse_span(text, "--soak", "30m, 2h or 1d", none="0"),
+    "no_windows": lambda _: [],
+    "minimum_image_age": lambda text: parse_span(
+        text, "--minimum-image-age", "12h or 3d", none="0"
+    ),
+    "approvals_expire_after": lambda text: parse_span(
+        text, "--approvals-expire-after", "12h or 3d"
+    ),
 }
 
 
@@ -127,10 +184,12 @@ def given(context: typer.Context, before: Mapping[str, object] | None = None) ->
     """
     found: JsonObject = {}
     for parameter, field in _FIELDS.items():
-        value = context.params.get(parameter)
-        if value is None or value in ((), ""):
+        if not _is_given(context, parameter):
             continue
+        value = context.params[parameter]
         value = list(value) if isinstance(value, tuple) else value
+        if read := _READ.get(parameter):
+            value = read(str(value))
         outer, _, inner = field.partition(".")
         if inner:
             known = found.get(outer) or (before or {}).get(outer)
@@ -141,13 +200,18 @@ def given(context: typer.Context, before: Mapping[str, object] | None = None) ->
 
 def names_inner_fields(context: typer.Context) -> bool:
     """Tell whether ``given`` needs to know what is declared now."""
-    return any("." in field and context.params.get(name) for name, field in _FIELDS.items())
+    return any("." in field and _is_given(context, name) for name, field in _FIELDS.items())
+
+
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    value = context.params.get(parameter)
+    return value is not None and value not in ((), "", [])
 
 
 def cleared(option: str) -> str:
     """Return the field of the API that an option's value is taken from. Raises ``BadParameter``."""
     parameter = option.removeprefix("--").replace("-", "_")
-    whole = {"migration": "migration", "version": "version"}
+    whole = {name: name for name in ("migration", "version", "environment", "rules")}
     known = whole | {name: field for name, field in _FIELDS.items() if "." not in field}
     if parameter not in known:
         names = ", ".join(name.replace("_", "-") for name in known)

@@ -6,8 +6,12 @@ from reconciler.cli import show
 from reconciler.cli.client import Client, JsonObject, at, connect, items_of
 from reconciler.cli.family import AS_JSON, PROJECT, YES, confirm, examples, new_family
 from reconciler.cli.project_lines import (
+    approvals_of,
+    environment_of,
     exposed_of,
+    freeze_of,
     hosts_of,
+    image_age_of,
     live_of,
     migration_of,
     quarantined_of,
@@ -17,13 +21,17 @@ from reconciler.cli.project_lines import (
     toggle_of,
     version_check_of,
     watched_of,
+    windows_of,
 )
 from reconciler.cli.project_options import (
     ALLOW_MANIFEST,
     APPROVAL_STATUS,
+    APPROVALS,
+    APPROVALS_EXPIRE_AFTER,
     BRANCH,
     COMMIT_STATUSES,
     COMPOSE_PATH,
+    ENVIRONMENT,
     EXPOSE_PORT,
     EXPOSE_SERVICE,
     FORGE,
@@ -32,11 +40,15 @@ from reconciler.cli.project_options import (
     MIGRATION,
     MIGRATION_SERVICE,
     MIGRATION_TIMEOUT,
+    MINIMUM_IMAGE_AGE,
+    NO_WINDOWS,
     ONE_BY_ONE,
     PORT,
+    PROMOTED_FROM,
     PUSH_IMAGES,
     REPO,
     SKIP_MARKERS,
+    SOAK,
     STATEFUL,
     URL,
     VERSION_JSON,
@@ -45,6 +57,7 @@ from reconciler.cli.project_options import (
     VERSION_SERVICE,
     VOLUME,
     WATCH,
+    WINDOW,
     cleared,
     given,
     names_inner_fields,
@@ -63,12 +76,19 @@ project = new_family("Add, change, look at and remove projects.")
         "reconciler project add cache --kind image --image example.com/redis:7 \\",
         "    --port 127.0.0.1:6379:6379 --volume data:/data",
         "reconciler project add api --kind unit --url https://git.example.com/api.git",
+        "reconciler project add shop-production --environment production \\",
+        "    --promoted-from shop --soak 1h",
     ),
 )
 def add(
     context: typer.Context,
     name: str = PROJECT,
-    kind: str = typer.Option("compose", help="compose, image, unit, tunnel or domain_only."),
+    kind: str | None = typer.Option(
+        None,
+        "--kind",
+        metavar="KIND",
+        help="compose, image, unit, tunnel or domain_only.  [default: compose]",
+    ),
     repo: str | None = REPO,
     url: str | None = URL,
     branch: str | None = BRANCH,
@@ -95,20 +115,33 @@ def add(
     version_path: str | None = VERSION_PATH,
     version_json: str | None = VERSION_JSON,
     version_service: str | None = VERSION_SERVICE,
+    environment: str | None = ENVIRONMENT,
+    promoted_from: str | None = PROMOTED_FROM,
+    soak: str | None = SOAK,
+    window: list[str] | None = WINDOW,
+    minimum_image_age: str | None = MINIMUM_IMAGE_AGE,
+    approvals: int | None = APPROVALS,
+    approvals_expire_after: str | None = APPROVALS_EXPIRE_AFTER,
     auto_deploy: bool = typer.Option(False, "--auto-deploy", help="Deploy by itself from now on."),
 ) -> None:
     """Declare a project.
 
     A compose or unit project follows a branch: of a repository that the daemon hosts (--repo), or
     of one elsewhere (--url). Nothing deploys by itself before auto-deploy is on.
+
+    One that is promoted from another follows nothing: it gets what was verified there, and what
+    is not said here of the app is as it is there. `reconciler environment add` is shorter.
     """
-    declared = {**given(context), "name": name, "kind": kind, "auto_deploy": auto_deploy}
+    usual_kind = None if promoted_from else "compose"
+    declared = {**given(context), "name": name, "auto_deploy": auto_deploy}
+    declared |= {"kind": kind} if (kind := kind or usual_kind) else {}
     if repo:
         declared["create_repository"] = True
     made = connect(context).send("POST", at("projects"), declared)
     show.say(f"added {name}")
     if repo:
         show.note(f"`reconciler repo token {repo}` makes a token to push with")
+    show.notes(made)
     _say_refusal(made)
 
 
@@ -122,6 +155,8 @@ def add(
         "reconciler project set shop --watch apps/shop --watch 'libs/**/*.sql'",
         'reconciler project set shop --migration "bin/migrate up" --approval-status 3',
         "reconciler project set shop --version-port 8080 --version-path /version",
+        "reconciler project set shop --window 'mon-fri 09:00-17:00 Europe/Berlin'",
+        "reconciler project set shop --minimum-image-age 3d",
         "reconciler project set shop --clear expose-service --clear expose-port",
     ),
 )
@@ -154,6 +189,14 @@ def set_(
     version_path: str | None = VERSION_PATH,
     version_json: str | None = VERSION_JSON,
     version_service: str | None = VERSION_SERVICE,
+    environment: str | None = ENVIRONMENT,
+    promoted_from: str | None = PROMOTED_FROM,
+    soak: str | None = SOAK,
+    window: list[str] | None = WINDOW,
+    no_windows: bool | None = NO_WINDOWS,
+    minimum_image_age: str | None = MINIMUM_IMAGE_AGE,
+    approvals: int | None = APPROVALS,
+    approvals_expire_after: str | None = APPROVALS_EXPIRE_AFTER,
     clear: list[str] | None = typer.Option(
         None, "--clear", metavar="OPTION", help="Take a value away; may be repeated."
     ),
@@ -204,6 +247,7 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("live", live_of(item)),
             ("since", show.ago(item, "live", "since")),
             ("source", source_of(item)),
+            ("environment", environment_of(item)),
             ("hosts", hosts_of(item)),
             ("acted on", show.short(item, "tracked_commit")),
             ("compose file", show.word(item, "compose_path") if show.pick(item, "source") else ""),
@@ -214,6 +258,10 @@ def show_(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON) 
             ("built images", "go to their registry" if show.pick(item, "push_images") else ""),
             ("manifest", "counts" if show.pick(item, "allow_manifest") else ""),
             ("watches", watched_of(item)),
+            ("windows", windows_of(item)),
+            ("images", image_age_of(item)),
+            ("approvals", approvals_of(item)),
+            ("frozen", show.styled(freeze_of(item), "yellow")),
             ("statuses", statuses_of(item)),
             ("ports", show.words(item, "ports")),
             ("volumes", show.words(item, "volumes")),

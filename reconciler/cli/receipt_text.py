@@ -15,7 +15,7 @@ def show_receipt(found: JsonObject) -> None:
         (("TRIGGER", "ACTOR", "DETAIL"), _triggers(content)),
         (("STAGE", "OUTCOME", "TOOK"), _stages(content)),
         (("HOST", "STATUS", "SERVICE", "PINNED", "READ BACK"), _services(content)),
-        (("HOST", "IN", "ASKED", "ANSWER", "TOLD", "PROBLEM"), _answers(content)),
+        (("HOST", "IN", "CHECK", "ASKED", "ANSWER", "TOLD", "PROBLEM"), _answers(content)),
     ):
         if rows:
             show.say("")
@@ -30,7 +30,10 @@ def _facts(found: JsonObject, content: object) -> list[tuple[str, str]]:
         ("status", show.word(found, "status")),
         ("gap", show.word(content, "gap")),
         ("commit", _moved(content)),
+        ("promotes", _promotes(content)),
+        ("agreed", ", ".join(show.word(one, "by") for one in _approvals(content))),
         ("forced", "yes" if show.pick(content, "forced") else ""),
+        ("override", show.word(content, "override")),
         ("approved by", show.word(content, "approved", "by")),
         ("error", f"{show.word(content, 'error', 'code')}: {error}" if error else ""),
         ("rolled back to", show.word(content, "rolled_back_to")),
@@ -44,6 +47,15 @@ def _facts(found: JsonObject, content: object) -> list[tuple[str, str]]:
         ("follows", show.word(content, "previous")[:12] or "none, it is the first"),
         ("hash", show.word(found, "hash")),
     ]
+
+
+def _promotes(content: object) -> str:
+    number = show.word(content, "promotes", "deployment")
+    return f"deployment {number} of {show.word(content, 'promotes', 'project')}" if number else ""
+
+
+def _approvals(content: object) -> list[JsonObject]:
+    return _items(show.pick(content, "promotes"), "approvals")
 
 
 def _moved(content: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from reconciler.cli import show
-from reconciler.cli.client import JsonObject, at, connect, items_of
+from reconciler.cli.client import Client, JsonObject, at, connect, items_of
 from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, LIMIT, examples, new_family
 from reconciler.cli.files import name_of, read_text
@@ -41,14 +41,16 @@ def list_(
     limit: int = LIMIT,
     as_json: bool = AS_JSON,
 ) -> None:
-    """List releases, newest first."""
+    """List releases, newest first; of one project with how far each came."""
     query = {"project": project, "commit": commit, "limit": limit}
-    answer = connect(context).get(at("releases"), **query)
+    client = connect(context)
+    answer = client.get(at("releases"), **query)
     if as_json:
         show.as_json(answer)
         return
+    journeys = _journeys(client, project) if project else []
     show.table(
-        ("RELEASE", "PROJECT", "COMMIT", "BUILT", "CHECKS", "REPORTED BY", "IMAGES"),
+        ("RELEASE", "PROJECT", "COMMIT", "BUILT", "CHECKS", "REPORTED BY", "CAME TO", "IMAGES"),
         (
             (
                 show.styled(show.word(item, "id"), "bold"),
@@ -57,6 +59,7 @@ def list_(
                 show.ago(item, "build", "finished_at"),
                 str(len(items_of(item, "checks"))),
                 show.word(item, "recorded_by"),
+                _way_in_short(_arrivals(item, journeys)),
                 ", ".join(f"{image} {digest[:8]}" for image, digest in _images(item)),
             )
             for item in items_of(answer)
@@ -76,7 +79,14 @@ def show_(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show a release: its commit, digests, build and checks."""
-    _show(connect(context).get(at("releases", str(number))), as_json=as_json)
+    client = connect(context)
+    found = client.get(at("releases", str(number)))
+    _show(found, as_json=as_json)
+    if as_json:
+        return
+    if arrivals := _arrivals(found, _journeys(client, show.word(found, "project"))):
+        show.say("")
+        _show_way(arrivals)
 
 
 @releases.command(
@@ -137,6 +147,44 @@ def _show(found: JsonObject, *, as_json: bool) -> None:
         show.say("")
         rows = (tuple(show.word(one, key) for key in ("name", "status", "url")) for one in checks)
         show.table(("CHECK", "STATUS", "MORE"), rows)
+
+
+def _journeys(client: Client, project: str) -> list[JsonObject]:
+    """Return how far revisions came that the first environment verified lately."""
+    return items_of(client.get(at("projects", project, "environments", "releases"), limit=50))
+
+
+def _arrivals(release: JsonObject, journeys: list[JsonObject]) -> list[JsonObject]:
+    """Return how far a release came: as a revision of its commit with all of its digests."""
+    wanted = {digest for _, digest in _images(release)}
+    for journey in journeys:
+        found = {digest for _, digest in _images(journey)}
+        if show.word(journey, "commit") == show.word(release, "commit") and wanted <= found:
+            return items_of(journey, "arrivals")
+    return []
+
+
+def _way_in_short(arrivals: list[JsonObject]) -> str:
+    came = (one for one in arrivals if show.word(one, "progress") != "not-yet")
+    return ", ".join(
+        f"{show.word(one, 'environment')} ({show.word(one, 'progress')})" for one in came
+    )
+
+
+def _show_way(arrivals: list[JsonObject]) -> None:
+    show.table(
+        ("ENVIRONMENT", "PROJECT", "PROGRESS", "SINCE", "DEPLOYMENT"),
+        (
+            (
+                show.styled(show.word(one, "environment"), "bold"),
+                show.word(one, "project"),
+                show.word(one, "progress"),
+                show.ago(one, "at"),
+                show.word(one, "deployment"),
+            )
+            for one in arrivals
+        ),
+    )
 
 
 def _images(item: JsonObject) -> list[tuple[str, str]]:

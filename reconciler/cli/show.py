@@ -96,9 +96,14 @@ def styled(text: str, style: str) -> "Text":
     return Text(plain(text), style=style)
 
 
+def stated(state: str) -> "Text":
+    """Return the name of a state in its colour."""
+    return styled(state, _STYLES.get(state, ""))
+
+
 def _cell(value: "str | Text") -> "Text":
     """Return a cell; text that names a state has that state's colour."""
-    return styled(value, _STYLES.get(value, "")) if isinstance(value, str) else value
+    return stated(value) if isinstance(value, str) else value
 
 
 def ago(value: object, *path: str, now: datetime | None = None) -> str:

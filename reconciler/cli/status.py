@@ -8,6 +8,7 @@ import typer
 
 from reconciler.cli import show
 from reconciler.cli.client import JsonObject, at, connect, items_of
+from reconciler.cli.clusters import show_clusters
 from reconciler.cli.family import AS_JSON
 from reconciler.cli.hosts import show_hosts
 from reconciler.cli.project_lines import show_projects
@@ -72,6 +73,9 @@ def _show_all(answer: JsonObject) -> None:
     if hosts := items_of(answer, "hosts"):
         show.say("")
         show_hosts(hosts)
+    if clusters := items_of(answer, "clusters"):
+        show.say("")
+        show_clusters(clusters)
     projects = items_of(answer, "projects")
     if projects:
         show.say("")

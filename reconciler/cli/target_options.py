@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
@@ -12,7 +13,8 @@ HOST = typer.Argument(..., metavar="HOST", help="A declared host, or `local`.", 
 STRATEGY = typer.Option(
     None,
     "--strategy",
-    help="Of a unit: systemd (built here) or systemd-remote (built there).  [default: systemd]",
+    help="Of a unit: systemd (built here) or systemd-remote (built there); of an image project: "
+    "compose or kubernetes.  [default: the first]",
 )
 FOLDER = typer.Option(
     None, "--folder", metavar="PATH", help="On the host.  [default: /opt/apps/PROJECT]"
@@ -43,6 +45,12 @@ HEALTH = typer.Option(
     metavar="JSON",
     help='Any other health check, e.g. \'{"kind": "tcp", "port": 5432}\'.',
 )
+READY_PATH = typer.Option(
+    None, "--ready-path", metavar="PATH", help="With --port: has to answer over HTTP as well."
+)
+READY = typer.Option(
+    None, "--ready", metavar="JSON", help="A second check, written like --health; both must pass."
+)
 ENV = typer.Option(
     None, "--env", metavar="NAME=VALUE", help="Variable that is no secret; may be repeated."
 )
@@ -57,6 +65,27 @@ CONFIRM_WITHIN = typer.Option(
 )
 BRANCH = typer.Option(None, "--branch", help="The project's own; another one is refused.")
 
+IMAGE = typer.Option(
+    None,
+    "--image",
+    metavar="NAME",
+    help="Unit of a promoted project: the image that its release is a folder of.",
+)
+IMAGE_FOLDER = typer.Option(
+    None, "--image-folder", metavar="PATH", help="With --image: that folder.  [default: /app]"
+)
+
+NAMESPACE = typer.Option(
+    None, "--namespace", metavar="NAME", help="Kubernetes: where it is.  [default: default]"
+)
+WORKLOAD = typer.Option(
+    None,
+    "--workload",
+    metavar="KIND/NAME:CONTAINER=IMAGE",
+    help="Kubernetes: which container gets which image; may be repeated. KIND is deployment, "
+    "statefulset or daemonset; IMAGE may be the service that built it in the environment before.",
+)
+
 #: Parameter → field of the API.
 _FIELDS = {
     "strategy": "strategy",
@@ -69,12 +98,18 @@ _FIELDS = {
     "port": "port",
     "health_path": "health_path",
     "health": "health",
+    "ready_path": "ready_path",
+    "ready": "ready",
     "env": "environment",
     "compose_file": "compose_files",
     "confirm_within": "confirm_within_seconds",
     "branch": "branch",
+    "image": "image",
+    "image_folder": "image_folder",
+    "namespace": "namespace",
+    "workload": "workloads",
 }
-_NOT_CLEARED = {"strategy", "health_path", "branch"}
+_NOT_CLEARED = {"strategy", "health_path", "ready_path", "branch"}
 
 
 def given(context: typer.Context) -> dict[str, object]:
@@ -88,17 +123,17 @@ def given(context: typer.Context) -> dict[str, object]:
     return found
 
 
-def _read_health(text: object) -> object:
+def _read_check(option: str, text: object) -> object:
     try:
         found = json.loads(str(text))
     except ValueError as error:
         raise CommandFailed(
-            f"--health is no JSON ({error})",
+            f"{option} is no JSON ({error})",
             'write it like \'{"kind": "tcp", "port": 5432}\'',
             ExitStatus.INVALID,
         ) from error
     if not isinstance(found, dict):
-        raise CommandFailed("--health is no JSON object", status=ExitStatus.INVALID)
+        raise CommandFailed(f"{option} is no JSON object", status=ExitStatus.INVALID)
     return found
 
 
@@ -112,11 +147,29 @@ def _read_environment(pairs: object) -> object:
     return found
 
 
+def read_workloads(texts: object) -> object:
+    """Return the workloads as the API takes them, one for all the containers of each."""
+    found: dict[str, dict[str, str]] = {}
+    for text in texts if isinstance(texts, list | tuple) else ():
+        where, equals, image = str(text).partition("=")
+        workload, colon, container = where.partition(":")
+        if not (equals and colon and "/" in workload):
+            problem = "write it as KIND/NAME:CONTAINER=IMAGE, like deployment/web:app=shop:1"
+            raise typer.BadParameter(f"--workload {text}: {problem}")
+        found.setdefault(workload, {})[container] = image
+    return [
+        {"kind": name.partition("/")[0], "name": name.partition("/")[2], "containers": containers}
+        for name, containers in found.items()
+    ]
+
+
 _READ: dict[str, Callable[[Any], object]] = {
     "file": list,
     "compose_file": list,
-    "health": _read_health,
+    "health": partial(_read_check, "--health"),
+    "ready": partial(_read_check, "--ready"),
     "env": _read_environment,
+    "workload": read_workloads,
 }
 
 

@@ -17,10 +17,16 @@ from reconciler.cli.target_options import (
     HEALTH,
     HEALTH_PATH,
     HOST,
+    IMAGE,
+    IMAGE_FOLDER,
+    NAMESPACE,
     PORT,
+    READY,
+    READY_PATH,
     SOURCE_FOLDER,
     STRATEGY,
     USER,
+    WORKLOAD,
     cleared,
     given,
 )
@@ -38,6 +44,8 @@ target = new_family(
         "    --user api --port 8080 --health-path /healthz --env LOG_LEVEL=info",
         "reconciler target add api web2 --strategy systemd-remote --binary bin/api \\",
         '    --health \'{"kind": "tcp", "port": 8080}\' --confirm-within 120',
+        "reconciler target add live prod --strategy kubernetes --namespace shop \\",
+        "    --workload deployment/web:app=registry.example/shop:main",
     ),
 )
 def add(
@@ -54,10 +62,16 @@ def add(
     port: int | None = PORT,
     health_path: str | None = HEALTH_PATH,
     health: str | None = HEALTH,
+    ready_path: str | None = READY_PATH,
+    ready: str | None = READY,
     env: list[str] | None = ENV,
     compose_file: list[str] | None = COMPOSE_FILE,
     confirm_within: float | None = CONFIRM_WITHIN,
     branch: str | None = BRANCH,
+    image: str | None = IMAGE,
+    image_folder: str | None = IMAGE_FOLDER,
+    namespace: str | None = NAMESPACE,
+    workload: list[str] | None = WORKLOAD,
 ) -> None:
     """Have a project deployed to one more host."""
     body = {"host": host, **given(context)}
@@ -90,9 +104,11 @@ def list_(
                 show.styled(show.word(item, "project"), "bold"),
                 show.word(item, "host"),
                 show.word(item, "strategy"),
-                show.word(item, "folder"),
-                show.word(item, "binary") or show.words(item, "compose_files"),
-                health_of(item),
+                show.word(item, "folder") or _namespace_of(item),
+                show.word(item, "binary")
+                or show.words(item, "compose_files")
+                or ", ".join(workloads_of(item)),
+                check_of(item, "health"),
             )
             for item in items_of(answer)
         ),
@@ -119,6 +135,10 @@ def show_(
             ("unit", show.word(item, "unit")),
             ("folder", show.word(item, "folder")),
             ("source folder", show.word(item, "source_folder")),
+            ("image", show.word(item, "image")),
+            ("folder in it", show.word(item, "image_folder")),
+            ("namespace", show.word(item, "namespace")),
+            *(("sets", f"{one} {pairs}") for one, pairs in workloads_of(item).items()),
             ("build", " ".join(show.listed(item, "build"))),
             ("binary", show.word(item, "binary")),
             ("files", show.words(item, "files")),
@@ -126,7 +146,8 @@ def show_(
             ("port", show.word(item, "port")),
             ("environment", _environment_of(item)),
             ("compose files", show.words(item, "compose_files")),
-            ("health", health_of(item)),
+            ("health", check_of(item, "health")),
+            ("ready", check_of(item, "ready")),
             ("confirm within", _seconds(item, "confirm_within_seconds")),
         )
     )
@@ -153,10 +174,16 @@ def set_(
     port: int | None = PORT,
     health_path: str | None = HEALTH_PATH,
     health: str | None = HEALTH,
+    ready_path: str | None = READY_PATH,
+    ready: str | None = READY,
     env: list[str] | None = ENV,
     compose_file: list[str] | None = COMPOSE_FILE,
     confirm_within: float | None = CONFIRM_WITHIN,
     branch: str | None = BRANCH,
+    image: str | None = IMAGE,
+    image_folder: str | None = IMAGE_FOLDER,
+    namespace: str | None = NAMESPACE,
+    workload: list[str] | None = WORKLOAD,
     clear: list[str] | None = typer.Option(
         None, "--clear", metavar="OPTION", help="Take a value away; may be repeated."
     ),
@@ -187,9 +214,9 @@ def remove(
     show.say(f"{project} is not deployed to {host} any more; what runs there was left as it is")
 
 
-def health_of(item: JsonObject) -> str:
-    """Return a health check in a few words."""
-    check = show.pick(item, "health")
+def check_of(item: JsonObject, name: str) -> str:
+    """Return the check ``health`` or ``ready`` in a few words."""
+    check = show.pick(item, name)
     if not check:
         return ""
     kind, port = show.word(check, "kind"), show.word(check, "port")
@@ -198,8 +225,25 @@ def health_of(item: JsonObject) -> str:
     return f"{kind} {what}{where}"
 
 
+def workloads_of(item: JsonObject) -> dict[str, str]:
+    """Return each workload of a target, with the images of its containers."""
+    found = show.pick(item, "workloads")
+    return {
+        f"{show.word(one, 'kind')}/{show.word(one, 'name')}": _pairs(show.pick(one, "containers"))
+        for one in (found if isinstance(found, list) else ())
+    }
+
+
+def _namespace_of(item: JsonObject) -> str:
+    name = show.word(item, "namespace")
+    return f"namespace {name}" if name else ""
+
+
 def _environment_of(item: JsonObject) -> str:
-    found = show.pick(item, "environment")
+    return _pairs(show.pick(item, "environment"))
+
+
+def _pairs(found: object) -> str:
     pairs = found.items() if isinstance(found, dict) else ()
     return ", ".join(f"{name}={show.word(value)}" for name, value in pairs)
 

@@ -1,19 +1,15 @@
 """``reconciler token …``: access tokens of the API."""
 
-import re
-
 import typer
 
 from reconciler.cli import show
 from reconciler.cli.client import JsonObject, at, connect, items_of
-from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, YES, confirm, examples, new_family
+from reconciler.cli.spans import parse_span
 
 token = new_family("Make, list and remove tokens for the API.")
 
 _NAME = typer.Argument(..., metavar="TOKEN", help="Name of the token.", show_default=False)
-_SPAN = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @token.command(
@@ -52,7 +48,7 @@ def add(
     if projects:
         body["projects"] = projects
     if expires is not None:
-        body["expires_in_seconds"] = _seconds(expires)
+        body["expires_in_seconds"] = parse_span(expires, "--expires", "12h, 90d or 52w")
     made = connect(context).send("POST", at("tokens"), body)
     show.note(f"token {name}, shown this once:")
     show.say(show.word(made, "token"))
@@ -88,14 +84,3 @@ def remove(context: typer.Context, name: str = _NAME, yes: bool = YES) -> None:
     confirm(f"Remove the token {name}?", yes)
     connect(context).send("DELETE", at("tokens", name))
     show.say(f"removed {name}")
-
-
-def _seconds(text: str) -> int:
-    """Return a span like ``90d`` in seconds. Raises ``CommandFailed``: it is none."""
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        problem = (
-            f"--expires {show.word(text) or 'with nothing'} is not a span like 12h, 90d or 52w"
-        )
-        raise CommandFailed(problem, status=ExitStatus.USAGE)
-    return int(match[1]) * _SECONDS[match[2]]
