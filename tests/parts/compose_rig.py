@@ -12,7 +12,9 @@ from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.adapters.git.checkouts import GitCheckouts
 from reconciler.adapters.git.remote import DulwichRemote
 from reconciler.adapters.git.repositories import BareRepositories, find_hook
+from reconciler.adapters.git.scratch import Scratches
 from reconciler.adapters.git.ssh import HostKeys
+from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.registry.oras_registry import OrasRegistry
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.deployment import DeploymentId, PreparedTarget
@@ -242,3 +244,13 @@ def compose_file(engine: DockerEngine, **services: str) -> str:
         lines += [f"    labels: {{{RUN_LABEL}: {engine.run_id}}}"] if "labels:" not in rest else []
         lines += [f"    {line}" for line in rest.splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def scratches_of(rig: ComposeRig) -> tuple[DulwichRemote, BareRepositories, Scratches]:
+    """Return what plans of the rig look at: git servers, hosted repositories, and commits."""
+    runner = LocalRunner("tests")
+    hosted = BareRepositories(
+        rig.folder / "repositories", runner, hook=find_hook(), socket=rig.folder / "daemon.sock"
+    )
+    remote = DulwichRemote(rig.folder / "plan-git", runner, HostKeys(lambda _: "", lambda *_: None))
+    return remote, hosted, Scratches(rig.folder / "scratch", runner, remote, hosted, rig.checkouts)

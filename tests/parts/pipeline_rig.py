@@ -46,20 +46,28 @@ class PipelineRig:
 
     def deploy(self, strategy: Strategy | None = None) -> Deployment:
         """Deploy the branch's tip, also where it is live, and return what became of it."""
-        clock = SystemClock()
         revision = Revision(CommitSha(self.rig.repository.tip()))
         cause = Cause(Trigger.PERSON, "somebody")
         asked = Request(self.rig.name, revision, cause, force=True)
-        assert trigger_deployment(self.store, asked, brakes=_no_brake, now=clock.now()).admitted
+        now = SystemClock().now()
+        assert trigger_deployment(self.store, asked, brakes=no_brake, now=now).admitted
+        ended = self.run_next(strategy)
+        assert ended is not None
+        return ended
+
+    def run_next(self, strategy: Strategy | None = None) -> Deployment | None:
+        """Carry out what waits, of whichever project, and return what became of it, if anything."""
+        clock = SystemClock()
         claim = self.store.claim_next("me", clock.now(), lease=timedelta(minutes=5))
-        assert claim is not None
+        if claim is None:
+            return None
         rollout = Rollout(
             self.store,
             clock,
             {TargetStrategy.COMPOSE: strategy or self.rig.strategy},
             HealthProber(self.rig.strategy.machines, str),
             self.rig.checkouts,
-            _no_brake,
+            no_brake,
             Redactor(),
             Limits(self.window),
             lambda: 0.5,
@@ -88,5 +96,6 @@ def open_pipeline(rig: ComposeRig) -> Iterator[PipelineRig]:
         store.close()
 
 
-def _no_brake(switch: MasterSwitch) -> MasterSwitch:
+def no_brake(switch: MasterSwitch) -> MasterSwitch:
+    """Leave the switch as it is: there is no emergency file."""
     return switch

@@ -188,7 +188,7 @@ def hosted_shop(daemon: Daemon, images: Images, folder: Path, **declared: object
     address = daemon.url.removeprefix("http://")
     remote = f"http://git:{made['token']}@{address}/git/{kept}.git"
     clone = Repository(folder / f"{name}.git")
-    with _removing(daemon, engine, name):
+    with removing(daemon, engine, name):
         yield Shop(daemon, engine, images, clone, name, remote)
 
 
@@ -208,7 +208,7 @@ def external_shop(
     name = declare(daemon, engine, url=url, **{**declared, "auto_deploy": False})
     for kind, body in (secret or {}).items():
         daemon.put(f"projects/{name}/secrets/{kind}", body)
-    with _removing(daemon, engine, name):
+    with removing(daemon, engine, name):
         shop = Shop(daemon, engine, images, repository, name, str(repository.path))
         if enabled:
             shop.enable()
@@ -216,7 +216,7 @@ def external_shop(
 
 
 @contextmanager
-def _removing(daemon: Daemon, engine: DockerEngine, name: str) -> Iterator[None]:
+def removing(daemon: Daemon, engine: DockerEngine, name: str) -> Iterator[None]:
     """Remove the project from a daemon that still runs, and its containers in any case."""
     try:
         yield

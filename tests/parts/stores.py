@@ -15,6 +15,7 @@ from reconciler.domain.admission import Request
 from reconciler.domain.deployment import (
     Cause,
     Deployment,
+    DeploymentId,
     Pin,
     PlannedService,
     PreparedRevision,
@@ -152,11 +153,13 @@ def ask(
     images: dict[str, Digest] | None = None,
     force: bool = False,
     hosts: tuple[HostName, ...] = (),
+    promotes: DeploymentId | None = None,
     now: datetime = NOW,
 ) -> TriggerResult:
     """Ask for commit ``letter`` as a trigger does."""
     revision = Revision(commit(letter), images or {})
-    request = Request(name, revision, Cause(trigger, "test"), force, hosts=hosts)
+    cause = Cause(trigger, "test")
+    request = Request(name, revision, cause, force, hosts=hosts, promotes=promotes)
     return trigger_deployment(store, request, brakes=lambda switch: switch, now=now)
 
 

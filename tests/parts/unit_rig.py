@@ -28,7 +28,8 @@ from reconciler.domain.verification import (
     Window,
     judge,
 )
-from reconciler.ports import Machine, Work
+from reconciler.ports import Machine, RegistryCredentials, Work
+from reconciler.strategies.compose import ComposeOptions, EngineImageFiles
 from reconciler.strategies.units import Myself, UnitOptions, UnitStrategy, unit_strategies
 from tests.parts.git_repository import Repository
 from tests.parts.hosts import Hosts
@@ -157,6 +158,7 @@ def open_unit_rig(
     name: str,
     *,
     build_timeout: timedelta = timedelta(seconds=30),
+    credentials: RegistryCredentials | None = None,
     **declared: object,
 ) -> Iterator[UnitRig]:
     """Give a project on ``host`` until the block ends; ``declared`` are fields of ``Target``."""
@@ -170,7 +172,10 @@ def open_unit_rig(
 
     def start(myself: Myself = _NOBODY) -> Mapping[TargetStrategy, UnitStrategy]:
         options = UnitOptions(folder / "builds", build_timeout, myself)
-        return unit_strategies(hosts.machines, checkouts, hosts.runner, options)
+        files = EngineImageFiles(
+            hosts.machines, ComposeOptions(folder / "data"), lambda *_: credentials
+        )
+        return unit_strategies(hosts.machines, checkouts, hosts.runner, options, files)
 
     fields: dict[str, object] = {
         "strategy": TargetStrategy.SYSTEMD,

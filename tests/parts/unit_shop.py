@@ -13,7 +13,8 @@ from tests.parts.sshd import Sshd
 from tests.parts.systemd_host import SystemdHost
 from tests.parts.waiting import eventually
 
-#: A program in nothing but what the smallest Debian has: it answers each request with its version.
+#: A program in nothing but what the smallest Debian has: it answers each request with its version,
+#: and with the commit that it is told it was built of.
 _SERVER = """\
 #!/usr/bin/perl
 use IO::Socket::INET;
@@ -22,6 +23,7 @@ my $server = IO::Socket::INET->new(
 while (my $client = $server->accept) {
     while (my $line = <$client>) { last if $line =~ /^\\r?\\n?$/ }
     print $client "HTTP/1.0 STATUS\\r\\nContent-Type: text/plain\\r\\n\\r\\nversion NAME\\n";
+    print $client "commit $ENV{RECONCILER_BUILD_COMMIT}\\n";
     close $client;
 }
 """
@@ -100,7 +102,7 @@ class UnitShop:
     def answers(self, host: str) -> str:
         """Return what the program says on one of its hosts; nothing where it does not run."""
         ask = f"curl -s --max-time 2 http://127.0.0.1:{self.port}/ || true"
-        return self.hosts[host].run("sh", "-c", ask)
+        return self.hosts[host].run("sh", "-c", ask).partition("\n")[0]
 
     def runs(self, version: str, *hosts: str) -> None:
         """See that ``version`` answers on each of the hosts, or on all."""
