@@ -10,7 +10,10 @@ __all__ = ["postgres_template", "site", "sqlite_template", "store"]
 #: default, and all of it where the slow tests are asked for.
 _PLAIN = tuple(
     f"tests/contract/test_store_{family}.py"
-    for family in ("access", "figures", "notices", "people", "receipts", "sealed", "statuses")
+    for family in (
+        *("access", "clusters", "environments", "figures", "notices", "people", "promotions"),
+        *("queue", "receipts", "sealed", "second_looks", "standings", "statuses"),
+    )
 )
 _TOGETHER = ("once", "replica", "together", "two", "others", "bug")
 

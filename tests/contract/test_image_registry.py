@@ -16,7 +16,7 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.references import Digest, ImageReference
 from reconciler.domain.secret import Secret
-from reconciler.ports import ImageFacts, ImageRegistry, RegistryCredentials
+from reconciler.ports import ImageFacts, ImageRegistry, IndexedRegistry, RegistryCredentials
 from tests.parts.child import free_port
 from tests.parts.registry import (
     DOCKER_LIST,
@@ -53,7 +53,7 @@ def connect(server: Registry, password: str = PASSWORD, username: str = USERNAME
 
 
 @pytest.fixture
-def registry(server: Registry) -> ImageRegistry:
+def registry(server: Registry) -> IndexedRegistry:
     return connect(server)
 
 
@@ -99,6 +99,20 @@ def test_f4_an_image_is_described_by_its_digest(server: Registry, registry: Imag
         assert registry.describe(name, Digest(index), platform) == ImageFacts(size, None)
     gone = Digest(f"sha256:{'0' * 64}")
     assert registry.describe(name, gone, "linux/amd64") == ImageFacts()
+
+
+def test_what_an_index_is_made_of(server: Registry, registry: IndexedRegistry) -> None:
+    """Its images of all platforms; a plain image is made of none."""
+    index, images = server.push_index("team/parts", "main", {"amd64": "a", "arm64": "b"})
+    plain = server.push_manifest("team/parts", "plain", "plain")
+
+    def parts(digest: str) -> frozenset[Digest]:
+        return registry.parts(image(server, f"team/parts@{digest}"))
+
+    assert parts(index) == {Digest(one) for one in images.values()}
+    assert parts(plain) == frozenset()
+    with pytest.raises(RevisionNotFound):
+        parts(f"sha256:{'0' * 64}")
 
 
 def test_a_look_up_is_no_pull(server: Registry, registry: ImageRegistry) -> None:

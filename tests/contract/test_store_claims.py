@@ -152,8 +152,8 @@ def test_only_the_named_owners_are_released(store: SqlStore) -> None:
 
 
 def test_two_processes_never_claim_the_same(site: Site, store: SqlStore) -> None:
-    """Two rounds of 40 projects: each deployment is claimed once, by one of two processes."""
-    names = [ProjectName(f"p{number}") for number in range(40)]
+    """Two rounds of 20 projects: each deployment is claimed once, by one of two processes."""
+    names = [ProjectName(f"p{number}") for number in range(20)]
     for name in names:
         store.create_project(project(name))
     for letter in "ab":

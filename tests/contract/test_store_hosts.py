@@ -12,6 +12,7 @@ from reconciler.domain.host import Host, HostName, HostPath
 from reconciler.domain.references import RepositoryPath
 from reconciler.domain.secret import Secret
 from reconciler.domain.target import Target, TargetStrategy
+from reconciler.domain.workload import Workload, WorkloadKind
 from reconciler.store.sql_store import SqlStore
 from tests.parts.stores import NOW, WEB, Site, ask, claim, failure, project
 
@@ -44,7 +45,12 @@ TARGET = Target(
         4,
         5,
     ),
+    HealthCheck(ProbeKind.TCP, 8080),
     timedelta(seconds=90),
+    "shop",
+    (Workload(WorkloadKind.STATEFUL_SET, "web", {"web": "docker.io/library/web:1"}),),
+    "web",
+    HostPath("/app"),
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,21 @@ from sqlalchemy import text
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.adapters.vault import Vault
 from reconciler.domain.deployment import DeploymentId, TargetStatus
-from reconciler.domain.host import LOCAL
+from reconciler.domain.errors import AlreadyExists
+from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.migration import Migration
 from reconciler.domain.project import ExternalSource
 from reconciler.domain.references import BranchName, GitUrl, ProjectName
+from reconciler.domain.rules import Rules
 from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import WebhookName
+from reconciler.domain.workload import Cluster
 from reconciler.ports import Approval
 from reconciler.store.database import connect, parse_location
 from reconciler.store.opening import open_store
 from reconciler.store.schema import migrate
 from reconciler.store.sqlite_file import create_private, mark_installed, prepare_folder
+from tests.parts.environments import production, proposal
 from tests.parts.stores import KEY, digest
 
 PREPARED = {
@@ -155,6 +160,47 @@ def test_what_was_there_before_apps_were_built_has_no_migration(location: str) -
         )
         store.approve(given)
         assert store.find_approval(project.name, revision.fingerprint) == given
+    finally:
+        store.close()
+
+
+#: The same, of the last version without environments: with all that a later one has to fill in.
+ROWS_0007 = (
+    """INSERT INTO project (name, kind, created_at, updated_at, source_url, source_branch,
+       compose_path, ports, volumes, auto_deploy, stateful_services, generation, targets,
+       one_by_one, push_images, allow_manifest, watch_paths, skip_markers, commit_statuses)
+       VALUES ('web', 'compose', :now, :now, 'https://git.example/app.git', 'main',
+       'compose.yaml', '[]', '[]', true, '[]', 3, '[]', true, false, false, '[]', false, false)""",
+    """INSERT INTO project_state (project, tracked_images, images_seeded, images_read_at,
+       live_deployment_id) VALUES ('web', '{}', false, '', 1)""",
+    """INSERT INTO source_health (project, next_look_at, branch_gone, failures)
+       VALUES ('web', :now, false, 0)""",
+    *ROWS_0002[2:],
+    """INSERT INTO host (name, created_at, alias, address, "user", port, host_keys,
+       sealed_key, key_fingerprint) VALUES ('east', :now, '', '10.0.0.5', '', 22, '[]', '', '')""",
+)
+
+
+def test_what_was_there_before_environments_follows_its_source(location: str) -> None:
+    """It is in no environment, without rules, frozen by nobody; what came since can be written."""
+    fill(location, "0007", ROWS_0007)
+    store = open_store(location, lambda _: Vault(KEY), SystemClock())
+    try:
+        web, live = store.get_project(ProjectName("web")), ProjectName("web-production")
+        assert (web.environment, web.rules, web.follows_its_source) == (None, Rules(), True)
+        state = store.get_state(web.name)
+        assert (state.freeze, state.live is not None) == (None, True)
+        (due,) = store.claim_due_polls(SystemClock().now(), hold_for=timedelta(0), limit=9)
+        assert due.project == web.name
+        deployed = store.get_deployment(DeploymentId(1))
+        assert (deployed.promotes, deployed.override) == (None, "")
+        assert (store.current_standings(), store.list_waiting()) == ({}, [])
+        assert store.resume_standing(web.name, deployed.id, deployed.created_at)
+        store.create_project(production(live, web.name))
+        kept, _ = store.propose(proposal(deployed.id, name=live, origin=web.name))
+        assert store.list_waiting(live) == [kept]
+        with pytest.raises(AlreadyExists):
+            store.create_cluster(Cluster(HostName("east"), web.created_at))
     finally:
         store.close()
 

@@ -1,7 +1,7 @@
 """Projects, their polls, images, settings, secrets and output: what is put in comes out."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from reconciler.domain.errors import AlreadyExists, Conflict, NotFound
 from reconciler.domain.forge import WebAddress
 from reconciler.domain.path_patterns import parse_patterns
 from reconciler.domain.project import Container, ExternalSource, HostedSource, Project, ProjectKind
+from reconciler.domain.promotion import Environment, EnvironmentName
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import (
     BranchName,
@@ -21,10 +22,12 @@ from reconciler.domain.references import (
     ServiceName,
 )
 from reconciler.domain.registry_event import ImageHint, ImagesHint
+from reconciler.domain.rules import Rules
 from reconciler.domain.secret import Secret
 from reconciler.domain.settings import MASTER_SWITCH, POLL_INTERVAL
 from reconciler.domain.state import RegistryTrouble, SourceHealth, WatchedImage
 from reconciler.domain.webhook import Provider
+from reconciler.domain.windows import DeployWindow
 from reconciler.domain.wish import Wish
 from reconciler.ports import Acting, PollResult, SettingRecord, acting_for
 from reconciler.store.logs import HEAD_BYTES, TAIL_BYTES
@@ -106,6 +109,19 @@ class TestProjects:
                     container=Container(("8080:80",), ("data:/data",)),
                 ),
                 id="image",
+            ),
+            pytest.param(
+                replace(
+                    project(),
+                    environment=Environment(EnvironmentName("test")),
+                    rules=Rules(
+                        (DeployWindow((0, 4), time(9, 30), time(17), "Europe/Berlin"),),
+                        timedelta(hours=6),
+                        2,
+                        timedelta(days=1),
+                    ),
+                ),
+                id="compose-ruled",
             ),
             pytest.param(replace(_BARE, kind=ProjectKind.TUNNEL), id="tunnel"),
             pytest.param(_BARE, id="domain-only"),

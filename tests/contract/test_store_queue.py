@@ -9,11 +9,19 @@ from functools import partial
 import pytest
 
 from reconciler.domain.admission import Request
-from reconciler.domain.deployment import TRANSITIONS, Cause, Deployment, Status, Trigger
+from reconciler.domain.deployment import (
+    TRANSITIONS,
+    Cause,
+    Deployment,
+    DeploymentId,
+    Status,
+    Trigger,
+)
 from reconciler.domain.errors import ClaimLost, Conflict, NotFound
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import PassedOver
+from reconciler.pipeline.trigger import trigger_deployment
 from reconciler.ports import Claim, QueuePlace
 from reconciler.store.sql_store import SqlStore
 from reconciler.store.transaction import MOST_TRIGGERS
@@ -75,6 +83,21 @@ class TestTriggers:
         assert (state.queued, state.latest, state.running) == (deployment, deployment, None)
         assert (tracked(store), state.tracked_images) == ("a", {APP: digest("1")})
 
+    def test_what_is_promoted_and_why_it_goes_past_the_rules_is_kept(self, store: SqlStore) -> None:
+        """From the request to the end."""
+        cause = Cause(Trigger.PROMOTION, "promotion")
+        revision = Revision(commit("a"), {"web": digest("1")})
+        request = Request(WEB, revision, cause, promotes=DeploymentId(7), override="the fair")
+        trigger_deployment(store, request, brakes=lambda switch: switch, now=NOW)
+        held = claim(store)
+        assert (held.deployment.promotes, held.deployment.override) == (7, "the fair")
+        store.finish(held, Status.DEPLOYED, NOW)
+        ended = store.get_deployment(held.deployment.id)
+        assert (ended.promotes, ended.override) == (7, "the fair")
+        assert store.get_state(WEB).tracked_images == {"web": digest("1")}
+        plain = queue(store, "b")
+        assert (plain.promotes, plain.override) == (None, "")
+
     def test_an_exception_inside_leaves_nothing(self, store: SqlStore) -> None:
         with pytest.raises(NotFound):
             ask(store, "a", name=ProjectName("nobody"))
@@ -105,9 +128,9 @@ class TestTriggers:
 
     @pytest.mark.timeout(120)
     def test_triggers_at_once_leave_one_waiting(self, site: Site) -> None:
-        """Released together 50 times, four triggers of two revisions queue one deployment."""
+        """Released together 20 times, four triggers of two revisions queue one deployment."""
         stores = [site.open(), site.open()]
-        rounds, barrier, bugs = 50, threading.Barrier(4), list[Exception]()
+        rounds, barrier, bugs = 20, threading.Barrier(4), list[Exception]()
 
         def trigger(number: int) -> None:
             try:
@@ -144,6 +167,7 @@ class TestRecords:
             NOW + timedelta(minutes=3),
         )
 
+    @pytest.mark.slow
     def test_only_the_newest_are_kept(self, store: SqlStore) -> None:
         for number in range(MOST_TRIGGERS + 10):
             ask(store, "ab"[number % 2])

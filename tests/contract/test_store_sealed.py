@@ -11,6 +11,7 @@ from reconciler.domain.errors import MasterKeyRefused, StoreCorrupt, StoreError
 from reconciler.domain.host import Host, HostName
 from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import Provider, Webhook, WebhookName
+from reconciler.domain.workload import Cluster
 from reconciler.ports import AnswerKey, AuditQuery, GivenAnswer
 from reconciler.store.database import Database, connect, parse_location
 from reconciler.store.keys import KeyState, OpenSealer
@@ -50,6 +51,8 @@ def fill(store: SqlStore) -> None:
         store.create_project(project(f"web{number}"))
         store.create_host(Host(HostName(f"h{number}"), NOW, address=f"h{number}.example"))
         store.put_host_secret(HostName(f"h{number}"), Secret.of(f"host key {number}"), NOW)
+        store.create_cluster(Cluster(HostName(f"c{number}"), NOW))
+        store.put_kubeconfig(HostName(f"c{number}"), Secret.of(f"kubeconfig {number}"), NOW)
         webhook = WebhookName(f"hook{number}")
         store.create_webhook(Webhook(webhook, Provider.GITEA, NOW), Secret.of("first"))
         store.rotate_webhook_secret(webhook, Secret.of("second"), NOW)

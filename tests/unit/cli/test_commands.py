@@ -31,6 +31,7 @@ PROJECT = {
     "quarantined": [{"commit": COMMIT, "images": {}, "since": NOW, "reason": "unhealthy"}],
     "restorable": [11, 9],
 }
+PROMOTED = {"name": "production", "promoted_from": "shop", "soak_seconds": 3600}
 DEPLOYMENT = {
     "id": 12,
     "project": "shop",
@@ -86,6 +87,17 @@ TARGET = {
     "health": {"kind": "http", "port": 8080, "path": "/healthz", "origin": "daemon"},
     "confirm_within_seconds": 60,
     "unit": "api.service",
+}
+IN_CLUSTER = {
+    "project": "live",
+    "host": "prod",
+    "strategy": "kubernetes",
+    "declared": True,
+    "namespace": "shop",
+    "workloads": [
+        {"kind": "deployment", "name": "web", "containers": {"app": "r.example/shop:1"}},
+        {"kind": "daemonset", "name": "logs", "containers": {"log": "log"}},
+    ],
 }
 RUNNING = {
     "project": "api",
@@ -209,6 +221,20 @@ READS = [
         id="project-show",
     ),
     pytest.param(
+        "project show shop-live",
+        "/api/v1/projects/shop-live",
+        {**PROJECT, "environment": PROMOTED},
+        ["production, promoted from shop once it stood there for 60 min", "git.example/shop.git"],
+        id="project-show-promoted",
+    ),
+    pytest.param(
+        "project list",
+        "/api/v1/projects",
+        listed({**PROJECT, "environment": PROMOTED}),
+        ["promoted from shop"],
+        id="project-list-promoted",
+    ),
+    pytest.param(
         "deployment 12",
         "/api/v1/deployments/12",
         DEPLOYMENT,
@@ -283,8 +309,11 @@ READS = [
     pytest.param(
         "target list",
         "/api/v1/targets",
-        listed(TARGET),
-        ["api", "web1", "systemd", "/opt/apps/api", "bin/api", "http 8080/healthz"],
+        listed(TARGET, IN_CLUSTER),
+        [
+            *("api", "web1", "systemd", "/opt/apps/api", "bin/api", "http 8080/healthz"),
+            *("namespace shop", "deployment/web, daemonset/logs"),
+        ],
         id="target-list",
     ),
     pytest.param(
@@ -293,6 +322,13 @@ READS = [
         TARGET,
         ["api.service", "make release", "static", "LEVEL=info", "60 s", "from the daemon"],
         id="target-show",
+    ),
+    pytest.param(
+        "target show live prod",
+        "/api/v1/projects/live/targets/prod",
+        IN_CLUSTER,
+        ["shop", "deployment/web app=r.example/shop:1", "daemonset/logs log=log"],
+        id="target-show-kubernetes",
     ),
     pytest.param(
         "deployments",
@@ -433,8 +469,8 @@ WRITES = [
     ),
     pytest.param(
         "target add api web1 --build make --binary x --file a --file b --port 80 --health-path /h "
-        "--env A=1 --env B= --confirm-within 30 --strategy systemd-remote --folder /srv/x "
-        "--source-folder cmd --user api --branch main",
+        "--ready-path /r --env A=1 --env B= --confirm-within 30 --strategy systemd-remote "
+        "--folder /srv/x --source-folder cmd --user api --branch main",
         "POST",
         "/api/v1/projects/api/targets",
         {
@@ -448,6 +484,7 @@ WRITES = [
             "user": "api",
             "port": 80,
             "health_path": "/h",
+            "ready_path": "/r",
             "environment": {"A": "1", "B": ""},
             "confirm_within_seconds": 30.0,
             "branch": "main",
@@ -455,11 +492,68 @@ WRITES = [
         id="target-add",
     ),
     pytest.param(
-        """target set shop web1 --health {"kind":"tcp","port":1} --compose-file a --clear folder""",
+        "target add live prod --strategy kubernetes --namespace shop --workload "
+        "deployment/web:app=r.example/shop:1 --workload deployment/web:log=log "
+        "--workload statefulset/web:app=r.example/shop@sha256:0 --port 80 --health-path /h",
+        "POST",
+        "/api/v1/projects/live/targets",
+        {
+            "host": "prod",
+            "strategy": "kubernetes",
+            "namespace": "shop",
+            "workloads": [
+                {
+                    "kind": "deployment",
+                    "name": "web",
+                    "containers": {"app": "r.example/shop:1", "log": "log"},
+                },
+                {
+                    "kind": "statefulset",
+                    "name": "web",
+                    "containers": {"app": "r.example/shop@sha256:0"},
+                },
+            ],
+            "port": 80,
+            "health_path": "/h",
+        },
+        id="target-add-kubernetes",
+    ),
+    pytest.param(
+        """target set shop web1 --ready {"kind":"tcp","port":1} --compose-file a --clear folder""",
         "PATCH",
         "/api/v1/projects/shop/targets/web1",
-        {"health": {"kind": "tcp", "port": 1}, "compose_files": ["a"], "folder": None},
+        {"ready": {"kind": "tcp", "port": 1}, "compose_files": ["a"], "folder": None},
         id="target-set",
+    ),
+    pytest.param(
+        "target add api-live web1 --image r.example/api --image-folder /srv --binary bin/api",
+        "POST",
+        "/api/v1/projects/api-live/targets",
+        {
+            "host": "web1",
+            "image": "r.example/api",
+            "image_folder": "/srv",
+            "binary": "bin/api",
+        },
+        id="target-of-an-image",
+    ),
+    pytest.param(
+        "project add shop-live --environment production --promoted-from shop --soak 90m",
+        "POST",
+        "/api/v1/projects",
+        {
+            "name": "shop-live",
+            "auto_deploy": False,
+            "environment": {"name": "production", "promoted_from": "shop", "soak_seconds": 5400},
+        },
+        id="project-add-promoted",
+    ),
+    pytest.param(
+        "project set shop --clear environment",
+        "PATCH",
+        "/api/v1/projects/shop",
+        {"environment": None},
+        id="project-clear-environment",
     ),
     pytest.param(
         "target remove api web1 --yes",

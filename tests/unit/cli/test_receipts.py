@@ -19,7 +19,14 @@ DIGEST, ANOTHER = "sha256:" + "4f" * 32, "sha256:" + "aa" * 32
 EVIDENCE = {
     "verify": {
         "running": [{"service": "web", "state": "running", "digests": [DIGEST]}],
-        "probes": [{"asked": "http://127.0.0.1:8080/healthz", "status": 200, "problem": ""}],
+        "probes": [
+            {
+                "check": "health",
+                "asked": "http://127.0.0.1:8080/healthz",
+                "status": 200,
+                "problem": "",
+            }
+        ],
         "versions": [],
     }
 }

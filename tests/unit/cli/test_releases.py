@@ -21,6 +21,20 @@ RELEASE = {
     "recorded_at": "2026-01-01T00:00:00Z",
     "recorded_by": "ci",
 }
+WAY = "/api/v1/projects/shop/environments/releases"
+#: Of the same commit, but what was built of it later; and of the release.
+JOURNEYS = [
+    {"commit": RELEASE["commit"], "images": {IMAGE: "sha256:" + "00" * 32}, "arrivals": [{}]},
+    {
+        "commit": RELEASE["commit"],
+        "images": {"web": DIGEST, "db": "sha256:" + "11" * 32},
+        "arrivals": [
+            {"environment": "test", "project": "shop", "progress": "live"},
+            {"environment": "production", "project": "shop-live", "progress": "waiting"},
+            {"environment": "spare", "project": "shop-spare", "progress": "not-yet"},
+        ],
+    },
+]
 REPORT = {key: RELEASE[key] for key in ("project", "commit", "images", "build", "checks")}
 
 
@@ -72,17 +86,27 @@ def test_what_the_daemon_refuses_is_one_line(daemon: DaemonStub, run: Run, home:
 
 
 def test_they_are_listed_and_shown(daemon: DaemonStub, run: Run) -> None:
-    """Of one project and commit, or all; one by its number."""
+    """Of one project and commit, or all; one by its number; with how far it came."""
     daemon.says(f"GET {RELEASES}", Said({"items": [RELEASE], "next": None}))
+    daemon.says(f"GET {WAY}", Said({"items": JOURNEYS}))
     ended = run("releases", "list", "shop", "--commit", "9a8b7c6d" * 5, "--limit", "5")
     assert ended.status == 0, ended.err
     assert f"{IMAGE} 4f4f4f4f" in ended.out
+    assert "test (live), production (waiting)" in ended.out
     query = {"project": "shop", "commit": "9a8b7c6d" * 5, "limit": "5"}
     assert daemon.asked[0].query == query
     daemon.says(f"GET {RELEASES}", Said({"items": [], "next": None}))
     assert "reconciler releases add --help" in run("releases", "list").err
     daemon.says(f"GET {RELEASES}/7", Said(RELEASE))
-    assert DIGEST in run("releases", "show", "7").out
+    shown = run("releases", "show", "7").out
+    assert DIGEST in shown
+    assert [line.split()[:3] for line in shown.splitlines()[-3:]] == [
+        ["test", "shop", "live"],
+        ["production", "shop-live", "waiting"],
+        ["spare", "shop-spare", "not-yet"],
+    ]
+    daemon.says(f"GET {WAY}", Said({"items": JOURNEYS[:1]}))
+    assert "shop-live" not in run("releases", "show", "7").out
     assert run("releases", "show", "0").status == 2
 
 

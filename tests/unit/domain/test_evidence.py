@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.domain.evidence import MOST_BYTES, Asked, Verification, cleaned, evidence_of
-from reconciler.domain.probing import Reading
+from reconciler.domain.probing import CheckName, Reading
 from reconciler.domain.verification import Health, Observation, RunState, Sample
 from reconciler.testing import digest_of
 
@@ -27,8 +27,15 @@ def test_the_end_and_each_change_on_the_way() -> None:
     """A thousand looks that saw the same are one entry."""
     seen = [look(0, sample(Health.STARTING, health_detail="503"))]
     seen += [look(one, sample()) for one in range(1, 1001)]
-    asked = [Asked(timedelta(seconds=1), Reading("http://app/", "", 200, "abc1234"), "id-web")]
-    kept: dict[str, Any] = dict(evidence_of(Verification(AT, "", seen, versions=asked)))
+    asked = [
+        Asked(
+            CheckName.VERSION,
+            timedelta(seconds=1),
+            Reading("http://app/", "", 200, "abc1234"),
+            "id-web",
+        )
+    ]
+    kept: dict[str, Any] = dict(evidence_of(Verification(AT, "", seen, asked)))
     assert (kept["looks"], kept["seconds"], kept["problem"]) == (1001, 1000.0, "")
     (running,) = kept["running"]
     assert running["digests"] == [digest_of("web").text]
@@ -42,6 +49,7 @@ def test_the_end_and_each_change_on_the_way() -> None:
     assert kept["health"][0]["samples"][0]["detail"] == "503"
     assert kept["versions"] == [
         {
+            "check": "version",
             "at": 1.0,
             "container": "id-web",
             "asked": "http://app/",
@@ -70,12 +78,17 @@ def test_however_much_there_was(services: int) -> None:
         )
         for at in range(30)
     ]
-    answers = [Asked(timedelta(seconds=at), Reading(long, long, 500, long)) for at in range(300)]
-    kept = evidence_of(Verification(AT, long, seen, answers, answers))
+    answers = [
+        Asked(check, timedelta(seconds=at), Reading(long, long, 500, long))
+        for check in CheckName
+        for at in range(300)
+    ]
+    kept = evidence_of(Verification(AT, long, seen, answers))
     assert len(json.dumps(kept)) <= MOST_BYTES
-    assert (kept["running_count"], kept["probe_count"], kept["health_count"]) == (services, 300, 30)
+    assert (kept["running_count"], kept["probe_count"], kept["health_count"]) == (services, 600, 30)
     assert kept["running"]
-    assert kept["probes"]
+    assert {one["check"] for one in kept["probes"]} == {"health", "ready"}  # type: ignore[attr-defined]
+    assert kept["versions"]
 
 
 def test_every_text_is_cleaned() -> None:

@@ -96,6 +96,8 @@ def test_defaults(declared: dict[str, object], expected: HealthCheck) -> None:
         ({**HTTP, "path": "/{a,b}"}, "health.path"),
         ({**HTTP, "path": "/a\r\nHost: b"}, "health.path"),
         ({**HTTP, "path": "/a/../b"}, "health.path"),
+        ({**HTTP, "path": "/a/%2e%2E/b"}, "health.path"),
+        ({**HTTP, "path": "/a%2F..%2Fb"}, "health.path"),
         ({**HTTP, "path": "/%zz"}, "health.path"),
         ({**HTTP, "path": "/" + "a" * 1000}, "health.path"),
         ({**HTTP, "path": 7}, "health.path"),

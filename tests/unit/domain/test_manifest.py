@@ -129,6 +129,8 @@ def test_all_else_is_refused_by_name(line: str) -> None:
         ('[health]\nkind = "command"\ncommand = "id"', "health.kind", SHOP),
         ('[health]\nkind = "http"\nport = 22', "health.port", SHOP),
         ('[health]\nkind = "http"\norigin = "daemon"', "health.origin", SHOP),
+        ('[ready]\nkind = "http"\nport = 22', "ready.port", SHOP),
+        ('[ready]\nkind = "command"\ncommand = "id"', "ready.kind", SHOP),
         (
             '[health]\nkind = "http"\nstart_period_seconds = 3000',
             "health.start_period_seconds",
@@ -206,6 +208,13 @@ def test_each_target_is_completed_by_itself() -> None:
     found = overlay('build = "theirs"', replace(API, targets=(UNIT, second)))
     assert [target.build for target in found.project.targets] == [("theirs",), ("mine",)]
     assert (found.added, found.overruled) == (("build",), ("build",))
+
+
+def test_it_says_how_to_tell_that_it_is_ready() -> None:
+    """As it says how to tell that it is alive."""
+    (target,) = overlay('[ready]\nkind = "http"\npath = "/ready"').project.targets
+    assert target.ready == HealthCheck(ProbeKind.HTTP, port=8080, path="/ready")
+    assert target.health is None
 
 
 def test_times_of_its_health_check() -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from reconciler.domain.deployment import PlannedService, PreparedTarget
 from reconciler.domain.health_check import HealthCheck, ProbeKind
-from reconciler.domain.probing import ProbeAnswer, ProbeHistory, with_health
+from reconciler.domain.probing import (
+    CheckName,
+    ProbeAnswer,
+    ProbeHistory,
+    with_health,
+    with_version,
+)
 from reconciler.domain.project import Project, ProjectKind
 from reconciler.domain.references import ProjectName, ServiceName
 from reconciler.domain.revision import Revision
@@ -24,6 +30,7 @@ from reconciler.domain.verification import (
     Window,
     judge,
 )
+from reconciler.domain.version_check import VersionCheck
 
 START, WELL, ILL = Health.STARTING, Health.HEALTHY, Health.UNHEALTHY
 CHECK = HealthCheck(ProbeKind.TCP, port=80, start_period=timedelta(seconds=5))
@@ -137,21 +144,25 @@ def test_the_last_answers_decide(pattern: str) -> None:
     assert histories(CHECK, answers(late + pattern + "---"))[-1].health is ILL
 
 
+def alive(history: ProbeHistory) -> dict[CheckName, ProbeHistory]:
+    return {CheckName.HEALTH: history}
+
+
 @pytest.mark.parametrize("asked", [START, WELL, ILL])
 @pytest.mark.parametrize("own", list(Health))
 def test_worse_one_shows(own: Health, asked: Health) -> None:
     """A good answer hides nothing that a container says of itself, nor the other way round."""
-    (sample,) = with_health([replace(RUNNING, health=own)], SHOP, ProbeHistory(CHECK, asked))
+    (sample,) = with_health([replace(RUNNING, health=own)], SHOP, alive(ProbeHistory(CHECK, asked)))
     assert sample.health is max(own, asked, key=[Health.NONE, WELL, START, ILL].index)
 
 
 def test_detail_goes_along() -> None:
     """A sample that is not well for its answers says what they were."""
     history = ProbeHistory(CHECK, ILL, last_problem="answered 503")
-    assert with_health([RUNNING], SHOP, history)[0].health_detail == "answered 503"
+    assert with_health([RUNNING], SHOP, alive(history))[0].health_detail == "health: answered 503"
     own = replace(RUNNING, health=ILL)
     starting = replace(history, health=START)
-    assert with_health([own], SHOP, starting) == (own,)
+    assert with_health([own], SHOP, alive(starting)) == (own,)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +170,11 @@ def test_detail_goes_along() -> None:
     [
         (
             ProbeHistory(CHECK, last_problem="answered 503"),
-            "a: its health check has not passed yet (answered 503)",
+            "a: its health check has not passed yet (health: answered 503)",
         ),
         (
             ProbeHistory(CHECK, ILL, last_problem="answered 503"),
-            "a: container c1 is unhealthy (answered 503)",
+            "a: container c1 is unhealthy (health: answered 503)",
         ),
     ],
 )
@@ -171,7 +182,7 @@ def test_judgement_says_what_was_answered(history: ProbeHistory, problem: str) -
     """What is waited for, and what failed, is told in the words of the answer."""
     planned = PlannedService(ServiceName("a"), None)
     prepared = PreparedTarget(Revision(None), (planned,))
-    seen = Observation(timedelta(0), with_health([RUNNING], SHOP, history))
+    seen = Observation(timedelta(0), with_health([RUNNING], SHOP, alive(history)))
     assert judge(prepared, [seen], Window()).problems == (problem,)
 
 
@@ -191,7 +202,7 @@ def test_good_means_good_to_the_end(pattern: str, second: int) -> None:
     seen: list[Observation] = []
     for history in histories(check, answers(pattern))[1:]:
         at = timedelta(seconds=len(seen))
-        seen.append(Observation(at, with_health([RUNNING], SHOP, history)))
+        seen.append(Observation(at, with_health([RUNNING], SHOP, alive(history))))
         if judge(prepared, seen, Window()).verdict is Verdict.GOOD:
             break
     assert seen[-1].at == timedelta(seconds=second)
@@ -208,7 +219,9 @@ def test_good_means_good_to_the_end(pattern: str, second: int) -> None:
 def test_whom_it_speaks_of(kind: ProjectKind, services: list[str]) -> None:
     """The check of a compose project asks one of its services; other projects have but one."""
     project = replace(SHOP, kind=kind)
-    seen = with_health([RUNNING, replace(RUNNING, service="b")], project, ProbeHistory(CHECK, WELL))
+    seen = with_health(
+        [RUNNING, replace(RUNNING, service="b")], project, alive(ProbeHistory(CHECK, WELL))
+    )
     assert [sample.service for sample in seen if sample.health is WELL] == services
 
 
@@ -216,9 +229,58 @@ def test_whom_it_speaks_of(kind: ProjectKind, services: list[str]) -> None:
 def test_what_ended_is_not_asked(state: RunState) -> None:
     """What has ended keeps what it said itself."""
     ended = replace(RUNNING, state=state)
-    assert with_health([ended], SHOP, ProbeHistory(CHECK, WELL)) == (ended,)
+    assert with_health([ended], SHOP, alive(ProbeHistory(CHECK, WELL))) == (ended,)
 
 
 def test_no_check() -> None:
     """A target without a health check is taken as it looks."""
-    assert with_health([RUNNING], SHOP, None) == (RUNNING,)
+    assert with_health([RUNNING], SHOP, {}) == (RUNNING,)
+
+
+@pytest.mark.parametrize(
+    ("alive", "ready", "health", "detail"),
+    [
+        (WELL, WELL, WELL, ""),
+        (WELL, ILL, ILL, "ready: no"),
+        (ILL, WELL, ILL, "health: no"),
+        (START, ILL, ILL, "ready: no"),
+        (ILL, ILL, ILL, "health: no"),
+        (WELL, START, START, "ready: no"),
+    ],
+)
+def test_both_checks_have_to_pass(
+    alive: Health, ready: Health, health: Health, detail: str
+) -> None:
+    """The worse one shows, by its name."""
+    histories = {
+        name: ProbeHistory(CHECK, seen, good_in_a_row=3 * (seen is WELL), last_problem="no")
+        for name, seen in ((CheckName.HEALTH, alive), (CheckName.READY, ready))
+    }
+    (sample,) = with_health([RUNNING], SHOP, histories)
+    assert (sample.health, sample.health_detail) == (health, detail)
+
+
+def test_a_version_is_doubted_until_it_is_proven() -> None:
+    """Before the first answer, until there are enough good ones, and after each bad one."""
+    check = VersionCheck(80, start_period=timedelta(0), retries=2, successes=2)
+    history, seen = ProbeHistory(check), []
+    for problem in ("", "", "it tells another", "it tells another"):
+        seen.append(with_version(RUNNING, history))
+        history = history.after(ProbeAnswer(timedelta(0), timedelta(0), problem))
+    seen.append(with_version(RUNNING, history))
+    assert [(one.version, one.version_doubt) for one in seen] == [
+        (START, "it has not been asked yet"),
+        (START, "1 of 2 good answers"),
+        (WELL, ""),
+        (START, "it tells another"),
+        (ILL, "it tells another"),
+    ]
+
+
+def test_the_start_period_counts_from_when_it_began() -> None:
+    """What was started anew in the middle of it all is given its time."""
+    check = VersionCheck(80, start_period=timedelta(seconds=30), retries=1)
+    late = ProbeHistory(check, began=timedelta(seconds=100))
+    within, after = (timedelta(seconds=at) for at in (129, 130))
+    assert late.after(ProbeAnswer(within, within, "no")).health is START
+    assert late.after(ProbeAnswer(after, after, "no")).health is ILL

@@ -226,6 +226,13 @@ BAD = [
         300,
         id="tells-another-version",
     ),
+    pytest.param(
+        always(version=Health.UNHEALTHY, version_doubt="tells 1234567"),
+        planned(),
+        "container c1 is not this version (version: tells 1234567)",
+        0,
+        id="keeps-telling-another-version",
+    ),
     pytest.param(always(), planned(replicas=2), "1 of 2 containers", 300, id="a-replica-missing"),
     pytest.param(
         lambda second: [RUNNING] if second < 4 else [], planned(), "vanished", 4, id="vanishes"
@@ -381,3 +388,17 @@ def test_other_projects_services_play_no_part(history: list[list[Sample]]) -> No
     only_own = [[s for s in containers if s.service == "web"] for containers in history]
     whole = judge(prepared(planned()), observed(history), WINDOW)
     assert whole == judge(prepared(planned()), observed(only_own), WINDOW)
+
+
+def test_of_more_than_there_have_to_be_some_may_go() -> None:
+    """An autoscaler takes one away while it is watched: the others are well all the same."""
+    two = [RUNNING, replace(RUNNING, id="c2")]
+    judgement, second = run(lambda second: two if second < 4 else two[:1])
+    assert (judgement.verdict, second) == (Verdict.GOOD, 29)
+
+
+def test_a_pod_is_called_by_its_whole_name() -> None:
+    """A container's id is cut as everybody cuts it; a name would be another one then."""
+    pod = replace(RUNNING, id="web-5d4f7b9c6d-x7k2p/app", digests=frozenset({OLD}))
+    judgement, _ = run(lambda _: [pod])
+    assert "container web-5d4f7b9c6d-x7k2p/app runs" in judgement.problems[0]

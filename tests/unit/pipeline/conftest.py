@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,7 @@ from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.rollout import Limits, Rollout
 from reconciler.pipeline.selection import Compare
 from reconciler.pipeline.trigger import TriggerResult, trigger_deployment
-from reconciler.ports import Claim, Comparison, Store
+from reconciler.ports import Claim, Comparison, Store, Strategy
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import (
     ManualClock,
@@ -62,6 +63,8 @@ class World:
     cancel: threading.Event = field(default_factory=threading.Event)
     #: Asked only where a project watches some paths of its repository, or heeds markers.
     compare: Compare = _never_asked
+    #: What changes targets that are not compose's.
+    others: dict[TargetStrategy, Strategy] = field(default_factory=dict)
 
     def brakes(self, switch: MasterSwitch) -> MasterSwitch:
         return replace(switch, emergency_file=self.stop_files[0] if self.stop_files else "")
@@ -87,7 +90,7 @@ class World:
         rollout = Rollout(
             store or self.store,
             self.clock,
-            {TargetStrategy.COMPOSE: self.strategy},
+            {TargetStrategy.COMPOSE: self.strategy, **self.others},
             self.prober,
             self.commits,
             self.brakes,
@@ -116,8 +119,15 @@ class World:
 
 @pytest.fixture
 def world(sqlite_template: Path, tmp_path: Path) -> Iterator[World]:
+    with open_world(sqlite_template, tmp_path) as opened:
+        yield opened
+
+
+@contextmanager
+def open_world(template: Path, folder: Path) -> Iterator[World]:
+    """Give a world with a store of its own in ``folder`` until the block ends."""
     clock = ManualClock()
-    store = open_copy(sqlite_template, tmp_path, clock)
+    store = open_copy(template, folder, clock)
     strategy = RehearsedStrategy(digests={IMAGE: digest_of("first")})
     now = clock.now()
     source = ExternalSource(GitUrl.parse("https://git.example/web.git"), BranchName("main"))

@@ -13,6 +13,7 @@ from reconciler.domain.migration import Migration
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import ProjectName
 from reconciler.domain.revision import Revision
+from reconciler.domain.rules import Freeze, Rules
 from reconciler.domain.state import (
     ImageLook,
     PassedOver,
@@ -22,6 +23,7 @@ from reconciler.domain.state import (
 )
 from reconciler.domain.verification import Health, Sample
 from reconciler.domain.webhook import Provider
+from reconciler.domain.windows import parse_windows
 from reconciler.domain.wish import Wish
 from reconciler.pipeline.explain import Explainer
 from reconciler.pipeline.reasons import ExplainedReason, Facts, reasons_of
@@ -159,6 +161,21 @@ def image_moves(world: World) -> None:
         tracked = world.store.get_state(WEB).tracked_images
         look = ImageLook(WEB, {IMAGE}, {IMAGE: digest_of(seed)}, tracked)
         world.reconciler.reconcile_images(look, Wish(Trigger.IMAGE_WATCH, "image-watch"))
+
+
+def is_frozen(world: World) -> None:
+    world.store.set_freeze(WEB, Freeze("ann", world.clock.now(), "month end"))
+
+
+def is_closed(world: World) -> None:
+    """The clock starts on a Tuesday at midnight."""
+    declare(world, rules=Rules(parse_windows(["mon 09:00-17:00"], "windows")))
+
+
+def an_image_is_young(world: World) -> None:
+    declare(world, rules=Rules(minimum_image_age=timedelta(days=1)))
+    world.store.seed_images(WEB, {IMAGE: digest_of("first")})
+    seen(world, "second")
 
 
 def image_comes_new(world: World) -> None:

@@ -1,7 +1,7 @@
 """Every reason code is given by something: the table is gone through, and nothing is left out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -12,14 +12,25 @@ from reconciler.domain.failure import Failure
 from reconciler.domain.host import LOCAL
 from reconciler.domain.manifest import MANIFEST_PATH
 from reconciler.domain.project import ProjectKind
+from reconciler.domain.promotion import Environment, EnvironmentName
 from reconciler.domain.reason_codes import REASONS, ReasonCode, ReasonKind
+from reconciler.domain.references import ProjectName
 from reconciler.pipeline.explain import Explainer
 from reconciler.pipeline.reasons import ExplainedReason
 from reconciler.pipeline.trigger import TriggerResult
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
+from tests.unit.pipeline.promoting.states import (
+    fails_on_test,
+    is_asked_past_its_environment,
+    is_rejected,
+    runs_out,
+    soaks,
+    waits_for_approval,
+)
 from tests.unit.pipeline.states import (
     MINUTE,
+    an_image_is_young,
     changes_once_it_runs,
     declare,
     dies_and_goes_on,
@@ -32,6 +43,8 @@ from tests.unit.pipeline.states import (
     image_comes_new,
     image_moves,
     in_trouble,
+    is_closed,
+    is_frozen,
     is_held,
     is_live_already,
     is_not_told_to_the_forge,
@@ -79,6 +92,30 @@ CASES: Mapping[ReasonCode, Case] = {
         lambda world: declare(world, kind=ProjectKind.UNIT), timeless=True
     ),
     ReasonCode.EXPOSE_MISSING: Case(lambda world: declare(world, expose_port=None), timeless=True),
+    ReasonCode.FROZEN: Case(is_frozen, {"by": "ann", "reason": "month end"}),
+    ReasonCode.WINDOW_CLOSED: Case(
+        is_closed,
+        {"until": "2030-01-07T09:00:00+00:00", "windows": "mon 09:00-17:00 UTC"},
+        timeless=True,
+    ),
+    ReasonCode.IMAGE_TOO_YOUNG: Case(
+        an_image_is_young, {"until": "2030-01-02T00:00:00+00:00"}, timeless=True
+    ),
+    ReasonCode.NOT_VERIFIED_UPSTREAM: Case(
+        fails_on_test, {"from": "web", "deployment": "3", "commit": B.text}
+    ),
+    ReasonCode.SOAKING: Case(
+        soaks, {"from": "web", "deployment": "1", "stood_seconds": "60", "soak_seconds": "3600"}
+    ),
+    ReasonCode.APPROVAL_MISSING: Case(
+        waits_for_approval, {"from": "web", "approvals": "1 of 2", "by": "ann", "promotion": "1"}
+    ),
+    ReasonCode.APPROVAL_EXPIRED: Case(runs_out, {"deployment": "1", "promotion": "1"}),
+    ReasonCode.PROMOTION_REJECTED: Case(is_rejected, {"deployment": "1", "promotion": "1"}),
+    ReasonCode.NOT_HANDED_ON: Case(
+        lambda world: fails(world, errors.NotHandedOn("no image", "deploy it on test first")),
+        {"error": "not-handed-on"},
+    ),
     ReasonCode.QUARANTINED: Case(rolls_back, {"deployment": "2", "commit": B.text}),
     ReasonCode.MIGRATION_NEEDS_APPROVAL: Case(
         needs_migration, {"deployment": "1", "status": "needs-operator"}
@@ -230,6 +267,7 @@ CASES: Mapping[ReasonCode, Case] = {
 #: Codes that only whoever asks is told, at once.
 ANSWERS: Mapping[ReasonCode, Callable[[World], TriggerResult]] = {
     ReasonCode.ADMITTED: lambda world: world.trigger(A),
+    ReasonCode.PROMOTED_ONLY: is_asked_past_its_environment,
     ReasonCode.REPLACED_QUEUED: lambda world: [world.trigger(one) for one in (A, B)][-1],
     ReasonCode.ALREADY_QUEUED: lambda world: [world.trigger(one) for one in (A, A)][-1],
     ReasonCode.ALREADY_RUNNING: lambda world: (
@@ -296,6 +334,16 @@ def test_a_rest_that_is_over_is_not_told(world: World) -> None:
     rests(ReasonCode.REGISTRY_COOLED, MINUTE)(world)
     world.clock.advance(MINUTE)
     assert ReasonCode.REGISTRY_COOLED not in {one.code for one in explain(world)}
+
+
+def test_the_images_of_what_is_promoted_are_not_looked_at_again(world: World) -> None:
+    """Whatever was seen of them before it was."""
+    seen(world)
+    assert ReasonCode.NEXT_IMAGE_LOOK in {one.code for one in explain(world)}
+    origin = ProjectName("web-test")
+    world.store.create_project(replace(world.store.get_project(WEB), name=origin))
+    declare(world, environment=Environment(EnvironmentName("production"), origin))
+    assert ReasonCode.NEXT_IMAGE_LOOK not in {one.code for one in explain(world)}
 
 
 def test_every_error_of_a_source_is_in_the_table() -> None:

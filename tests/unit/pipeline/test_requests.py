@@ -10,6 +10,7 @@ from reconciler.domain.host import HostName
 from reconciler.domain.migration import Migration
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
+from reconciler.domain.release import Build, ReleaseId, ReleaseReport
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.requests import Approved, Requests, Wanted
 from reconciler.pipeline.sources import Sources as ProjectSources
@@ -67,6 +68,25 @@ def test_a_registry_that_is_away_makes_nothing_new(
     """What can't be looked up is not taken for moved."""
     world.deploy(A)
     assert deploy(requests) == ReasonCode.ALREADY_LIVE
+
+
+def test_what_ci_reported_is_what_is_deployed(
+    world: World, requests: Requests, sources: Sources
+) -> None:
+    """Its commit and its digests, wherever the branch and the tag stand by now."""
+    sources.at, now = B, world.clock.now()
+    images = {IMAGE: digest_of("reported")}
+    record, _ = world.store.add_release(ReleaseReport(WEB, A, images, Build(now)), "ci", now)
+    result = requests.deploy(WEB, Wanted(release=record.id), actor="ann")
+    assert result.deployment is not None
+    asked = result.deployment
+    assert (asked.revision.commit, dict(asked.revision.images)) == (A, images)
+    assert asked.causes[0].detail == f"release {record.id}"
+    other = replace(world.store.get_project(WEB), name=ProjectName("other"))
+    world.store.create_project(other)
+    for name, number in ((other.name, record.id), (WEB, ReleaseId(record.id + 1))):
+        with pytest.raises(NotFound):
+            requests.deploy(name, Wanted(release=number), actor="ann")
 
 
 def test_nobody_goes_back_to_what_ran_on_another_host(world: World, requests: Requests) -> None:

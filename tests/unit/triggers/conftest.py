@@ -8,6 +8,7 @@ from typing import TypeVar
 import pytest
 
 from reconciler.domain.project import ExternalSource, HostedSource, Project, ProjectKind, Source
+from reconciler.domain.promotion import Environment, EnvironmentName
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -101,6 +102,11 @@ def add_project(
     )
     store.create_project(project)
     return project
+
+
+def promoted(origin: str) -> Environment:
+    """Return the environment of a project that is promoted from ``origin``."""
+    return Environment(EnvironmentName("production"), ProjectName(origin))
 
 
 def hosted(name: str) -> HostedSource:

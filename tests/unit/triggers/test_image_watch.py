@@ -16,7 +16,7 @@ from reconciler.testing import ManualClock, digest_of
 from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.image_watch import ImageWatch
 from reconciler.triggers.lanes import Lanes
-from tests.unit.triggers.conftest import A, B, Sources, add_project, external, hosted
+from tests.unit.triggers.conftest import A, B, Sources, add_project, external, hosted, promoted
 
 SHARED = "registry.example/team/shared:1"
 FILE = b"services:\n  web:\n    image: registry.example/team/shared:1\n"
@@ -67,6 +67,18 @@ def test_an_image_of_many_projects_is_asked_for_once(watcher: Watcher, sources: 
     assert watcher.watch.tick() == 1
     assert sources.asked.count(SHARED) == 1
     assert watcher.seen == {f"web-{n}": {SHARED: digest_of("one")} for n in range(10)}
+
+
+def test_the_images_of_what_is_promoted_are_nobody_s_matter(
+    watcher: Watcher, sources: Sources
+) -> None:
+    """Neither in a tick nor when somebody asks for a look at it alone: no file, no registry."""
+    sources.files[A] = {"compose.yaml": FILE}
+    add_project(watcher.store, watcher.clock, "web", hosted("web"))
+    add_project(watcher.store, watcher.clock, "live", hosted("web"), environment=promoted("web"))
+    watcher.track("live", A)
+    assert watcher.watch.tick() + watcher.watch.tick({ProjectName("live")}) == 0
+    assert (set(watcher.seen), sources.asked) == ({"web"}, [])
 
 
 def test_a_compose_file_is_read_once_per_commit(watcher: Watcher, sources: Sources) -> None:

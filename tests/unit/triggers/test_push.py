@@ -12,7 +12,7 @@ from reconciler.domain.wish import Wish
 from reconciler.store.sql_store import SqlStore
 from reconciler.testing import ManualClock
 from reconciler.triggers.push import Pushes
-from tests.unit.triggers.conftest import A, B, add_project, external, hosted
+from tests.unit.triggers.conftest import A, B, add_project, external, hosted, promoted
 
 APP = ProjectName("app")
 
@@ -80,6 +80,27 @@ def test_a_follower_in_trouble_keeps_no_other_from_being_told(
     tips.broken = set()
     pushes.look_at_all(timedelta(minutes=1))
     assert ("one", A) in tips.acted
+
+
+def test_what_is_promoted_gets_nothing_of_a_push(
+    pushes: Pushes, store: SqlStore, clock: ManualClock, tips: Tips
+) -> None:
+    """The pusher reads why; and the daemon's own look passes it by, whatever keeps its source."""
+    add_project(store, clock, "web", hosted("app"))
+    add_project(store, clock, "live", hosted("app"), environment=promoted("web"))
+    assert pushes.receive(APP, {"refs/heads/main"}) == [
+        "live: it gets what web verified",
+        "web: admitted: aaaaaaaa",
+    ]
+    pushes.look_at_all(timedelta(minutes=1))
+    add_project(store, clock, "other", None)
+    elsewhere = add_project(
+        store, clock, "elsewhere", external("git.example"), environment=promoted("other")
+    )
+    assert pushes.look_at(elsewhere) == "it gets what other verified"
+    assert {name for name, _ in tips.acted} == {"web"}
+    assert tips.looked == []
+    assert store.get_health(ProjectName("live")).looked_at is None
 
 
 @pytest.mark.parametrize(

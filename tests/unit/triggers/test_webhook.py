@@ -40,7 +40,7 @@ from reconciler.triggers.doors import Door
 from reconciler.triggers.webhook import Receiver
 from reconciler.triggers.webhook_inbox import Inbox, Knock
 from reconciler.triggers.webhook_trial import try_webhook
-from tests.unit.triggers.conftest import add_project, hosted
+from tests.unit.triggers.conftest import add_project, hosted, promoted
 
 NAME = WebhookName("forgejo")
 SECRET = Secret.of("a-secret-of-the-forge")
@@ -116,11 +116,15 @@ def elsewhere(path: str = "team/app", branch: str = "main") -> ExternalSource:
 def test_the_followers_of_the_branch_are_woken(
     receiver: Receiver, store: SqlStore, clock: ManualClock, looks: Looks
 ) -> None:
-    """In the webhook's name. Other repositories' and branches' are not, nor who is switched off."""
+    """In the webhook's name. Other repositories' and branches' are not, nor who is switched off.
+
+    Nor who is promoted from one of them: it is told apart.
+    """
     add_project(store, clock, "here", hosted("app"))
     add_project(store, clock, "there", elsewhere())
     add_project(store, clock, "other", elsewhere("other/app"))
     add_project(store, clock, "next", elsewhere(branch="next"))
+    add_project(store, clock, "live", elsewhere(), environment=promoted("there"))
     off = add_project(store, clock, "off", elsewhere())
     store.update_project(
         Project(off.name, off.kind, off.created_at, off.updated_at, source=off.source)
@@ -138,6 +142,7 @@ def test_the_followers_of_the_branch_are_woken(
     )
     assert one.led_to == {
         ProjectName("here"): "admitted: deployment 1 is queued",
+        ProjectName("live"): "it gets what there verified",
         ProjectName("off"): "its auto-deploy is off",
         ProjectName("there"): "is looked at now",
     }
@@ -404,12 +409,17 @@ def kept_images(receiver: Receiver) -> list[Delivery]:
 def test_who_watches_an_image_is_woken_by_its_registry(
     receiver: Receiver, store: SqlStore, clock: ManualClock, image_looks: ImageLooks, looks: Looks
 ) -> None:
-    """By registry, repository and tag; who is switched off is told apart, and who only runs it."""
+    """By registry, repository and tag; who is switched off is told apart, and who only runs it.
+
+    So is who is promoted from one of them.
+    """
     watch(store, clock, "app", "team/app:1")
     watch(store, clock, "both", "team/app:1", "team/api:1")
     watch(store, clock, "other-tag", "team/app:2")
     watch(store, clock, "off", "team/app:1", on=False)
     watch(store, clock, "database")
+    live = watch(store, clock, "live", "team/app:1")
+    store.update_project(replace(live, environment=promoted("app")))
     assert receiver.receive(image_door(receiver), events("team/app:1", "team/db:1")) is not None
     assert image_looks.calls == [], "nothing is looked up while the registry waits"
     (one,) = kept_images(receiver)
@@ -421,6 +431,7 @@ def test_who_watches_an_image_is_woken_by_its_registry(
     assert one.led_to == {
         app: "is looked at now",
         both: "is looked at now",
+        ProjectName("live"): "it gets what app verified",
         ProjectName("off"): "its auto-deploy is off",
     }
 

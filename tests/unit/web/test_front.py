@@ -32,14 +32,19 @@ async def _show(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def ask(
-    *headers: tuple[str, str], peer: str = PROXY, rules: Rules = RULES, server: str = "10.0.0.2"
+    *headers: tuple[str, str],
+    peer: str = PROXY,
+    rules: Rules = RULES,
+    server: str = "10.0.0.2",
+    path: str = "/",
+    method: str = "GET",
 ) -> httpx2.Response:
     front = Front(_show, rules=rules, hosts=HOSTS)
     transport = httpx2.ASGITransport(front, client=(peer, 4711))
 
     async def get() -> httpx2.Response:
         async with httpx2.AsyncClient(transport=transport, base_url=f"http://{server}") as client:
-            return await client.get("/", headers=list(headers))
+            return await client.request(method, path, headers=list(headers))
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, get()).result()
@@ -102,6 +107,28 @@ def test_where_nothing_is_encrypted_the_proxy_alone_is_answered() -> None:
     assert "trusted_proxies" in refused.json()["remedy"]
     for peer in (PROXY, "::ffff:10.0.0.1", "127.0.0.1", "::1", "10.0.1.7"):
         assert ask(peer=peer, rules=STRICT, server="10.0.1.7").status_code == 200, peer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answered"),
+    [
+        ("GET", "/api/healthz", True),
+        ("GET", "/api/ready", True),
+        ("GET", "/api/version", True),
+        ("POST", "/api/ready", False),
+        ("GET", "/api/ready/", False),
+        ("GET", "/api/v1/status", False),
+        ("GET", "/metrics", False),
+    ],
+)
+def test_whoever_looks_after_the_daemon_may_ask_from_anywhere(
+    method: str, path: str, answered: bool
+) -> None:
+    """Whether it is well, and which version: that holds no secret, and takes none."""
+    asked = ask(*SAID, peer=STRANGER, rules=STRICT, path=path, method=method)
+    assert asked.status_code == (200 if answered else 403)
+    if answered:
+        assert (asked.json()["client"], asked.json()["named"]) == (STRANGER, None)
 
 
 def test_browsers_are_held_to_tls_where_it_is() -> None:

@@ -16,6 +16,18 @@ from reconciler.pipeline.declaring.project_draft import (
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 COMPOSE = ProjectDraft("shop", "compose", url="https://git.example/shop.git")
 IMAGE = ProjectDraft("shop", "image", image="nginx")
+UNIT = replace(COMPOSE, kind="unit")
+PROMOTED = {"name": "production", "promoted_from": "shop"}
+EVERY_FIELD = {
+    "port": 8080,
+    "path": "/version",
+    "json_path": "build.commit",
+    "timeout_seconds": 2,
+    "start_period_seconds": 60,
+    "interval_seconds": 0.5,
+    "retries": 9,
+    "successes": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +55,12 @@ IMAGE = ProjectDraft("shop", "image", image="nginx")
         ),
         pytest.param(replace(IMAGE, ports=("80:80",), volumes=("d:/x",)), id="image"),
         pytest.param(ProjectDraft("shop", "tunnel"), id="tunnel"),
+        pytest.param(replace(UNIT, version=EVERY_FIELD), id="unit-that-tells-its-version"),
+        pytest.param(replace(UNIT, version={"path": "/version"}), id="at-the-port-of-its-target"),
+        pytest.param(
+            ProjectDraft("p", "image", environment=PROMOTED, version=EVERY_FIELD),
+            id="promoted-image-that-tells-its-version",
+        ),
     ],
 )
 def test_there_and_back(draft: ProjectDraft) -> None:
@@ -79,6 +97,23 @@ def test_defaults() -> None:
 )
 def test_what_can_not_be_chosen_by(draft: ProjectDraft, field: str, problem: str) -> None:
     """Paths are those of a repository, and markers those of its commits."""
+    with pytest.raises(InvalidInput, match=problem) as wrong:
+        parse_draft(draft, NOW)
+    assert wrong.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "problem"),
+    [
+        (replace(COMPOSE, version={"path": "/"}), "version.port", "is missing"),
+        (replace(UNIT, version={"service": "web"}), "version.service", "kind unit"),
+        (replace(IMAGE, version={"port": 80}), "version", "follows its image has none"),
+        (ProjectDraft("t", "tunnel", version={"port": 80}), "version", "kind tunnel"),
+        (replace(UNIT, version={"retries": 0}), "version.retries", "1 to 100"),
+    ],
+)
+def test_a_version_that_nobody_could_tell(draft: ProjectDraft, field: str, problem: str) -> None:
+    """There has to be a commit, and somewhere to ask for it."""
     with pytest.raises(InvalidInput, match=problem) as wrong:
         parse_draft(draft, NOW)
     assert wrong.value.field == field

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from reconciler.domain.errors import InvalidInput, Refused, SeveralInvalid
 from reconciler.domain.health_check import HealthCheck, ProbeKind
 from reconciler.domain.host import LOCAL, HostName, HostPath
 from reconciler.domain.project import HostedSource, Project, ProjectKind
+from reconciler.domain.promotion import Environment, EnvironmentName
 from reconciler.domain.references import BranchName, ImageReference, ProjectName, RepositoryPath
 from reconciler.domain.target import Target, TargetStrategy, implied_target
 from reconciler.pipeline.declaring.target_draft import TargetDraft, draft_of, parse_target
@@ -19,9 +21,31 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SHOP = ProjectName("shop")
 SOURCE = HostedSource(SHOP, BranchName("main"))
 UNIT = Project(SHOP, ProjectKind.UNIT, NOW, NOW, source=SOURCE)
+TEST = Environment(EnvironmentName("production"), ProjectName("shop-test"))
+PROMOTED = Project(SHOP, ProjectKind.UNIT, NOW, NOW, environment=TEST)
 COMPOSE = Project(SHOP, ProjectKind.COMPOSE, NOW, NOW, source=SOURCE)
 IMAGE = Project(SHOP, ProjectKind.IMAGE, NOW, NOW, image=ImageReference.parse("nginx"))
 
+PROMOTED_IMAGE = Project(
+    SHOP,
+    ProjectKind.IMAGE,
+    NOW,
+    NOW,
+    environment=Environment(EnvironmentName("production"), ProjectName("shop-test")),
+)
+APP = "registry.example/team/app:main"
+IN_CLUSTER = TargetDraft(
+    host="prod",
+    strategy="kubernetes",
+    namespace="shop",
+    workloads=(
+        {"name": "web", "containers": {"app": APP, "worker": "worker"}},
+        {"kind": "statefulset", "name": "queue", "containers": {"app": APP}},
+    ),
+    port=8080,
+    health_path="/healthz",
+    ready={"kind": "http", "path": "/ready"},
+)
 LEAST = TargetDraft(host="vps1", binary="shop")
 WHOLE = TargetDraft(
     host="vps1",
@@ -89,14 +113,45 @@ def test_all_of_a_unit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("project", "draft", "field", "problem"),
+    [
+        pytest.param(UNIT, {"image": "x/app:1"}, "image", "there is none", id="follows-itself"),
+        pytest.param(PROMOTED, {"image": "x/app:"}, "image", "not an image name", id="no-image"),
+        pytest.param(
+            PROMOTED, {"image": "web", "build": "make"}, "build", "exclude each other", id="built"
+        ),
+        pytest.param(PROMOTED, {"image_folder": "/app"}, "image_folder", "needs `image`", id="of"),
+        pytest.param(
+            PROMOTED, {"image": "web", "image_folder": "/"}, "image_folder", "like '/app'", id="all"
+        ),
+        pytest.param(
+            PROMOTED,
+            {"strategy": "systemd-remote"},
+            "strategy",
+            "never built again; use systemd",
+            id="builds-there",
+        ),
+    ],
+)
+def test_what_is_promoted_is_never_built(
+    project: Project, draft: dict[str, Any], field: str, problem: str
+) -> None:
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        parse_target(replace(LEAST, **draft), project)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
     ("draft", "project"),
     [
         pytest.param(LEAST, UNIT, id="unit"),
+        pytest.param(replace(LEAST, image="web", image_folder="/srv"), PROMOTED, id="image-folder"),
         pytest.param(WHOLE, UNIT, id="all-of-a-unit"),
         pytest.param(TargetDraft(), COMPOSE, id="compose-here"),
         pytest.param(TargetDraft(port=8080, health_path="/"), COMPOSE, id="compose-health-path"),
         pytest.param(ON_HOST, COMPOSE, id="all-of-compose"),
         pytest.param(TargetDraft(host="vps1"), IMAGE, id="image"),
+        pytest.param(IN_CLUSTER, PROMOTED_IMAGE, id="all-of-kubernetes"),
     ],
 )
 def test_there_and_back(draft: TargetDraft, project: Project) -> None:
@@ -245,6 +300,8 @@ OPTIONAL = st.none() | TEXT
         environment=st.dictionaries(TEXT, TEXT, max_size=2),
         compose_files=st.lists(TEXT, max_size=2).map(tuple),
         health=st.none() | st.dictionaries(TEXT, TEXT, max_size=2),
+        ready_path=OPTIONAL,
+        ready=st.none() | st.dictionaries(TEXT, TEXT, max_size=2),
         confirm_within_seconds=st.none() | st.floats(),
     ),
     project=st.sampled_from([UNIT, COMPOSE, IMAGE]),
@@ -256,3 +313,78 @@ def test_whatever_is_sent(draft: TargetDraft, project: Project) -> None:
     except (InvalidInput, SeveralInvalid):
         return
     assert parse_target(draft_of(target), project) == target
+
+
+def test_all_of_a_target_in_a_cluster() -> None:
+    """Workloads in their order, each container with what its revision calls the image."""
+    target = parse_target(IN_CLUSTER, PROMOTED_IMAGE)
+    assert [str(one) for one in target.workloads] == ["deployment/web", "statefulset/queue"]
+    assert target.workloads[0].containers == {"app": APP, "worker": "worker"}
+    assert (target.folder, target.namespace, target.port) == ("", "shop", None)
+    assert target.health == HealthCheck(ProbeKind.HTTP, port=8080, path="/healthz")
+    assert target.ready == HealthCheck(ProbeKind.HTTP, port=8080, path="/ready")
+    left_out = parse_target(replace(IN_CLUSTER, namespace=None), PROMOTED_IMAGE)
+    assert left_out.namespace == "default"
+
+
+def one(**fields: object) -> dict[str, object]:
+    return {"workloads": ({"name": "web", "containers": {"app": APP}} | fields,)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"workloads": ()}, "workloads: must be a list of 1 to 20 workloads"),
+        (one(kind="job"), "workloads.0.kind: 'job' is not one of"),
+        (one(name="Web"), "workloads.0.name: 'Web' must be its name in the cluster"),
+        (one(name="a" * 62, containers={"b" * 63: APP}), ""),
+        (one(name=f"{'a' * 60}.{'b' * 60}", containers={"c" * 63: APP}), "128"),
+        (one(containers={}), "workloads.0.containers: must name 1 to 20 containers"),
+        (one(containers={"app": "no image"}), "workloads.0.containers.app: 'no image'"),
+        (one(replicas=3), "workloads.0: 'replicas' is no field of a workload"),
+        ({"workloads": [IN_CLUSTER.workloads[0]] * 2}, "names one workload twice"),
+        ({"namespace": "Shop"}, "namespace: 'Shop' must be"),
+        ({"host": "local"}, "host: 'local' is the daemon's machine, and no cluster"),
+        ({"folder": "/srv/x"}, "folder: '/srv/x' does not belong"),
+        ({"environment": {"A": "1"}}, "environment: "),
+        ({"health_path": None, "ready": None}, "port: 8080 does not belong in a kubernetes"),
+        (
+            {"health_path": None, "health": {"kind": "tcp"}},
+            "health.kind: 'tcp' can't be asked of pods",
+        ),
+        (
+            {"ready": {"kind": "command", "command": ["true"]}},
+            "ready.kind: 'command' can't be asked of pods",
+        ),
+        (
+            {"health_path": None, "health": {"kind": "http", "origin": "daemon"}},
+            "health.origin: 'daemon' does not belong",
+        ),
+    ],
+)
+def test_what_can_not_be_in_a_cluster(changes: dict[str, object], said: str) -> None:
+    """Each field is named, with its value."""
+    draft = replace(IN_CLUSTER, **changes)  # type: ignore[arg-type]
+    if not said:
+        parse_target(draft, PROMOTED_IMAGE)
+        return
+    with pytest.raises((InvalidInput, SeveralInvalid)) as refused:
+        parse_target(draft, PROMOTED_IMAGE)
+    assert said in refused.value.message
+
+
+def test_a_project_of_its_own_sets_the_image_that_it_follows() -> None:
+    """Any other one would stand still unseen."""
+    draft = TargetDraft("prod", "kubernetes", **one())  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"is not docker\.io/library/nginx:latest, the image"):
+        parse_target(draft, IMAGE)
+    own = one(containers={"app": "nginx:latest"})
+    target = parse_target(replace(draft, **own), IMAGE)  # type: ignore[arg-type]
+    assert target.workloads[0].containers == {"app": "docker.io/library/nginx:latest"}
+
+
+@pytest.mark.parametrize("project", [UNIT, COMPOSE])
+def test_other_kinds_have_no_targets_in_clusters(project: Project) -> None:
+    """What is built here would have no registry that a cluster could pull it from."""
+    with pytest.raises(InvalidInput, match="strategy: 'kubernetes' does not suit"):
+        parse_target(IN_CLUSTER, project)

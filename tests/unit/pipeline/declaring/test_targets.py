@@ -13,11 +13,13 @@ from reconciler.domain.errors import (
     RefusingToMigrate,
     TargetUnreachable,
 )
-from reconciler.domain.host import LOCAL, Host, HostName
-from reconciler.domain.project import ProjectKind
-from reconciler.domain.references import ProjectName
+from reconciler.domain.host import LOCAL, Host, HostName, HostPath
+from reconciler.domain.project import Project, ProjectKind
+from reconciler.domain.references import ImageReference, ProjectName
+from reconciler.domain.target import Target, TargetStrategy, find_clashes
+from reconciler.domain.workload import Cluster, Workload, WorkloadKind
 from reconciler.pipeline.declaring.target_draft import TargetDraft
-from reconciler.pipeline.declaring.targets import Targets
+from reconciler.pipeline.declaring.targets import Targets, clash_of
 from reconciler.pipeline.explain import Explainer
 from tests.unit.pipeline.conftest import WEB, A, B, World
 
@@ -70,6 +72,21 @@ def test_no_two_projects_share_a_folder(
     with pytest.raises(InvalidInput, match="/opt/apps/web of web") as refused:
         targets.add(other.name, TargetDraft(host, folder=folder))
     assert refused.value.field == "folder"
+
+
+def test_no_two_projects_share_a_workload() -> None:
+    """Each would set its images, and go back to its own; a namespace or a cluster tells apart."""
+    web = Workload(WorkloadKind.DEPLOYMENT, "web", {"app": "registry.example/app:1"})
+    queue = replace(web, kind=WorkloadKind.STATEFUL_SET)
+    ours = Target(WEB, EAST, TargetStrategy.KUBERNETES, HostPath(""), namespace="shop")
+    ours = replace(ours, workloads=(queue, web))
+    theirs = replace(ours, project=ProjectName("other"), workloads=(web,))
+    apart = [replace(theirs, namespace="test"), replace(theirs, host=WEST)]
+    assert list(find_clashes([ours, *apart])) == []
+    (clash,) = find_clashes([ours, theirs])
+    problem = clash_of(theirs, clash)
+    assert problem.field == "workloads"
+    assert "names deployment/web in shop, whose images web sets" in problem.message
 
 
 def test_a_target_elsewhere_does_not_take_a_project_from_its_volumes(
@@ -200,3 +217,49 @@ def test_a_pinned_host_that_is_away_is_waited_for(world: World, targets: Targets
     assert waiting.not_before is not None
     world.clock.advance(waiting.not_before - world.clock.now())
     assert world.roll_out().status is Status.DEPLOYED
+
+
+PROD = HostName("prod")
+APP = "registry.example/app:1"
+IN_CLUSTER = TargetDraft(
+    "prod", "kubernetes", workloads=({"name": "web", "containers": {"app": APP}},)
+)
+
+
+@pytest.fixture
+def image(world: World, targets: Targets) -> ProjectName:
+    """A project that follows an image, and a cluster."""
+    name, now = ProjectName("img"), world.clock.now()
+    found = ImageReference.parse(APP)
+    world.store.create_project(Project(name, ProjectKind.IMAGE, now, now, image=found))
+    world.store.create_cluster(Cluster(PROD, now, in_cluster=True))
+    return name
+
+
+def test_clusters_and_hosts_are_told_apart(targets: Targets, image: ProjectName) -> None:
+    """Each target names what its strategy needs, and the remedy is the command for it."""
+    for draft, what in (
+        (replace(IN_CLUSTER, host="east"), "cluster"),
+        (TargetDraft("prod", "compose"), "host"),
+    ):
+        with pytest.raises(InvalidInput, match=f"is no {what} that was declared") as refused:
+            targets.add(image, draft)
+        assert f"reconciler {what} add {draft.host}" in refused.value.remedy
+    targets.add(image, IN_CLUSTER)
+    with pytest.raises(InvalidInput, match="is no host that was declared"):
+        targets.change(image, PROD, {"strategy": "compose", "workloads": None, "namespace": None})
+    with pytest.raises(InvalidInput, match="to: 'east' is no cluster"):
+        targets.move(image, to=EAST)
+
+
+def test_a_cluster_keeps_its_volumes_itself(
+    world: World, targets: Targets, image: ProjectName
+) -> None:
+    """A project may leave one cluster for another: nothing that it has is bound to it."""
+    targets.add(image, IN_CLUSTER)
+    world.store.create_cluster(Cluster(HostName("other"), world.clock.now(), in_cluster=True))
+    moved = targets.move(image, to=HostName("other"))
+    assert [one.host for one in moved.project.targets] == ["other"]
+    assert not any("volumes" in note for note in moved.notes)
+    assert any("kubectl --namespace default delete deployment/web" in one for one in moved.notes)
+    targets.remove(image, HostName("other"))

@@ -39,6 +39,7 @@ from reconciler.domain.plan import (
     Weight,
 )
 from reconciler.domain.project import ProjectKind
+from reconciler.domain.promotion import PromotionStatus
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import (
     CommitSha,
@@ -48,9 +49,11 @@ from reconciler.domain.references import (
     RepositoryPath,
     ServiceName,
 )
+from reconciler.domain.rules import Freeze
 from reconciler.domain.secret import Secret
 from reconciler.domain.state import ProjectState
 from reconciler.domain.target import Target, TargetStrategy
+from reconciler.pipeline.explain import Explainer, StandingCode
 from reconciler.pipeline.planning import PlanParts, Plans
 from reconciler.pipeline.planning.findings import Seen, findings_of
 from reconciler.pipeline.planning.images import Digests
@@ -62,6 +65,7 @@ from reconciler.pipeline.sources import Sources
 from reconciler.ports import Foreseen, ForeseenService, ImageFacts, Work
 from reconciler.testing import RehearsedCommits, digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, C, World
+from tests.unit.pipeline.promoting.way import HOUR, PRODUCTION, open_way
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 EAST, WEST = HostName("east"), HostName("west")
@@ -434,3 +438,57 @@ def test_what_was_read_is_deployed_or_nothing(scene: Scene) -> None:
     # Confirmed before somebody else's deployment ended, and asked for after it.
     late = requests.deploy(WEB, Wanted(), actor="ann", plan=basis)
     assert [reason.code for reason in late.reasons] == [ReasonCode.PLAN_OUTDATED]
+
+
+# ── Of what is promoted ───────────────────────────────────────────────────────────────────────
+
+
+def test_promoting_brings_what_was_verified_and_looks_nothing_up(scene: Scene) -> None:
+    """From digest to digest, with the commits between, and out of which deployment."""
+    scene.digests.clear()  # whoever asks a registry is told that it is away
+    with open_way(scene.world) as way:
+        way.declare(approvals=1)
+        way.verify(A, "first")
+        way.propose()
+        way.vote("ann")
+        way.tick()
+        verified = way.verify(B, "second")
+    scene.between(B, A, "a new shelf")
+    plan = scene.plans().plan(PRODUCTION)
+    assert (
+        plan.verdict == "Promoting now would move aaaaaaaa → bbbbbbbb: 1 commit, 1 image, 3 files."
+    )
+    (step,) = plan.images
+    assert step.before is not None
+    assert step.after is not None
+    assert (step.before.digest, step.after.digest) == (digest_of("first"), digest_of("second"))
+    assert codes(plan) == [(Weight.TELLS, "approval-missing"), (Weight.TELLS, "promotion")]
+    assert (
+        plan.findings[1].text == f"it takes what deployment {verified.id} of web verified on test"
+    )
+    assert scene.works[-1].handed_on == verified.prepared
+
+
+def test_promoting_waits_for_the_end_of_a_freeze(scene: Scene) -> None:
+    """Deploying is refused; a promotion goes on after it, and the project's state says so."""
+    with open_way(scene.world) as way:
+        way.declare(auto_deploy=False)
+        way.verify(A, "first")
+        way.world.store.set_freeze(PRODUCTION, Freeze("ann", way.world.clock.now(), "month end"))
+        plan = scene.plans().plan(PRODUCTION)
+        assert way.propose().promotion.status is PromotionStatus.WAITING
+        state = Explainer(way.world.store, way.world.clock, way.world.brakes).summary(PRODUCTION)
+    assert codes(plan) == [(Weight.TELLS, "promotion"), (Weight.TELLS, "frozen")]
+    assert state.standing is StandingCode.HELD
+    assert "of test waits: ann froze web-production: month end" in state.text
+
+
+def test_promoting_what_was_not_verified_would_be_refused(scene: Scene) -> None:
+    """Nothing was, or it has not stood long enough."""
+    with open_way(scene.world) as way:
+        way.declare(soak=HOUR)
+        assert codes(scene.plans().plan(PRODUCTION)) == [(Weight.REFUSES, "not-verified-upstream")]
+        way.verify(A, "first")
+        plan = scene.plans().plan(PRODUCTION)
+    assert codes(plan) == [(Weight.REFUSES, "soaking")]
+    assert plan.verdict.startswith("Promoting now would be refused: test has run aaaaaaaa")

@@ -1,5 +1,6 @@
 """A target's own health check decides with what runs."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -89,6 +90,44 @@ def test_what_was_read_back_is_kept_for_good(checked: World) -> None:
     assert checked.store.check_receipts().intact
 
 
+@pytest.fixture
+def checked_twice(checked: World) -> World:
+    """The same, whose target has to be ready, too."""
+    project = checked.store.get_project(WEB)
+    target = replace(project.targets[0], ready=replace(CHECK, path="/ready", retries=2))
+    checked.store.update_project(replace(project, targets=(target,)))
+    return checked
+
+
+def test_alive_is_not_ready(checked_twice: World) -> None:
+    """The first that fails is named, with what it answered, in the log, the error and for good."""
+    checked_twice.deploy(A)
+    checked_twice.prober.unready = ["answered 503, expected 200 to 399"] * 13
+    failed = checked_twice.deploy(B)
+    assert failed.status is Status.ROLLED_BACK
+    assert failed.error is not None
+    said = "is unhealthy (ready: answered 503, expected 200 to 399)"
+    assert said in failed.error.message
+    assert said in checked_twice.output(failed.id)
+    (receipt,) = checked_twice.store.read_receipts(after=1, limit=9)
+    (target,) = json.loads(receipt.text)["targets"]
+    probes = target["evidence"]["verify"]["probes"]
+    assert {one["check"] for one in probes if not one["problem"]} == {"health"}
+    assert {one["check"] for one in probes if one["problem"]} == {"ready"}
+
+
+def test_each_check_has_a_patience_of_its_own(checked_twice: World) -> None:
+    """One that is slow to be ready is waited for as long as its own start period says."""
+    project = checked_twice.store.get_project(WEB)
+    (target,) = project.targets
+    assert target.ready is not None
+    slow = replace(target.ready, start_period=timedelta(minutes=9))
+    target = replace(target, ready=slow)
+    checked_twice.store.update_project(replace(project, targets=(target,)))
+    checked_twice.prober.unready = ["no connection"] * 500
+    assert checked_twice.deploy(A).status is Status.DEPLOYED
+
+
 class AnswersFor(RehearsedProber):
     """Is well for one commit only."""
 
@@ -97,7 +136,7 @@ class AnswersFor(RehearsedProber):
         self._good = good
         self._problem = problem
 
-    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
+    def probe(self, target: Target, commit: CommitSha | None, *, ready: bool = False) -> Reading:
         self.asked.append((target, commit))
         return Reading("health", "" if commit == self._good else self._problem)
 
@@ -109,8 +148,8 @@ class Silent(RehearsedProber):
         super().__init__()
         self._left = times
 
-    def probe(self, target: Target, commit: CommitSha | None) -> Reading:
+    def probe(self, target: Target, commit: CommitSha | None, *, ready: bool = False) -> Reading:
         if self._left:
             self._left -= 1
             raise TargetUnreachable("the host hangs")
-        return super().probe(target, commit)
+        return super().probe(target, commit, ready=ready)

@@ -5,17 +5,23 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.domain.deployment import Status, Trigger
-from reconciler.domain.errors import CommandFailed, TargetUnreachable
+from reconciler.domain.deployment import PlannedService, PreparedTarget, Status, Trigger
+from reconciler.domain.errors import CommandFailed, InvalidInput, TargetUnreachable
+from reconciler.domain.health_check import HealthCheck, ProbeKind
 from reconciler.domain.host import LOCAL
 from reconciler.domain.probing import Reading
+from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import CommitSha, ServiceName
+from reconciler.domain.revision import Revision
+from reconciler.domain.target import Target, implied_target
 from reconciler.domain.verification import RunState, Sample, Window
 from reconciler.domain.version_check import VersionCheck
 from reconciler.pipeline.rollout import Limits
+from reconciler.pipeline.rollout.checkup import Checkup, require_version_to_ask
 from reconciler.testing import RehearsedProber, digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
 
+ANYWHERE = VersionCheck(path="/version")
 OLD, NEW = "172.18.0.2", "172.18.0.3"
 
 
@@ -150,11 +156,90 @@ def test_a_host_that_can_not_ask_is_given_a_while(asked: World) -> None:
     assert silent.silences == 5
 
 
+def test_one_that_keeps_telling_another_version_is_not_waited_for(asked: World) -> None:
+    """After its start period, as many bad answers in a row as it says are a verdict."""
+    check = VersionCheck(8080, start_period=timedelta(seconds=4), retries=2)
+    declare(asked, check)
+    asked.prober.versions[OLD] = "/version tells another"
+    began = asked.clock.monotonic()
+    failed = asked.deploy(A)
+    assert failed.error is not None
+    assert "is not this version (version: /version tells another)" in failed.error.message
+    assert asked.clock.monotonic() - began == 5
+
+
+def test_what_may_start_slowly_may_tell_its_version_late(asked: World) -> None:
+    """The start period of the target's own check holds for the version, too."""
+    declare(asked, VersionCheck(8080, start_period=timedelta(0), retries=1))
+    slow = HealthCheck(ProbeKind.TCP, port=80, start_period=timedelta(seconds=40))
+    target = replace(implied_target(WEB), health=slow)
+    project = asked.store.get_project(WEB)
+    asked.store.update_project(replace(project, targets=(target,)))
+    asked.prober = Late(30)
+    assert asked.deploy(A).status is Status.DEPLOYED
+
+
+def test_where_no_commit_is_deployed_none_is_asked_for(asked: World) -> None:
+    """A revision of images alone has none; nothing is changed first to find that out."""
+    project = asked.store.get_project(WEB)
+    prepared = PreparedTarget(Revision(None, {}), (PlannedService(ServiceName("web"), None),))
+    with pytest.raises(InvalidInput, match="asks for the commit, and none is deployed"):
+        require_version_to_ask(project, project.where[0], prepared)
+
+
+def test_a_unit_is_asked_where_its_target_listens(asked: World) -> None:
+    """Unless the check names a port of its own; without either it is said before anything else."""
+    unit = replace(
+        asked.store.get_project(WEB), kind=ProjectKind.UNIT, expose_service=None, version=ANYWHERE
+    )
+    target = Target(WEB, LOCAL, port=9000)
+    service = PlannedService(ServiceName("shop"), None)
+    prepared = PreparedTarget(Revision(A), (service,))
+    prober = Ports()
+    for check in (ANYWHERE, replace(ANYWHERE, port=9001)):
+        checkup = Checkup(prober, replace(unit, version=check), target, prepared)
+        sample = Sample("shop.service", "shop", RunState.RUNNING, frozenset(), address="127.0.0.1")
+        checkup.ask(lambda: timedelta(0), [sample])
+        assert checkup.judge([sample])[0].version_doubt == "1 of 3 good answers"
+    assert prober.ports == [9000, 9001]
+    with pytest.raises(InvalidInput, match=r"version\.port: is missing, and so is the port"):
+        require_version_to_ask(unit, replace(target, port=None), prepared)
+
+
+class Ports(RehearsedProber):
+    """Remembers at which port it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ports: list[int | None] = []
+
+    def probe_version(
+        self, target: Target, address: str, check: VersionCheck, commit: CommitSha
+    ) -> Reading:
+        self.ports.append(check.port)
+        return super().probe_version(target, address, check, commit)
+
+
+class Late(RehearsedProber):
+    """Tells nothing the first few times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._left = times
+
+    def probe_version(
+        self, target: Target, address: str, check: VersionCheck, commit: CommitSha
+    ) -> Reading:
+        self._left -= 1
+        problem = "no connection" if self._left >= 0 else ""
+        return replace(super().probe_version(target, address, check, commit), problem=problem)
+
+
 class Flickering(RehearsedProber):
     """Every third answer is another version's."""
 
     def probe_version(
-        self, host: str, address: str, check: VersionCheck, commit: CommitSha
+        self, target: Target, address: str, check: VersionCheck, commit: CommitSha
     ) -> Reading:
         self.asked_versions.append((address, commit))
         problem = "" if len(self.asked_versions) % 3 else "/version tells another"
@@ -167,7 +252,7 @@ class Silent(RehearsedProber):
     silences = 0
 
     def probe_version(
-        self, host: str, address: str, check: VersionCheck, commit: CommitSha
+        self, target: Target, address: str, check: VersionCheck, commit: CommitSha
     ) -> Reading:
         if self.silences < 5:
             self.silences += 1

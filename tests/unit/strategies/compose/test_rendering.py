@@ -43,6 +43,17 @@ def test_services_come_in_the_files_own_order() -> None:
     assert [service.name for service in found.services] == ["web", "db", "z"]
 
 
+def test_what_compose_would_look_up_beside_the_images_is_told() -> None:
+    """D5: nothing of it is for what is promoted."""
+    exact = {"type": "image", "source": f"a@{DIGEST}", "target": "/a"}
+    tag = {"type": "image", "source": "b:1", "target": "/b"}
+    assert list(rendered(volumes=[exact]).looked_up_beside()) == []
+    assert list(rendered(volumes=[exact, tag]).looked_up_beside()) == ["services.web.volumes: b:1"]
+    document = {"services": {"web": {"image": "a:1"}}, "models": {"llm": {"model": "ai/m"}}}
+    found = parse_rendering(json.dumps(document), examined())
+    assert list(found.looked_up_beside()) == ["models: llm"]
+
+
 @pytest.mark.parametrize(
     ("body", "replicas"),
     [

@@ -46,6 +46,18 @@ def test_what_is_refused_is_named_in_letters(built: Path) -> None:
     caught.value.message.encode()
 
 
+@pytest.mark.parametrize("name", ["static", "static/ring"])
+def test_links_that_lead_to_one_another_are_refused(built: Path, name: str) -> None:
+    """They lead nowhere, and least of all to a file of the release."""
+    ring = built / name
+    if ring.is_dir():
+        ring.rmdir()
+    ring.symlink_to(ring.with_name("other"))
+    ring.with_name("other").symlink_to(ring)
+    with pytest.raises(CommandFailed, match="leads out"):
+        assembled(built)
+
+
 def test_what_is_no_file_is_refused(built: Path) -> None:
     """Nobody waits for somebody to write into a pipe."""
     os.mkfifo(built / "static" / ODD)

@@ -14,16 +14,18 @@ from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.errors import InvalidComposeFile
 from reconciler.domain.project import Project, ProjectKind
-from reconciler.domain.references import CommitSha, Digest, ProjectName
+from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
 from reconciler.domain.target import implied_target
 from reconciler.ports import Image, Work
 from reconciler.strategies.compose.building.definition import (
+    PROJECT_LABEL,
     Definition,
     base_registries,
     build_text,
     define,
+    handed_on_as,
     names_of_ours,
     secret_arguments,
 )
@@ -128,10 +130,12 @@ def test_labels_alone_make_no_image_ours(tmp_path: Path) -> None:
     assert not one.came_of_it(image_of(one, "app-web:mine", "app-web:aaaaaaaaaaaa-cccccccc"))
     assert not one.came_of_it(image_of(one, own.replace("app-web", "evil.example/x")))
     assert one.came_of_it(image_of(one, "app-web:mine", own))
-    assert names_of_ours(image_of(one, "app-web:mine", own, one.working_name)) == [
-        own,
-        one.working_name,
-    ]
+    app, other = ProjectName(one.labels[PROJECT_LABEL]), ProjectName("other")
+    given = str(handed_on_as(ImageReference.parse("x/web:1"), image_of(one), other))
+    image = image_of(one, "app-web:mine", own, one.working_name, given)
+    assert names_of_ours(image, app) == [own, one.working_name]
+    assert names_of_ours(image, other) == [given]
+    assert names_of_ours(image, ProjectName("her")) == []
 
 
 def test_what_is_built_by_says_no_more_than_it_takes(tmp_path: Path) -> None:
