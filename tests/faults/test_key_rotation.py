@@ -12,7 +12,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("trials", [6, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [4, pytest.param(1500, marks=pytest.mark.slow)])
 def test_killed_at_any_line_it_goes_on(tmp_path: Path, trials: int) -> None:
     """By the command or a start of the daemon: all opens, with one key, and no other is left."""
     argv = [sys.executable, "-m", "tests.parts.rotation_worker", str(tmp_path), str(trials)]
