@@ -30,6 +30,7 @@ _SHARING = (
     "tests/contract/test_machines.py",
     "tests/faults/test_hostile_",
     "tests/integration/test_git_http.py",
+    "tests/integration/test_handed_on_releases.py",
     "tests/integration/test_systemd_host.py",
     "tests/integration/test_unit_strategies.py",
     "tests/integration/test_web_",

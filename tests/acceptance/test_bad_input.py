@@ -227,7 +227,9 @@ def test_registries_that_say_no(running_shop: Shop, status: int | str) -> None:
         _does_not_deploy(running_shop, image, code)
 
 
-@pytest.mark.parametrize("kind", ["silent", "unreachable", "nobody"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("silent", marks=pytest.mark.slow), "unreachable", "nobody"]
+)
 def test_registries_that_say_nothing(running_shop: Shop, kind: str) -> None:
     """Silence is bounded in time, and is a state, too."""
     with FaultyProxy() as silent, Unreachable() as unreachable:

@@ -175,6 +175,7 @@ def test_a_service_beside_it_that_fails_counts_too(
         assert shop.containers("worker") == [], "what the bad version added is gone"
 
 
+@pytest.mark.slow
 def test_a_first_version_that_fails_has_nothing_to_go_back_to(
     watchful: Daemon, images: Images, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from tests.parts.shop import Shop
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_registry, pytest.mark.needs_git]
 
 
+@pytest.mark.slow
 def test_deploy_follow_and_see_what_runs(shop: Shop) -> None:
     """Asked for twice over, deployed once; then what runs is what should, until it is not."""
     token = {"Authorization": f"Bearer {shop.daemon.admin_token}"}

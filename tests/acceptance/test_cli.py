@@ -108,6 +108,7 @@ def test_settings_and_the_master_switch(plain_daemon: Daemon) -> None:
     assert cli("settings", "nonsense", "1").status == 65
 
 
+@pytest.mark.slow
 def test_another_machine_needs_a_token(plain_daemon: Daemon) -> None:
     """Over TCP a token decides what may be done, and its absence says what to do."""
     ok(remotely(plain_daemon, plain_daemon.admin_token, "status"))

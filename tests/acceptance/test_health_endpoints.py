@@ -1,20 +1,36 @@
 """Load balancers and people's monitors ask without a token, and get the truth."""
 
 import os
+import re
 import signal
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from reconciler.adapters.documents import BoundedDocuments
+from reconciler.adapters.probes.prober import HealthProber
+from reconciler.domain.document import DocumentForm
+from reconciler.domain.health_check import HealthCheck
+from reconciler.domain.references import CommitSha
+from reconciler.domain.target import Target, implied_target
+from reconciler.pipeline.declaring.fleet.document import DeclaredProject, parse_fleet
 from tests.parts.daemon import Daemon
+from tests.parts.hosts import Hosts
 from tests.parts.waiting import eventually
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "self-update.md"
+#: What the daemon was built of.
+COMMIT = CommitSha("ab" * 20)
 
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    with Daemon() as running:
+    with Daemon(env={"RECONCILER_BUILD_COMMIT": str(COMMIT)}) as running:
         yield running
 
 
@@ -32,6 +48,7 @@ def test_a_daemon_that_works_says_so_to_anybody(daemon: Daemon) -> None:
     status, version = daemon.probe("version")
     assert status == 200
     assert version["version"]
+    assert version["commit"] == str(COMMIT)
     assert version["started_at"].endswith("Z")
 
 
@@ -64,6 +81,7 @@ def test_a_daemon_that_hangs_does_not_answer(daemon: Daemon) -> None:
     eventually(lambda: daemon.probe("healthz")[0] == 200, what="it is healthy again")
 
 
+@pytest.mark.slow
 def test_a_database_that_is_locked_is_a_problem_and_then_none() -> None:
     """Healthz says that the store fails while somebody else holds it, and only so long."""
     with Daemon() as daemon:
@@ -80,6 +98,55 @@ def test_a_database_that_is_locked_is_a_problem_and_then_none() -> None:
         finally:
             holder.close()
         eventually(lambda: daemon.probe("healthz")[0] == 200, within=60, what="it is well again")
+
+
+@pytest.fixture
+def prober(tmp_path: Path) -> Iterator[HealthProber]:
+    with Hosts(tmp_path) as hosts:
+        yield HealthProber(hosts.machines, str)
+
+
+def declared() -> list[DeclaredProject]:
+    """Return both environments, as users are told to declare them."""
+    (text,) = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    document = BoundedDocuments().read(text.encode(), DocumentForm.TOML)
+    fleet = parse_fleet(document, datetime.now(UTC))
+    return list((fleet.projects or {}).values())
+
+
+def here(declared: DeclaredProject, daemon: Daemon) -> Target:
+    """Return its target with the same checks, asked of the daemon that runs here."""
+    (target,) = declared.targets or ()
+
+    def asked_here(check: HealthCheck | None) -> HealthCheck:
+        assert check is not None
+        assert check.port == 8484
+        return replace(check, port=daemon.port)
+
+    return replace(
+        implied_target(declared.project.name),
+        health=asked_here(target.health),
+        ready=asked_here(target.ready),
+    )
+
+
+def test_d2_it_passes_what_is_declared_of_it(daemon: Daemon, prober: HealthProber) -> None:
+    """Alive, ready and of the very commit, in both environments; another commit is found out."""
+    environments = declared()
+    assert [one.project.environment and one.project.environment.name for one in environments] == [
+        "test",
+        "production",
+    ]
+    for one in environments:
+        target, check = here(one, daemon), one.project.version
+        eventually(lambda: not prober.probe(target, COMMIT).problem, what="it is healthy")  # noqa: B023
+        assert prober.probe(target, COMMIT, ready=True).problem == ""
+        assert check is not None
+        asked = replace(check, port=daemon.port)
+        told = prober.probe_version(target, "127.0.0.1", asked, COMMIT)
+        assert (told.problem, told.told) == ("", str(COMMIT))
+        other = prober.probe_version(target, "127.0.0.1", asked, CommitSha("cd" * 20))
+        assert f"tells '{COMMIT}', expected is commit {'cd' * 20}" in other.problem
 
 
 @pytest.mark.slow

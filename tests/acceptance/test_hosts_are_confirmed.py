@@ -84,6 +84,7 @@ def test_a_host_is_declared_confirmed_and_watched(plain_daemon: Daemon, sshd: Ss
     assert "PRIVATE KEY" not in log
 
 
+@pytest.mark.slow
 def test_a_person_answers_on_a_terminal(plain_daemon: Daemon, sshd: Sshd) -> None:
     """No is no: the host is there, and unconfirmed."""
     cli = plain_daemon.cli
@@ -123,6 +124,7 @@ def test_a_changed_key_blocks_until_its_fingerprint_is_named(plain_daemon: Daemo
         ok(cli("host", "check", "moved"))
 
 
+@pytest.mark.slow
 def test_a_host_that_hangs_delays_no_other(plain_daemon: Daemon) -> None:
     """Each is checked on its own: the one that answers is known while the other hangs."""
     cli = plain_daemon.cli

@@ -104,6 +104,7 @@ def test_a_release_that_ci_reports_is_looked_at_at_once(shop: Shop, images: Imag
     assert shop.daemon.get("releases", project=shop.name)["items"] == [reported]
 
 
+@pytest.mark.slow
 def test_an_image_that_appears_triggers_nothing_and_one_that_leaves_is_dropped(
     shop: Shop, images: Images
 ) -> None:
@@ -215,7 +216,7 @@ def _heads(registry: Registry) -> int:
     return len([one for one in asked if one.method == "HEAD"])
 
 
-@pytest.mark.parametrize("auth", ["htpasswd", "token"])
+@pytest.mark.parametrize("auth", [pytest.param("htpasswd", marks=pytest.mark.slow), "token"])
 def test_a_private_registry_needs_its_credential_and_nothing_else(
     shared_daemon: Daemon, engine: DockerEngine, tmp_path: Path, auth: str
 ) -> None:

@@ -47,7 +47,7 @@ def _remove(daemon: Daemon) -> None:
 
 BRAKES = [
     pytest.param(_off, _on, "master-switch-off", id="switch"),
-    pytest.param(_touch, _remove, "emergency-file", id="emergency-file"),
+    pytest.param(_touch, _remove, "emergency-file", id="emergency-file", marks=pytest.mark.slow),
 ]
 
 
@@ -84,6 +84,7 @@ def test_what_is_pushed_while_it_is_off_waits_and_then_deploys_once(
     assert shop.running_version() == "three"
 
 
+@pytest.mark.slow
 def test_what_a_person_asks_for_still_runs(own_shop: Shop) -> None:
     """A3: the switch is about what starts by itself."""
     shop, daemon = own_shop, own_shop.daemon
@@ -144,6 +145,7 @@ def test_one_that_is_being_prepared_is_withdrawn_before_it_changes_anything(
         assert shop.running_version() == "second"
 
 
+@pytest.mark.slow
 def test_one_that_changes_things_already_is_brought_to_its_end(own_shop: Shop) -> None:
     """A3: a half-applied project is worse than a finished one."""
     shop, daemon = own_shop, own_shop.daemon

@@ -91,6 +91,7 @@ def test_a_wrong_key_refuses_to_start_and_says_which_is_wanted(installation: Ins
     }
 
 
+@pytest.mark.slow
 def test_another_key_takes_its_place(installation: Installation, tmp_path: Path) -> None:
     """Not while a daemon is at work. A backup from before says that it wants the old one."""
     write_backup(installation.data / "state.db", tmp_path / "backup.db")

@@ -77,4 +77,4 @@ def test_c3_an_approved_migration_outlives_the_daemon_and_runs_once(own_shop: Sh
     assert len(shop.engine.containers(shop.name)) == 1
     refused = daemon.cli("approve", shop.name)
     assert refused.status != 0
-    assert refused.err.startswith("error: no migration of")
+    assert refused.err.startswith("error: nothing waits for approval at")

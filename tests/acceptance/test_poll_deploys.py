@@ -89,6 +89,7 @@ def test_https_with_a_token(images: Images, tmp_path: Path) -> None:
                 assert not any(token.encode() in content for content in on_disk)
 
 
+@pytest.mark.slow
 def test_a_wrong_token_is_said_and_a_right_one_mends_it(images: Images) -> None:
     """A8: a refusal is this project's state, with its remedy; nothing else is touched."""
     with GitServer(login=LOGIN, tls=True) as server, _daemon_for(server) as daemon:
@@ -146,6 +147,7 @@ def test_ssh_with_a_key_and_a_host_that_changes_its_own(
             assert body.decode() not in daemon.log
 
 
+@pytest.mark.slow
 def test_a_url_on_another_host_drops_the_credential(images: Images) -> None:
     """A credential goes to the host that it was given for, and to no other."""
     with (
@@ -251,6 +253,7 @@ def test_a_server_that_comes_back_is_found_again(images: Images) -> None:
             assert shop.shown()["source_error"] is None
 
 
+@pytest.mark.slow
 def test_a_branch_that_does_not_exist_is_a_state(images: Images) -> None:
     """Nothing is deployed for it, and `why` says so."""
     with GitServer(tls=True) as server, _daemon_for(server) as daemon:

@@ -68,6 +68,7 @@ def test_without_what_faces_users_it_is_refused_with_that_reason(shop: Shop) -> 
     shop.deployed(1, commit=pushed.commit)
 
 
+@pytest.mark.slow
 def test_a_service_that_faces_users_but_is_not_there_fails_before_anything_changes(
     shop: Shop,
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_project_s_whole_life_from_the_command_line(
     assert name in gone.err
 
 
+@pytest.mark.slow
 def test_removing_a_project_leaves_its_containers(shop: Shop) -> None:
     """Nobody's service stops because the daemon is told to forget it."""
     shop.deploy_first()

@@ -36,6 +36,7 @@ def test_a_push_is_deployed_verified_and_said_on_the_pushers_terminal(shop: Shop
     _has_one_id_all_the_way(shop, newest["id"], newest["correlation"])
 
 
+@pytest.mark.slow
 def test_the_same_push_again_deploys_nothing(shop: Shop) -> None:
     """A18: a push that moves nothing, and a look that sees nothing new, ask for nothing."""
     shop.deploy_first()
@@ -45,6 +46,7 @@ def test_the_same_push_again_deploys_nothing(shop: Shop) -> None:
     assert len(shop.all()) == 1
 
 
+@pytest.mark.slow
 def test_only_the_followed_branch_deploys(shop: Shop) -> None:
     """A push of another branch is accepted, and the pusher is told that nobody follows it."""
     shop.deploy_first()
@@ -69,6 +71,7 @@ def test_the_main_branch_can_not_be_deleted_by_a_push(shop: Shop) -> None:
     assert len(shop.all()) == 1
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_deleted_is_a_state_and_no_deployment(
     shared_daemon: Daemon, images: Images, tmp_path: Path
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_branch_that_is_forced_back_deploys_the_old_commit_again(shop: Shop) -
     assert shop.running_version() == "one"
 
 
+@pytest.mark.slow
 def test_pushes_made_while_the_daemon_was_down_are_found_at_its_start(own_shop: Shop) -> None:
     """A5, F5: a push straight into the bare repository, with nobody there to be told."""
     shop, daemon = own_shop, own_shop.daemon

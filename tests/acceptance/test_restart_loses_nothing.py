@@ -192,6 +192,7 @@ def _forget(shop: Shop, tag: str) -> None:
 class TestToldToStop:
     """SIGTERM lets what runs end, or leaves it for the next life; meanwhile it says so."""
 
+    @pytest.mark.slow
     def test_a_short_rest_is_waited_for_and_nothing_new_begins(
         self, images: Images, tmp_path: Path
     ) -> None:

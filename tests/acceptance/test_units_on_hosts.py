@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,8 @@ pytestmark = [
     pytest.mark.needs_git,
     pytest.mark.timeout(180),
 ]
+#: Asked of the unit itself, where its target listens.
+VERSION = {"path": "/", "start_period_seconds": 1, "retries": 2, "successes": 2}
 
 
 @pytest.fixture
@@ -47,15 +50,23 @@ def shop(daemon: Daemon, own: dict[str, SystemdHost], tmp_path: Path) -> Iterato
         yield made
 
 
+def versions(target: dict[str, Any]) -> set[str]:
+    """Return what the unit told there when it was asked for its version."""
+    return {one["told"] for one in target["evidence"]["verify"]["versions"]}
+
+
 def reached(deployment: dict[str, object]) -> dict[str, str]:
     return {one["host"]: one["status"] for one in deployment["targets"]}  # type: ignore[attr-defined]
 
 
 def test_e1_a_push_runs_on_every_host_and_a_bad_one_on_none(shop: UnitShop) -> None:
     """E1, F2: both strategies at once; what crashes is taken back from both, and quarantined."""
+    shop.daemon.patch(f"projects/{shop.name}", {"version": VERSION})
     first = shop.push(server("one"))
     done = shop.deployed(1, commit=first)
     shop.runs("one")
+    asked = shop.daemon.deployment(done["id"])["targets"]
+    assert [versions(one) for one in asked] == [{first}, {first}]
     assert reached(done) == {"east": "verified", "west": "verified"}
     shown = shop.daemon.get("targets/status")["items"]
     assert [one["now"]["commit"] for one in shown] == [first, first]
@@ -113,7 +124,16 @@ def test_what_answers_badly_comes_back(shop: UnitShop) -> None:
     assert "answered 503" in failed["error"]["message"]
     shop.runs("one")
 
+    shop.daemon.patch(f"projects/{shop.name}", {"version": VERSION})
+    shop.push(server("three").replace("$ENV{RECONCILER_BUILD_COMMIT}", "0" * 40))
+    failed = shop.settled(3)
+    assert failed["status"] == "rolled-back"
+    assert f"commit {'0' * 40}" in failed["error"]["message"]
+    assert "expected is commit" in failed["error"]["message"]
+    shop.runs("one")
 
+
+@pytest.mark.slow
 def test_the_old_version_s_answer_is_no_success(
     daemon: Daemon, own: dict[str, SystemdHost], tmp_path: Path
 ) -> None:
@@ -223,6 +243,7 @@ def test_f9_a_host_that_hears_nothing_more_goes_back_by_itself(
         shop.runs("one")
 
 
+@pytest.mark.slow
 def test_e1_a_build_on_a_host_outlives_the_daemon(
     daemon: Daemon, own: dict[str, SystemdHost], tmp_path: Path
 ) -> None:
@@ -286,6 +307,7 @@ def test_e1_a_host_that_loses_power_while_it_is_sent_to(large: tuple[UnitShop, s
     shop.runs("two")
 
 
+@pytest.mark.slow
 def test_a_daemon_killed_between_switch_and_health_check(shop: UnitShop) -> None:
     """The next life verifies what runs, restarts nothing, and calls it deployed only then."""
     shop.push(server("one"))

@@ -118,6 +118,7 @@ def test_a_push_that_is_announced_three_times_is_deployed_once_and_at_once(
             assert secret not in daemon.log + listed
 
 
+@pytest.mark.slow
 def test_a_crowd_of_deliveries_loses_none_and_doubles_nothing(images: Images) -> None:
     """E4: each is taken and counted, and the push that all of them announce is deployed once."""
     with (

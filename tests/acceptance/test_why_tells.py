@@ -59,6 +59,7 @@ def test_why_through_a_project_s_life(shop: Shop) -> None:
     assert _codes(shop) <= known
 
 
+@pytest.mark.slow
 def test_the_command_line_says_the_same(shop: Shop) -> None:
     """F1: `reconciler why` has the verdict for people, and all of it as JSON for programs."""
     shop.deploy_first()

@@ -112,6 +112,7 @@ def test_c3_a_commit_is_built_pinned_and_runs_beside_what_is_pulled(rig: Compose
     assert prepared.revision.images.keys() == {side}
 
 
+@pytest.mark.slow
 def test_the_same_commit_again_builds_and_recreates_nothing(rig: ComposeRig) -> None:
     """Built once: it is found by what it was built from. A person may insist."""
     commit(rig)
@@ -150,6 +151,7 @@ def test_b3_c5_going_back_builds_nothing(rig: ComposeRig) -> None:
     assert rig.running("web") == before
 
 
+@pytest.mark.slow
 def test_services_that_are_built_alike_share_an_image(rig: ComposeRig) -> None:
     """It is built once, and each service has its own name for it."""
     commit(rig, compose=compose(web={}, worker={}))
@@ -160,6 +162,7 @@ def test_services_that_are_built_alike_share_an_image(rig: ComposeRig) -> None:
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_of_an_image_with_a_name_the_policy_tells_whether_it_is_built(rig: ComposeRig) -> None:
     """``pull_policy: build`` is compose's own word for it; without it the image is pulled."""
     pulled, name = rig.image("pulled:1"), f"{rig.registry.host}/{rig.name}:7"
@@ -172,6 +175,7 @@ def test_of_an_image_with_a_name_the_policy_tells_whether_it_is_built(rig: Compo
     assert rig.engine.docker("images", "--quiet", name) == ""
 
 
+@pytest.mark.slow
 def test_b4_what_keeps_data_is_built_once(rig: ComposeRig) -> None:
     """B4: another commit leaves it alone, with the container that it runs in."""
     db = {"build": {"context": "db"}, "labels": {"reconciler.stateful": "true"}}
@@ -291,6 +295,7 @@ def test_secrets_reach_a_build_and_stay_out_of_its_image(rig: ComposeRig) -> Non
     assert not list((rig.folder / "data").rglob("*secret-*"))
 
 
+@pytest.mark.slow
 def test_a_private_base_image_is_pulled_with_the_projects_credentials(
     engine: DockerEngine, tmp_path: Path
 ) -> None:

@@ -169,6 +169,7 @@ def test_c3_what_outlives_the_daemon_is_taken_up_and_never_begins_twice(
     assert migrations.in_volume("cat", "/data/runs") == "once"
 
 
+@pytest.mark.slow
 def test_what_was_created_and_never_started_begins(migrations: Migrations) -> None:
     """A daemon that was killed between the two left nothing that ran."""
     rig = migrations.rig
@@ -198,6 +199,7 @@ def test_a_stranger_s_container_of_that_name_tells_nothing(migrations: Migration
     rig.engine.docker("rm", migrations.name(work))
 
 
+@pytest.mark.slow
 def test_one_that_takes_too_long_is_stopped(migrations: Migrations) -> None:
     """It gets a chance to end by itself; how it ended then is no success."""
     rig = migrations.rig
@@ -210,6 +212,7 @@ def test_one_that_takes_too_long_is_stopped(migrations: Migrations) -> None:
     assert end.last_lines == ("stopping",)
 
 
+@pytest.mark.slow
 def test_a_command_that_is_not_there_is_named_with_its_image(migrations: Migrations) -> None:
     """The engine's own words help nobody."""
     rig = migrations.rig
@@ -262,6 +265,7 @@ volumes: ["./init.sql:/init:ro", "./data:/data"]
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_a_service_of_that_name_is_not_taken_for_it(migrations: Migrations) -> None:
     """Of the first deployment compose would give both the same name, and that one ends well."""
     rig = migrations.rig
@@ -274,6 +278,7 @@ def test_a_service_of_that_name_is_not_taken_for_it(migrations: Migrations) -> N
     assert migrations.run(work, prepared, "sh", "-c", "exit 3") == MigrationEnd(3)
 
 
+@pytest.mark.slow
 def test_a_service_that_takes_its_name_on_purpose_is_not_taken_for_it(
     migrations: Migrations,
 ) -> None:
@@ -360,6 +365,7 @@ def test_what_can_not_run_is_refused_before_anything_begins(
         migrations.prepare()
 
 
+@pytest.mark.slow
 def test_an_image_project_s_runs_before_its_first_container(
     engine: DockerEngine, registry: Registry, tmp_path: Path
 ) -> None:

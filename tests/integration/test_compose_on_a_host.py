@@ -123,6 +123,7 @@ def test_b5_a_digest_that_moved_behind_its_tag_is_what_runs_there(rig: ComposeRi
     assert rig.judged(first).verdict is Verdict.BAD
 
 
+@pytest.mark.slow
 def test_b3_going_back_on_the_host_needs_no_registry(rig: ComposeRig) -> None:
     """B3: to an earlier commit with another file, while the registry is gone."""
     first = deployed(rig)
@@ -138,6 +139,7 @@ def test_b3_going_back_on_the_host_needs_no_registry(rig: ComposeRig) -> None:
     assert (rig.tree / second.override_file).exists()  # kept, to come back to
 
 
+@pytest.mark.slow
 def test_another_commit_that_changes_no_service_recreates_nothing_there(rig: ComposeRig) -> None:
     """What runs is left alone, with the data in its folders."""
     text = compose_file(rig.engine, web=f"{rig.image('app:1')}\nvolumes: ['./data:/data']")
@@ -182,6 +184,7 @@ def test_an_image_project_runs_on_the_host_and_goes_back(
         assert rig.engine.containers(rig.name)[0]["Mounts"]
 
 
+@pytest.mark.slow
 def test_c3_a_migration_runs_there_with_nothing_switched(rig: ComposeRig) -> None:
     """C3: in the new image, with the new commit's files, and taken up by its name."""
     rig.project = replace(rig.project, migration=(migration := Migration(("cat", "/steps/2"))))
@@ -225,6 +228,7 @@ def test_files_changed_by_hand_are_named_and_nothing_is_overwritten(rig: Compose
     assert rig.judged(first).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_untracked_files_in_the_way_are_named_ignored_ones_too(rig: ComposeRig) -> None:
     """Git alone would overwrite what ``.gitignore`` names, an operator's data say."""
     text = compose_file(rig.engine, web=rig.image("app:1"))
@@ -262,6 +266,7 @@ def test_a_clone_that_an_operator_made_is_left_alone(rig: ComposeRig) -> None:
     assert (rig.tree / "a").read_text() == "one"
 
 
+@pytest.mark.slow
 def test_an_operators_own_env_file_on_the_host_counts(rig: ComposeRig) -> None:
     """An untracked ``.env`` there is used as it would be here; the secrets still win over it."""
     rig.commit(compose_file(rig.engine, web=f"{rig.image('app:1')}\nenvironment: [MODE, TOKEN]"))
@@ -300,6 +305,7 @@ def test_git_obeys_nothing_that_lies_in_the_work_tree(rig: ComposeRig, tmp_path:
     assert not trap.exists()
 
 
+@pytest.mark.slow
 def test_a_switch_that_was_cut_short_is_no_change_by_hand(rig: ComposeRig) -> None:
     """Files that git left half written when the host lost power are made whole."""
     text = compose_file(rig.engine, web=rig.image("app:1"))
@@ -317,6 +323,7 @@ def test_a_switch_that_was_cut_short_is_no_change_by_hand(rig: ComposeRig) -> No
     assert git_there(rig, "show", "refs/reconciler-interrupted:a") == "two, an"
 
 
+@pytest.mark.slow
 def test_a_first_switch_that_was_cut_short_is_taken_up(rig: ComposeRig) -> None:
     """Half a file is there, and no earlier commit to compare with."""
     rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
@@ -387,6 +394,7 @@ def test_what_a_kill_left_in_the_private_folder_is_swept_at_the_next_use(rig: Co
     assert not private_of(rig).exists()
 
 
+@pytest.mark.slow
 def test_private_images_are_pulled_there_with_credentials_that_do_not_stay(
     engine: DockerEngine, tmp_path: Path, hosts: Hosts
 ) -> None:
@@ -537,6 +545,7 @@ exec unshare --mount sh -c '
 """
 
 
+@pytest.mark.slow
 def test_hosts_are_prepared_side_by_side(rig: ComposeRig, hosts: Hosts, server: Sshd) -> None:
     """Neither sweeps what the other is at work with, nor shares its index."""
     hosts.declare(server, "web2")
@@ -557,6 +566,7 @@ def test_hosts_are_prepared_side_by_side(rig: ComposeRig, hosts: Hosts, server: 
 # ── Housekeeping ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_setting_up_says_what_it_did_and_can_be_repeated(rig: ComposeRig) -> None:
     """The folder is made once; the engine is asked each time."""
     rig.commit(compose_file(rig.engine, web="app:1"))
@@ -592,6 +602,7 @@ def test_what_is_forgotten_while_the_host_is_gone_goes_the_next_time(
     assert rig.judged(prepared[0]).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_f4_what_a_host_would_get_is_foreseen_without_a_trace(rig: ComposeRig) -> None:
     """F4: files that an operator keeps there count, and nothing there changes."""
     prepared = deployed(rig)

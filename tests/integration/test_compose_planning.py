@@ -11,11 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.git.remote import DulwichRemote
-from reconciler.adapters.git.repositories import BareRepositories, find_hook
-from reconciler.adapters.git.scratch import Scratches
-from reconciler.adapters.git.ssh import HostKeys
-from reconciler.adapters.process import LocalRunner
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.domain.deployment import Status
 from reconciler.domain.plan import Direction, ImageFate, Plan, Weight
@@ -27,7 +22,7 @@ from reconciler.pipeline.planning import PlanParts, Plans
 from reconciler.pipeline.planning.verdict import NOTHING
 from reconciler.pipeline.sources import Sources
 from reconciler.strategies.compose import ComposePlanner
-from tests.parts.compose_rig import ComposeRig, compose_file, open_rig
+from tests.parts.compose_rig import ComposeRig, compose_file, open_rig, scratches_of
 from tests.parts.docker_engine import RUN_LABEL, DockerEngine
 from tests.parts.pipeline_rig import PipelineRig, open_pipeline
 from tests.parts.registry import Registry
@@ -65,16 +60,11 @@ def bench(engine: DockerEngine, registry: Registry, tmp_path: Path) -> Iterator[
 
 
 def plans_of(rig: ComposeRig, pipeline: PipelineRig) -> Plans:
-    runner, clock = LocalRunner("tests"), SystemClock()
-    hosted = BareRepositories(
-        rig.folder / "repositories", runner, hook=find_hook(), socket=rig.folder / "daemon.sock"
-    )
-    remote = DulwichRemote(rig.folder / "plan-git", runner, HostKeys(lambda _: "", lambda *_: None))
-    scratches = Scratches(rig.folder / "scratch", runner, remote, hosted, rig.checkouts)
+    remote, hosted, scratches = scratches_of(rig)
     return Plans(
         PlanParts(
             store=pipeline.store,
-            clock=clock,
+            clock=SystemClock(),
             brakes=lambda switch: switch,
             sources=Sources(pipeline.store, remote, hosted),
             registry=rig.strategy.registry,

@@ -57,6 +57,7 @@ def test_b1_each_services_digest_is_written_as_one_line(rig: ComposeRig) -> None
     assert (rig.tree / ".deploy/side.sha").read_text() == f"{rig.digest(two)}\n"
 
 
+@pytest.mark.slow
 def test_b1_a_service_that_left_leaves_no_digest_behind(rig: ComposeRig) -> None:
     """B1: what stands in ``.deploy/`` is what is deployed, nothing older."""
     one = rig.image("app:1")
@@ -98,6 +99,7 @@ def test_b3_going_back_needs_no_registry(rig: ComposeRig) -> None:
     assert rig.judged(first).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_b3_an_override_that_was_lost_comes_back(rig: ComposeRig) -> None:
     """B3: what was prepared is enough to go back, whatever happened to the file."""
     rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
@@ -108,6 +110,7 @@ def test_b3_an_override_that_was_lost_comes_back(rig: ComposeRig) -> None:
     assert (rig.tree / first.override_file).exists()
 
 
+@pytest.mark.slow
 def test_b4_stateful_services_are_not_pinned(
     engine: DockerEngine, registry: Registry, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_b7_only_the_pinned_digest_is_a_success(rig: ComposeRig) -> None:
     assert "pinned is" in judgement.problems[0]
 
 
+@pytest.mark.slow
 def test_repeating_an_apply_changes_nothing(rig: ComposeRig) -> None:
     """Applying what runs already recreates no container."""
     rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
@@ -173,6 +177,7 @@ def test_repeating_an_apply_changes_nothing(rig: ComposeRig) -> None:
     assert rig.running("web")["id"] == before
 
 
+@pytest.mark.slow
 def test_another_deployment_of_the_same_images_recreates_nothing(rig: ComposeRig) -> None:
     """A commit that changes no service touches no container."""
     text = compose_file(rig.engine, web=rig.image("app:1"))
@@ -195,6 +200,7 @@ def test_what_was_watched_is_what_is_deployed(rig: ComposeRig) -> None:
     assert rig.running("web")["name"] == f"{image}@{watched}"
 
 
+@pytest.mark.slow
 def test_a_digest_in_the_file_is_taken_as_it_is(rig: ComposeRig) -> None:
     """``name:tag@sha256`` pins by itself, and is not followed."""
     image = rig.image("app:1", version="one")
@@ -240,6 +246,7 @@ def test_nothing_of_the_daemons_environment_reaches_a_project(
     assert not [one for one in container["Config"]["Env"] if one.startswith("HOME=")]
 
 
+@pytest.mark.slow
 def test_an_operators_own_env_file_in_the_work_tree_counts(rig: ComposeRig) -> None:
     """An untracked ``.env`` beside the compose file is used, as by a person's ``up``."""
     rig.commit(compose_file(rig.engine, web=f"{rig.image('app:1')}\nenv_file: .env"))
@@ -322,6 +329,7 @@ def test_c5_what_compose_calls_a_success_is_none(rig: ComposeRig, rest: str, pro
     assert problem in "; ".join(judgement.problems)
 
 
+@pytest.mark.slow
 def test_a_one_shot_that_ends_well_is_a_success(rig: ComposeRig) -> None:
     """A migration that exits 0 is no failure, and what waits for it is up."""
     image = rig.image("app:1")
@@ -336,6 +344,7 @@ def test_a_one_shot_that_ends_well_is_a_success(rig: ComposeRig) -> None:
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_a_one_shot_that_fails_stops_the_roll_out(rig: ComposeRig) -> None:
     """A migration that exits 1 fails the deployment, with what it said."""
     image = rig.image("app:1")
@@ -539,6 +548,7 @@ def test_an_engine_that_is_gone_is_worth_another_try(rig: ComposeRig) -> None:
         replace(rig.strategy, options=options).apply(rig.work(), prepared)
 
 
+@pytest.mark.slow
 def test_a_compose_file_in_a_folder_resolves_paths_there(
     engine: DockerEngine, registry: Registry, tmp_path: Path
 ) -> None:
@@ -558,6 +568,7 @@ def test_a_compose_file_in_a_folder_resolves_paths_there(
         assert "A=b" in container["Config"]["Env"]
 
 
+@pytest.mark.slow
 def test_e2_extra_files_win_here_too_and_the_commit_that_runs_is_told(rig: ComposeRig) -> None:
     """E2: later files win; what the target's own environment says joins the project's variables."""
     image = rig.image("app:1")
@@ -586,6 +597,7 @@ def test_an_extra_file_that_is_not_there_is_named(rig: ComposeRig) -> None:
         rig.strategy.prepare(rig.work())
 
 
+@pytest.mark.slow
 def test_replicas_are_all_waited_for(rig: ComposeRig) -> None:
     """A service with two replicas is well when both run."""
     rig.commit(compose_file(rig.engine, web=f"{rig.image('app:1')}\nscale: 2"))
@@ -653,6 +665,7 @@ def architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
+@pytest.mark.slow
 def test_containers_of_compose_run_are_no_part_of_the_project(rig: ComposeRig) -> None:
     """Somebody's ``compose run`` neither fails a verification nor passes one."""
     rig.commit(compose_file(rig.engine, web=rig.image("app:1")))
@@ -663,6 +676,7 @@ def test_containers_of_compose_run_are_no_part_of_the_project(rig: ComposeRig) -
     assert rig.judged(prepared).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_an_apply_that_was_cut_short_is_repeated_to_its_end(rig: ComposeRig) -> None:
     """Stopped after the first container was made, the same apply ends where it should have."""
     image = rig.image("app:1")

@@ -26,6 +26,7 @@ from reconciler.domain.project import ExternalSource, Project
 from reconciler.domain.references import BranchName, GitUrl, ProjectName, RepositoryPath
 from reconciler.domain.revision import Revision
 from reconciler.domain.secret import Secret
+from reconciler.domain.workload import Cluster
 from reconciler.pipeline.declaring.fleet import Applied, Difference
 from reconciler.pipeline.declaring.fleet.writing import write
 from reconciler.pipeline.declaring.host_draft import HostDraft
@@ -85,6 +86,10 @@ json_path = "build.commit"
 service = "web"
 timeout_seconds = 0.5
 
+[projects.shop.rules]
+windows = ["mon-fri 09:00-17:00 Europe/Berlin"]
+minimum_image_age_seconds = 86400
+
 [projects.shop.targets.east]
 strategy = "compose"
 folder = "/srv/shop"
@@ -127,11 +132,51 @@ timeout_seconds = 2
 retries = 5
 successes = 2
 
+[projects.api-production]
+kind = "unit"
+url = "ssh://git@git.example/team/api.git"
+
+[projects.api-production.environment]
+name = "production"
+promoted_from = "api"
+soak_seconds = 3600
+
+[projects.api-production.targets."west.example"]
+strategy = "systemd"
+image = "registry.example/team/api"
+image_folder = "/srv/api"
+binary = "api"
+
 [projects.img]
 kind = "image"
 image = "registry.example/team/app:1.2"
 ports = ["127.0.0.1:8080:80"]
 volumes = ["data:/var/lib/app"]
+
+[projects.img-production]
+kind = "image"
+
+[projects.img-production.environment]
+name = "production"
+promoted_from = "img"
+soak_seconds = 60
+
+[projects.img-production.rules]
+approvals = 2
+windows = [{ days = ["mon", "tue"], opens = "09:00", closes = "17:00", zone = "Europe/Berlin" }]
+
+[projects.img-production.targets.prod]
+strategy = "kubernetes"
+namespace = "team"
+workloads = [
+    { name = "web", containers = { app = "registry.example/team/app:1.2", proxy = "proxy" } },
+    { kind = "statefulset", name = "queue", containers = { app = "registry.example/app:1" } },
+]
+
+[projects.img-production.targets.prod.ready]
+kind = "http"
+port = 8080
+path = "/ready"
 
 [projects.road]
 kind = "tunnel"
@@ -140,9 +185,16 @@ kind = "tunnel"
 
 @pytest.fixture
 def application(tmp_path: Path) -> Iterator[Application]:
-    opened = open_application(tmp_path)
+    opened = opened_with_cluster(tmp_path)
     yield opened
     opened.close()
+
+
+def opened_with_cluster(folder: Path) -> Application:
+    """Open a daemon that knows a cluster, which no file declares."""
+    opened = open_application(folder)
+    opened.store.create_cluster(Cluster(HostName("prod"), NOW, in_cluster=True))
+    return opened
 
 
 def plan(application: Application, text: str, *, prune: bool = False) -> Difference:
@@ -183,14 +235,15 @@ def test_c1_applied_twice_it_changes_nothing_the_second_time(application: Applic
     """C1: and what it does is what the plan said, hosts before what is deployed to them."""
     wanted = [
         *("~ settings", "+ repository shop", "+ host east", "+ host west.example"),
-        *("+ project shop", "+ project api", "+ project img", "+ project road"),
+        *("+ project shop", "+ project api", "+ project api-production"),
+        *("+ project img", "+ project img-production", "+ project road"),
     ]
     assert told(plan(application, EVERYTHING)) == wanted
     assert names(application) == []
     assert told(apply(application, EVERYTHING).difference) == wanted
     before = application.store.list_projects()
     again = apply(application, EVERYTHING)
-    assert (again.difference.empty, again.difference.unchanged) == (True, 8)
+    assert (again.difference.empty, again.difference.unchanged) == (True, 10)
     assert application.store.list_projects() == before
 
 
@@ -203,14 +256,102 @@ def test_an_export_has_every_field_and_changes_nothing(
     text = application.fleet.fleets.export(form)
     for kind in (ProjectDraft, HostDraft, TargetDraft):
         for field in dataclasses.fields(kind):
-            if field.name not in {"name", "host", "health_path"}:
+            if field.name not in {"name", "host", "health_path", "ready_path"}:
                 assert field.name in text, f"{field.name} of {kind.__name__}"
     same = application.fleet.fleets.plan(text.encode(), form, prune=True)
     assert same.empty, told(same)
-    elsewhere = open_application(tmp_path / "b")
+    elsewhere = opened_with_cluster(tmp_path / "b")
     elsewhere.fleet.apply(text.encode(), form, actor="ann")
     assert elsewhere.fleet.fleets.export(form) == text
     elsewhere.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        pytest.param("east", "in no cluster that is declared", id="a-host"),
+        pytest.param("elsewhere", "`reconciler cluster add elsewhere", id="nobody"),
+    ],
+)
+def test_a_target_in_a_cluster_needs_a_cluster(
+    application: Application, host: str, problem: str
+) -> None:
+    """What is declared as a host is none, and the remedy is a command: no file declares one."""
+    text = EVERYTHING.replace("targets.prod", f"targets.{host}")
+    with pytest.raises(InvalidInput, match=problem):
+        plan(application, text)
+
+
+CHAIN = """
+[projects.shop-production.environment]
+name = "production"
+promoted_from = "shop-staging"
+soak_seconds = 3600
+
+[projects.shop-production.targets.east]
+
+[projects.shop-staging]
+expose_port = 9090
+environment = {name = "staging", promoted_from = "shop"}
+
+[projects.shop]
+kind = "compose"
+url = "https://git.example/shop.git"
+branch = "live"
+compose_path = "deploy/compose.yaml"
+expose_service = "web"
+expose_port = 8080
+environment = {name = "test"}
+
+[hosts.east]
+alias = "east-1"
+"""
+
+
+def test_environments_of_one_file(application: Application) -> None:
+    """In whatever order they stand there, each says only what is its own."""
+    upstream_first = [f"+ project {name}" for name in ("shop", "shop-staging", "shop-production")]
+    assert told(plan(application, CHAIN)) == ["+ host east", *upstream_first]
+    apply(application, CHAIN)
+    assert plan(application, CHAIN).empty
+    shop, production, staging = application.store.list_projects()
+    for one in (staging, production):
+        assert (one.kind, one.source, one.compose_path) == (
+            *(shop.kind, shop.source, shop.compose_path),
+        )
+    assert [one.expose_port for one in (shop, staging, production)] == [8080, 9090, 9090]
+    exported = application.fleet.fleets.export(DocumentForm.TOML)
+    assert plan(application, exported, prune=True).empty
+
+    moved = CHAIN.replace("live", "main")
+    assert len(told(plan(application, moved))) == 3
+    gone = apply(application, image("other"), prune=True)
+    assert told(gone.difference)[1:] == [
+        *("- project shop-production", "- project shop-staging", "- project shop"),
+    ]
+    assert gone.left == ()
+
+
+def test_an_environment_before_that_is_not_there(application: Application) -> None:
+    """Neither in the file nor declared: said before anything is written."""
+    text = image("b", 'environment = {name = "production", promoted_from = "a"}')
+    (problem,) = problems(application, text)
+    assert problem.startswith("projects.b.environment.promoted_from: 'a' is no project, here or")
+    apply(application, image("a"))
+    apply(application, text)
+    assert names(application) == ["a", "b"]
+
+
+def test_windows_are_lines_or_tables(application: Application) -> None:
+    """Both say the same; what is wrong is named with its place."""
+    line = image("shop", 'rules.windows = ["mon-tue 09:00-17:00"]')
+    apply(application, line)
+    (shop,) = application.store.list_projects()
+    assert [str(one) for one in shop.rules.windows] == ["mon-tue 09:00-17:00 UTC"]
+    table = 'rules.windows = [{days = ["mon", "tue"], opens = "09:00", closes = "17:00"}]'
+    assert plan(application, image("shop", table)).empty
+    (problem,) = problems(application, line.replace("09:00", "25:00"))
+    assert "projects.shop.rules.windows.0.opens" in problem
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -264,7 +405,9 @@ def test_what_the_file_does_not_name_is_left_alone(application: Application) -> 
         ("volumes", ["data:/var/lib/app"], None),
         ("auto_deploy", None, True),
     ]
-    assert names(application) == ["api", "img", "road", "shop"]
+    assert names(application) == [
+        *("api", "api-production", "img", "img-production", "road", "shop"),
+    ]
     apply(application, '[projects.shop]\nkind = "compose"\nrepository = "shop"\ntargets.local = {}')
     shop = application.store.get_project(SHOP)
     assert [one.host for one in shop.targets] == ["east", "local"]

@@ -114,8 +114,9 @@ def verdicts(rig: ComposeRig, prepared: PreparedTarget, window: Window) -> dict[
 
 @pytest.mark.parametrize(
     "unit",
-    [pytest.param(0.15, id="scaled"), pytest.param(1, id="real-windows", marks=pytest.mark.slow)],
+    [pytest.param(0.15, id="scaled"), pytest.param(1, id="real-windows")],
 )
+@pytest.mark.slow
 def test_what_comes_of_a_container(rig: ComposeRig, unit: float) -> None:
     """No false success and no false failure, for all of them at once."""
     usual = Window()

@@ -142,6 +142,8 @@ def test_no_redirect_is_followed(way: Way) -> None:
             f"answered 302 (sent on to {other.url}/well), expected 200 to 299"
         )
         assert len(server.requests) == 1
+        taken = way.read(http(server.port))
+        assert (taken.problem, taken.told) == ("", f"sent on to {other.url}/well")
         assert not other.requests
 
 
@@ -260,6 +262,10 @@ VERSION = VersionCheck(80, "/version?full=1", "build.commit")
 on_each_host = pytest.mark.parametrize("host", [LOCAL, WEB])
 
 
+def shop_on(host: HostName) -> Target:
+    return Target(ProjectName("shop"), host)
+
+
 def tells(commit: CommitSha) -> Answer:
     return Answer(200, {}, b'{"build": {"commit": "%s"}}' % commit.text.encode())
 
@@ -274,8 +280,10 @@ def test_every_question_for_the_version_is_a_new_one(
             monkeypatch.setenv(name, proxy.url)
         check = replace(VERSION, port=server.port)
         for _ in range(2):
-            assert prober.probe_version(host, "127.0.0.1", check, COMMIT).problem == ""
-        problem = prober.probe_version(host, "127.0.0.1", check, CommitSha("2" * 40)).problem
+            assert prober.probe_version(shop_on(host), "127.0.0.1", check, COMMIT).problem == ""
+        problem = prober.probe_version(
+            shop_on(host), "127.0.0.1", check, CommitSha("2" * 40)
+        ).problem
     assert problem == f"/version?full=1 tells '{COMMIT}', expected is commit {'2' * 40}"
     assert len({one.target for one in server.requests}) == 3
     for one in server.requests:
@@ -293,7 +301,7 @@ def test_a_version_is_not_asked_elsewhere(prober: Prober, host: HostName) -> Non
         HttpServer(lambda _: redirect(f"{other.url}/version")) as server,
     ):
         check = replace(VERSION, port=server.port)
-        problem = prober.probe_version(host, "127.0.0.1", check, COMMIT).problem
+        problem = prober.probe_version(shop_on(host), "127.0.0.1", check, COMMIT).problem
         assert problem.startswith("/version?full=1 answered 302 (sent on to ")
         assert not other.requests
 
@@ -303,7 +311,7 @@ def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
     """Neither more than 64 KiB is read of it, nor is it waited for longer than it may take."""
     with HttpServer(lambda _: Answer(200, {}, endless_body())) as server, within(10):
         patient = VersionCheck(server.port, timeout=timedelta(seconds=30))
-        problem = prober.probe_version(host, "127.0.0.1", patient, COMMIT).problem
+        problem = prober.probe_version(shop_on(host), "127.0.0.1", patient, COMMIT).problem
         assert "expected is commit" in problem
         assert len(problem) < 300
     with (
@@ -311,7 +319,7 @@ def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
         within(10),
     ):
         hasty = VersionCheck(server.port, timeout=SHORT)
-        assert prober.probe_version(host, "127.0.0.1", hasty, COMMIT).problem == (
+        assert prober.probe_version(shop_on(host), "127.0.0.1", hasty, COMMIT).problem == (
             "/: no answer within 0.4 s"
         )
 
@@ -320,7 +328,7 @@ def test_a_version_that_does_not_end(prober: Prober, host: HostName) -> None:
 def test_nobody_tells_the_version(prober: Prober, host: HostName) -> None:
     """It is said where it was looked for."""
     check = VersionCheck(free_port())
-    problem = prober.probe_version(host, "127.0.0.1", check, COMMIT).problem
+    problem = prober.probe_version(shop_on(host), "127.0.0.1", check, COMMIT).problem
     assert problem.startswith(f"no connection to port {check.port}: ")
 
 

@@ -217,6 +217,7 @@ def test_a_binary_counts_as_what_the_process_really_runs(rig: UnitRig) -> None:
     assert release_of(first).digest.short in problem
 
 
+@pytest.mark.slow
 def test_a_program_that_keeps_failing_is_found_and_what_it_said_is_shown(rig: UnitRig) -> None:
     rig.commit({"source.sh": app("broken", "sleep 0.2\necho no database >&2\nexit 3")})
     prepared = rig.deploy()
@@ -507,6 +508,7 @@ def test_a_switch_goes_on_when_the_connection_is_lost(rig: UnitRig) -> None:
     assert rig.judged(second).verdict is Verdict.GOOD
 
 
+@pytest.mark.slow
 def test_after_a_power_cut_the_release_runs_again_and_is_known(rig: UnitRig) -> None:
     prepared = rig.deploy()
     rig.host.kill_power()
@@ -652,6 +654,7 @@ def test_f9_the_host_goes_back_by_itself_unless_somebody_confirms(rig: UnitRig) 
         rig.strategy.confirm(work, second)
 
 
+@pytest.mark.slow
 def test_f9_what_is_confirmed_stays(rig: UnitRig) -> None:
     """F9: confirmed over a new connection, the timer is gone for good; repeating is harmless."""
     rig.change(confirm_within=timedelta(seconds=60))
@@ -692,6 +695,7 @@ def test_f9_going_back_ourselves_stops_the_hosts_timer(rig: UnitRig) -> None:
 # ── What is kept ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_what_nobody_goes_back_to_any_more_is_dropped(rig: UnitRig) -> None:
     """A deployment goes with those before it that failed, and never what runs or is needed."""
     prepared = []
@@ -712,6 +716,7 @@ def test_what_nobody_goes_back_to_any_more_is_dropped(rig: UnitRig) -> None:
         rig.go_back(two)
 
 
+@pytest.mark.slow
 def test_a_user_who_becomes_root_through_sudo_deploys_as_well(
     systemd_host: SystemdHost, tmp_path: Path
 ) -> None:
@@ -766,6 +771,7 @@ def test_e1_a_remote_build_runs_on_the_host_and_going_back_builds_nothing(
     assert refs == str(first.revision.commit)
 
 
+@pytest.mark.slow
 def test_changed_files_in_the_work_tree_are_named_and_kept(remote: UnitRig) -> None:
     """Changes by hand are refused with the list; files that git does not know don't count."""
     remote.deploy()
@@ -781,6 +787,7 @@ def test_changed_files_in_the_work_tree_are_named_and_kept(remote: UnitRig) -> N
     assert remote.host.read(remote.path("source/notes")) == "untracked"
 
 
+@pytest.mark.slow
 def test_files_in_the_way_of_a_commit_are_named_and_kept(remote: UnitRig) -> None:
     remote.deploy()
     remote.host.write(remote.path("source/page"), "mine")
@@ -790,6 +797,7 @@ def test_files_in_the_way_of_a_commit_are_named_and_kept(remote: UnitRig) -> Non
     assert remote.host.read(remote.path("source/page")) == "mine"
 
 
+@pytest.mark.slow
 def test_a_checkout_that_was_cut_off_is_no_change_by_hand(remote: UnitRig) -> None:
     remote.deploy()
     commit = remote.commit({"source.sh": app("two"), "build.sh": f"{BUILD}# two\n"})
@@ -838,6 +846,7 @@ def test_a_build_that_ended_meanwhile_is_taken_as_it_ended(remote: UnitRig) -> N
     assert "building" in remote.log
 
 
+@pytest.mark.slow
 def test_a_build_that_the_host_lost_is_tried_again(remote: UnitRig) -> None:
     """A host that was restarted in the middle of a build knows neither the unit nor a result."""
     remote.commit({"build.sh": PATIENT})
@@ -853,6 +862,7 @@ def test_a_build_that_the_host_lost_is_tried_again(remote: UnitRig) -> None:
     assert builds(remote) == 2
 
 
+@pytest.mark.slow
 def test_a_newer_deployment_stops_the_build_of_an_older_one(remote: UnitRig) -> None:
     """Two builds in one work tree would spoil each other."""
     commit = remote.commit({"build.sh": PATIENT})
@@ -869,6 +879,7 @@ def test_a_newer_deployment_stops_the_build_of_an_older_one(remote: UnitRig) -> 
     assert remote.host.unit(unit)["LoadState"] == "not-found"
 
 
+@pytest.mark.slow
 def test_another_commit_under_the_same_number_is_built_anew(remote: UnitRig) -> None:
     """Numbers come again where records were restored; a build is known by its commit."""
     remote.prepare()
@@ -885,6 +896,7 @@ def test_another_commit_under_the_same_number_is_built_anew(remote: UnitRig) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_remote_build_that_runs_for_ever_is_stopped_on_the_host(
     systemd_host: SystemdHost, hosts: Hosts, tmp_path: Path
 ) -> None:
@@ -905,6 +917,7 @@ def test_a_remote_build_that_runs_for_ever_is_stopped_on_the_host(
         assert builds(rig) == 1
 
 
+@pytest.mark.slow
 def test_a_remote_build_that_says_too_much_is_bounded_there_and_here(remote: UnitRig) -> None:
     remote.commit({"build.sh": "yes filler | head -n 7000000\necho the end\nexit 1"})
     with pytest.raises(CommandFailed, match="exit status 1"):
@@ -967,6 +980,7 @@ def test_a_remote_build_leaves_no_process_behind(remote: UnitRig) -> None:
     assert owner.strip() == "root"
 
 
+@pytest.mark.slow
 def test_nothing_to_build_is_fine(remote: UnitRig) -> None:
     remote.commit({"app": app("as it is")})
     remote.change(build=())

@@ -92,6 +92,10 @@ read    project  GET     /api/v1/projects/{name}/plan
 read    project  GET     /api/v1/projects/{name}/triggers
 read    project  GET     /api/v1/projects/{name}/images
 read    project  GET     /api/v1/projects/{name}/deployments
+read    project  GET     /api/v1/projects/{name}/promotions
+read    project  GET     /api/v1/projects/{name}/promotions/{id}
+read    project  GET     /api/v1/projects/{name}/environments
+read    project  GET     /api/v1/projects/{name}/environments/releases
 read    project  GET     /api/v1/projects/{name}/secrets
 read    project  GET     /api/v1/projects/{name}/targets
 read    project  GET     /api/v1/projects/{name}/targets/{host}
@@ -100,10 +104,15 @@ config  daemon   POST    /api/v1/projects
 config  project  PATCH   /api/v1/projects/{name}
 config  daemon   DELETE  /api/v1/projects/{name}
 trigger project  DELETE  /api/v1/projects/{name}/quarantine
+trigger project  PUT     /api/v1/projects/{name}/freeze
+trigger project  DELETE  /api/v1/projects/{name}/freeze
 trigger project  POST    /api/v1/projects/{name}/look
 trigger project  POST    /api/v1/projects/{name}/deployments
 trigger project  POST    /api/v1/projects/{name}/approve
 trigger project  POST    /api/v1/projects/{name}/rollback
+trigger project  POST    /api/v1/projects/{name}/promotions
+trigger project  POST    /api/v1/projects/{name}/promotions/{id}/approve
+trigger project  POST    /api/v1/projects/{name}/promotions/{id}/reject
 secrets project  PUT     /api/v1/projects/{name}/secrets/{secret}
 secrets project  DELETE  /api/v1/projects/{name}/secrets/{secret}
 config  daemon   POST    /api/v1/projects/{name}/targets
@@ -122,6 +131,7 @@ read    some     GET     /api/v1/receipts
 read    some     GET     /api/v1/receipts/key
 read    some     GET     /api/v1/receipts/export
 read    daemon   GET     /api/v1/receipts/check
+read    some     GET     /api/v1/promotions
 read    some     GET     /api/v1/releases
 read    project  GET     /api/v1/releases/{id}
 trigger project  POST    /api/v1/releases
@@ -168,6 +178,13 @@ admin   daemon   PATCH   /api/v1/hosts/{host}
 admin   daemon   DELETE  /api/v1/hosts/{host}
 admin   daemon   PUT     /api/v1/hosts/{host}/key
 admin   daemon   POST    /api/v1/hosts/{host}/trust
+read    daemon   GET     /api/v1/clusters
+read    daemon   GET     /api/v1/clusters/{cluster}
+trigger daemon   POST    /api/v1/clusters/{cluster}/check
+admin   daemon   POST    /api/v1/clusters
+admin   daemon   PATCH   /api/v1/clusters/{cluster}
+admin   daemon   DELETE  /api/v1/clusters/{cluster}
+admin   daemon   PUT     /api/v1/clusters/{cluster}/kubeconfig
 read    daemon   GET     /api/v1/fleet
 admin   daemon   POST    /api/v1/fleet/plan
 admin   daemon   POST    /api/v1/fleet/apply
@@ -209,8 +226,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/webhooks": {"name": "zebra", "provider": "forgejo", "project": ZEBRA},
     "/api/v1/settings": {"auto_deploy_master_enabled": True},
 }
-#: Lists that tell nothing of any project; nor do those of receipts, where nothing has ended.
-SAME_FOR_ALL = {"/api/v1/reasons", *(f"/api/v1/receipts{part}" for part in ("", "/key", "/export"))}
+#: Lists that tell nothing of any project; nor do those of receipts, where nothing has ended, and
+#: of promotions, where nothing waits.
+SAME_FOR_ALL = {
+    *("/api/v1/reasons", "/api/v1/promotions"),
+    *(f"/api/v1/receipts{part}" for part in ("", "/key", "/export")),
+}
 #: Names no version: whatever changes something stops behind its guard, at 412 or 422.
 NEVER = {"if_match": '"never.0"'}
 
@@ -232,6 +253,7 @@ class Route:
         name = "{name}", ZEBRA
         values = [name, ("{app}", ZEBRA), ("{id}", "1"), ("{host}", "web1"), ("{number}", "1")]
         found = self.path
+        values += [("{cluster}", "prod")]
         values += [("{secret}", "variable:A"), ("{token}", "ci"), ("{channel}", "ops")]
         for parameter, value in [*values, ("{person}", "ada"), ("{session}", "s1")]:
             found = found.replace(parameter, value)
@@ -467,11 +489,12 @@ OF_PROJECTS = """
 branch compose_path expose_service expose_port stateful_services auto_deploy one_by_one migration
 version watch_paths skip_markers
 commit_statuses forge
-| repository url image ports volumes push_images allow_manifest forge_url
+| repository url image ports volumes push_images allow_manifest forge_url environment rules
 """
 OF_TARGETS = """
-source_folder binary files environment compose_files health_path branch
-| strategy folder build user port health confirm_within_seconds
+source_folder binary files environment compose_files health_path ready_path branch
+| strategy folder build user port health ready confirm_within_seconds image image_folder
+namespace workloads
 """
 
 

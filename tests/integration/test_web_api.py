@@ -377,6 +377,59 @@ def vaults(api: httpx2.Client) -> None:
 
 
 @pytest.mark.usefixtures("vaults")
+class TestRules:
+    def test_windows_are_objects_or_lines(self, api: httpx2.Client) -> None:
+        """They are shown as objects; a line that is none is refused with its place."""
+        lines = ["mon-tue 09:00-17:00 Europe/Berlin", {"opens": "22:00", "closes": "02:00"}]
+        rules = {"windows": lines, "minimum_image_age_seconds": 86_400}
+        made = declare(api, image("ruled", rules=rules))
+        first, second = made["rules"]["windows"]
+        berlin = {"opens": "09:00", "closes": "17:00", "zone": "Europe/Berlin"}
+        assert first == {"days": ["mon", "tue"], **berlin}
+        assert (len(second["days"]), second["zone"]) == (7, "UTC")
+        assert made["rules"]["minimum_image_age_seconds"] == 86_400
+        path = f"{V1}/projects/ruled"
+        refused = problem(api.patch(path, json={"rules": {"windows": ["at noon"]}}), 422)
+        assert refused["field"] == "rules.windows.0"
+        age = {"minimum_image_age_seconds": 60}
+        assert api.patch(path, json={"rules": age}).json()["rules"]["windows"] is None
+        assert api.patch(path, json={"rules": None}).json()["rules"] is None
+
+    def test_a_freeze_refuses_people_who_give_no_reason(self, api: httpx2.Client) -> None:
+        """What it says is shown; a person's own reason is kept with the deployment."""
+        declare(api, image("frozen"))
+        path = f"{V1}/projects/frozen"
+        assert api.put(f"{path}/freeze", json={"reason": "month end", "for_seconds": 3600}).json()[
+            "until"
+        ]
+        shown = api.get(path).json()["freeze"]
+        assert (shown["reason"], shown["by"].startswith("local:")) == ("month end", True)
+        refused = problem(api.post(f"{path}/deployments", json={}), 409)
+        assert refused["code"] == "frozen"
+        assert "--override" in refused["remedy"]
+        asked = api.post(f"{path}/deployments", json={"override": "the shop is down"})
+        assert (asked.status_code, asked.json()["override"]) == (202, "the shop is down")
+        assert "frozen" in {one["code"] for one in api.get(f"{path}/why").json()["reasons"]}
+        assert api.delete(f"{path}/freeze").json() == {"thawed": True}
+        assert api.delete(f"{path}/freeze").json() == {"thawed": False}
+        assert api.get(path).json()["freeze"] is None
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"reason": " "}, "reason"),
+            ({"reason": "x", "for_seconds": 0}, "for_seconds"),
+            ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, "until"),
+            ({"reason": "x", "until": "2020-01-01T00:00:00Z", "for_seconds": 9}, "until"),
+        ],
+    )
+    def test_a_freeze_that_is_none_is_refused(
+        self, api: httpx2.Client, body: dict[str, object], field: str
+    ) -> None:
+        answer = api.put(f"{V1}/projects/nothing/freeze", json=body)
+        assert problem(answer, 422)["field"] == field
+
+
 class TestSecrets:
     def test_value_is_never_shown(self, api: httpx2.Client, daemon: WebDaemon) -> None:
         """No answer and no log has the value; the fingerprint tells equal from different."""

@@ -111,7 +111,7 @@ def test_it_does_what_it_says(daemon: WebDaemon) -> None:
             continue
 
         @settings(
-            max_examples=4,
+            max_examples=3,
             deadline=None,
             database=None,
             derandomize=True,

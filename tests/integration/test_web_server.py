@@ -108,7 +108,9 @@ sys.exit(web_daemon.main([sys.argv[1]]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_draining_answers_503_and_then_ends(tmp_path: Path, number: signal.Signals) -> None:
     """From the signal on, health and readiness say 503, until what runs has ended."""
     daemon = _slow(tmp_path, drain_seconds=2.0)

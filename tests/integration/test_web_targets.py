@@ -212,3 +212,29 @@ def test_setting_up_is_streamed_to_its_end(api: httpx2.Client) -> None:
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert '"code": "host-key-unconfirmed"' in answer.text.rpartition("event: end")[2]
     refused(api.post(f"{V1}/projects/fresh/targets/web1/setup"), 404, "not-found")
+
+
+def test_a_target_in_a_cluster_from_beginning_to_end(api: httpx2.Client) -> None:
+    """Declared, shown as it was declared, changed, refused by the field that is wrong."""
+    ok(api.post(f"{V1}/clusters", json={"name": "prod", "in_cluster": True}))
+    declare(api, "img", "image")
+    path, image = f"{V1}/projects/img/targets", "registry.example/app:1"
+    workload = {"name": "web", "containers": {"app": image}}
+    asked = {
+        "host": "prod",
+        "strategy": "kubernetes",
+        "namespace": "shop",
+        "workloads": [workload],
+        "port": 8080,
+        "health_path": "/healthz",
+    }
+    target = ok(api.post(path, json=asked))["target"]
+    assert target["workloads"] == [{"kind": "deployment", **workload}]
+    assert (target["namespace"], target["folder"], target["unit"]) == ("shop", None, None)
+    assert target["health"]["port"] == 8080
+    changed = ok(api.patch(f"{path}/prod", json={"namespace": "other"}))["target"]
+    assert (changed["namespace"], changed["workloads"]) == ("other", target["workloads"])
+    wrong = {"workloads": [{"name": "web", "containers": {"app": "registry.example/x:1"}}]}
+    problem = refused(api.patch(f"{path}/prod", json=wrong), 422, "invalid-input")
+    assert "workloads.0.containers.app" in str(problem)
+    assert ok(api.get(f"{path}/prod")) == changed
