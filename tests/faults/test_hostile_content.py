@@ -270,7 +270,6 @@ def test_t40_a_body_that_unpacks_to_far_more(daemon: WebDaemon, kind: str, megab
     name, (encoding, pack) = f"bomb-{kind}-{megabytes}", BOMBS[kind]
     token, content = daemon.make_repository(name), pack(megabytes << 20)
     of_git = {"authorization": f"Basic {base64.b64encode(f'any:{token}'.encode()).decode()}"}
-    stranger = daemon.remote()
     with stays_small(daemon.child.pid):
         for path, media_type in (
             ("/api/v1/projects", "application/json"),
@@ -278,7 +277,7 @@ def test_t40_a_body_that_unpacks_to_far_more(daemon: WebDaemon, kind: str, megab
             (f"/git/{name}.git/git-receive-pack", "application/x-git-receive-pack-request"),
             (f"/git/{name}.git/git-upload-pack", "application/x-git-upload-pack-request"),
         ):
-            answer = (daemon.local if path.startswith("/api") else stranger).post(
+            answer = (daemon.local if path.startswith("/api") else daemon.remote()).post(
                 path,
                 content=content,
                 headers={"content-type": media_type, "content-encoding": encoding, **of_git},
