@@ -200,7 +200,8 @@ class Environments:
         """Return the environments of the app, each with how many are before it."""
         named = {one.name: one for one in self.store.list_projects()}
         if project not in named:
-            raise NotFound(f"there is no project {project}")
+            remedy = "`reconciler project list` shows all"
+            raise NotFound(f"there is no project {project!r}; {remedy}")
         first, seen = named[project], {project}
         while first.promoted_from in named and first.promoted_from not in seen:
             first = named[first.promoted_from]
