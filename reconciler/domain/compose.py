@@ -20,6 +20,14 @@ BUILD_POLICY = "build"
 
 
 @dataclass(frozen=True, slots=True)
+class ServicePort:
+    """A port that a service is said to listen on."""
+
+    number: int  #: in its container
+    published: int | None = None  #: on the host; None: nowhere, or the file does not say which
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeService:
     """One service, as far as it matters to us."""
 
@@ -29,6 +37,7 @@ class ComposeService:
     labels: Mapping[str, str] = field(default_factory=dict)
     profiles: tuple[str, ...] = ()  #: a service with profiles is not started by a plain ``up``
     pull_policy: str = ""  #: as written; compose's own word
+    ports: tuple[ServicePort, ...] = ()  #: those of ``ports`` and ``expose`` that are plain numbers
 
     @property
     def is_built(self) -> bool:

@@ -3,12 +3,12 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from reconciler.domain.errors import InvalidInput
-from reconciler.domain.references import GitScheme, GitUrl
+from reconciler.domain.references import CommitSha, GitScheme, GitUrl
 from reconciler.domain.secret import Secret
 from reconciler.domain.webhook import Provider
 
@@ -140,6 +140,24 @@ def find_repository(
         raise InvalidInput(field, str(known), f"is not what {root.host} is: {service[0]}")
     api = service[1] if service else f"{root}{_API_PATHS[known]}"
     return ForgeRepository(known, api, _path_within(source, root.path, known))
+
+
+def page_of_commit(
+    source: GitUrl, provider: str | None, forge_url: str | None, commit: CommitSha
+) -> str:
+    """Return the address at which people look at a commit; empty where it can't be told."""
+    try:
+        repository = find_repository(source, provider, forge_url)
+        root = WebAddress.parse(forge_url, "forge_url") if forge_url else _root_of(source)
+    except InvalidInput:
+        return ""
+    root = replace(root, host=root.host.removeprefix("api.")) if _is_service(root) else root
+    between = "-/commit" if repository.provider is Provider.GITLAB else "commit"
+    return f"{root}/{repository.path}/{between}/{commit}"
+
+
+def _is_service(root: "WebAddress") -> bool:
+    return root.host.removeprefix("api.") in _SERVICES
 
 
 def parse_forge_token(text: str, field: str = "token") -> Secret:

@@ -22,6 +22,15 @@ class TargetStrategy(StrEnum):
     KUBERNETES = "kubernetes"  #: images of workloads in a cluster, set by digest
 
 
+#: How a target changes → programs that its host must have.
+NEEDED_TOOLS: Mapping[TargetStrategy, frozenset[str]] = {
+    TargetStrategy.COMPOSE: frozenset({"docker", "compose", "flock", "git"}),
+    TargetStrategy.SYSTEMD: frozenset({"rsync", "flock"}),
+    TargetStrategy.SYSTEMD_REMOTE: frozenset({"git", "flock"}),
+    TargetStrategy.KUBERNETES: frozenset(),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One project on one host, as declared.
