@@ -106,6 +106,7 @@ class AccessToken:
     created_by: str = ""
     expires_at: datetime | None = None
     last_used_at: datetime | None = None  #: to the minute
+    last_used_from: str = ""  #: the address that it came from then
 
     @property
     def grants(self) -> Grants:
@@ -132,6 +133,11 @@ class Person:
     def is_admin(self) -> bool:
         """Whether they may do everything now."""
         return self.role is Role.ADMIN and not self.blocked
+
+    @property
+    def declared(self) -> object:
+        """What admins say of them: what they did meanwhile changes nothing of it."""
+        return self.role, sorted(self.roles.items()), self.blocked
 
     @property
     def grants(self) -> Grants:

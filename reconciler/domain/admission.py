@@ -82,7 +82,8 @@ def decide_admission(
     2. what the person read in a plan is so no more: refuse;
     3. a brake is on, or what moved is too young, and no person asked: hold;
     4. the same revision waits or runs already: coalesce;
-    5. a person didn't insist and it is live, or quarantined: refuse;
+    5. it puts back by itself what is not the newest any more, or a person didn't insist and it is
+       live, or quarantined: refuse;
     6. a freeze, or closed windows, and the person doesn't go past them: refuse;
     7. what waits goes to more hosts than this request, which would take its place: refuse;
     8. admit, in place of an older revision that still waits.
@@ -100,7 +101,7 @@ def decide_admission(
     same = _same_under_way(state, request)
     if same and not (waits and same.into is state.queued):
         return same
-    if reasons := _reasons_against(state, request) or waits:
+    if reasons := _overtaken(state, request) or _reasons_against(state, request) or waits:
         return Refuse(reasons)
     if state.queued and not _covers(request.hosts, state.queued.hosts):
         text = (
@@ -170,6 +171,21 @@ def _serves(deployment: Deployment, request: Request) -> bool:
 def _covers(hosts: tuple[HostName, ...], others: tuple[HostName, ...]) -> bool:
     """Tell whether ``hosts`` has all of ``others``; none are named: all there are."""
     return not hosts or (bool(others) and set(others) <= set(hosts))
+
+
+def _overtaken(state: ProjectState, request: Request) -> tuple[Reason, ...]:
+    """Return what came after what is to be put back by itself: that is not undone."""
+    if request.restores is None or not request.cause.trigger.automatic:
+        return ()
+    for newer, code in (
+        (state.queued, ReasonCode.ALREADY_QUEUED),
+        (state.running, ReasonCode.ALREADY_RUNNING),
+        (state.live, ReasonCode.ALREADY_LIVE),
+    ):
+        if newer and newer.id != request.restores:
+            text = f"deployment {newer.id} came after {request.restores}, which was to be put back"
+            return (Reason(code, text, newer.id),)
+    return ()
 
 
 def _reasons_against(state: ProjectState, request: Request) -> tuple[Reason, ...]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NewType
 
 from reconciler.domain.failure import Failure
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.migration import MigrationState
 from reconciler.domain.references import Digest, ImageReference, ProjectName, ServiceName
@@ -27,6 +28,7 @@ class Trigger(StrEnum):
     PERSON = "person"
     ROLLBACK = "rollback"
     PROMOTION = "promotion"
+    DRIFT = "drift"
 
     @property
     def automatic(self) -> bool:
@@ -188,6 +190,7 @@ class PreparedRevision:
     version: VersionCheck | None = None
     manifest: str = ""  #: the repository's own, as it was read; empty: none, or not allowed
     manifest_ignored: bool = False  #: whether there was one that was not allowed
+    headline: CommitInfo | None = None  #: its commit, as people know it; None: it can't be told
 
     def find(self, host: HostName) -> PreparedTarget | None:
         """Return what was made ready on ``host``."""
@@ -272,6 +275,11 @@ class Deployment:
     def automatic(self) -> bool:
         """Whether no person asked for it."""
         return all(cause.trigger.automatic for cause in self.causes)
+
+    @property
+    def headline(self) -> CommitInfo | None:
+        """Its commit, as people know it; None where nobody could tell."""
+        return self.prepared.headline if self.prepared else None
 
     @property
     def target_revision(self) -> Revision:

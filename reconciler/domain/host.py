@@ -4,8 +4,8 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import NewType
 
 from reconciler.domain.errors import InvalidReference
@@ -63,6 +63,7 @@ class HostHealth:
     checked_at: datetime | None = None  #: last completed check, good or bad; None before the first
     since: datetime | None = None  #: since when it stands so
     error: Failure | None = None  #: of the last check, None if it was good
+    took: timedelta | None = field(default=None, compare=False)  #: the last check, if it was good
 
     @property
     def reachable(self) -> bool | None:

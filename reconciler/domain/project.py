@@ -89,6 +89,8 @@ class Project:
     stateful_services: tuple[ServiceName, ...] = ()  #: never pinned, e.g. databases
     targets: tuple[Target, ...] = ()  #: as declared, in that order; see ``where``
     one_by_one: bool = False  #: hosts one after another, stopping at the first failure
+    #: Whether what was deployed is put back by itself where what runs came to differ from it.
+    mend_drift: bool = False
     migration: Migration | None = None  #: compose and image projects only
     version: VersionCheck | None = None  #: where its app tells the commit that it is of
     #: Whether images that are built go to the registry that their names tell; compose only.

@@ -62,6 +62,7 @@ class ReasonCode(StrEnum):
     RUNNING = "running"
     QUEUED = "queued"
 
+    DRIFT = "drift"
     ROLLED_BACK = "rolled-back"
     WITHDRAWN = "withdrawn"
     SUPERSEDED = "superseded"
@@ -190,6 +191,7 @@ _UNDER_WAY = {
     ReasonCode.QUEUED: (_INFORMATION, "A deployment waits for its start."),
 }
 _HAPPENED = {
+    ReasonCode.DRIFT: (_INFORMATION, "What runs is not what was deployed: somebody changed it."),
     ReasonCode.ROLLED_BACK: (_DID_NOT, "The newest deployment failed, and was rolled back."),
     ReasonCode.WITHDRAWN: (_DID_NOT, "The newest deployment was stopped before it began."),
     ReasonCode.SUPERSEDED: (_DID_NOT, "A newer revision took its place before it began."),

@@ -107,6 +107,14 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """That what runs is not what was deployed, and nobody deployed anything since."""
+
+    since: datetime
+    differences: tuple[str, ...]  #: each in words, e.g. ``web runs …, deployed was …``; not empty
+
+
+@dataclass(frozen=True, slots=True)
 class PassedOver:
     """A tip that was looked at and is not deployed by itself: the next move is compared anew."""
 
@@ -136,6 +144,7 @@ class ProjectState:
     toggled_by: str = ""  #: who switched auto-deploy last, or declared it; empty: nobody knows
     toggled_at: datetime | None = None
     freeze: Freeze | None = None  #: the last one, over or not; None: never, or lifted
+    drift: Drift | None = None  #: None: what runs is what was deployed, as far as anybody knows
 
     def newest_wanted(self, observed: CommitSha | None) -> CommitSha | None:
         """Return the newest commit that should run, of a branch that was seen at ``observed``."""
