@@ -47,6 +47,7 @@ from reconciler.ports.receipts import PublicKey, ReceiptQuery, ReceiptStore, Sig
 from reconciler.ports.records import (
     Approval,
     Claim,
+    LogExtent,
     LogLine,
     PollResult,
     PollTask,
@@ -162,6 +163,7 @@ __all__ = [
     "Letter",
     "LetterWriter",
     "LineSink",
+    "LogExtent",
     "LogLine",
     "Machine",
     "Machines",

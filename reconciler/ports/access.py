@@ -23,8 +23,11 @@ class TokenStore(Protocol):
         """
         ...
 
-    def find_token(self, digest: str, now: datetime) -> AccessToken | None:
-        """Return the token with this SHA-256, unless it has expired; noted, if it can be."""
+    def find_token(self, digest: str, now: datetime, remote: str = "") -> AccessToken | None:
+        """Return the token with this SHA-256, unless it has expired; noted, if it can be.
+
+        ``remote`` is the address that it comes from.
+        """
         ...
 
     def list_tokens(self) -> Sequence[AccessToken]:

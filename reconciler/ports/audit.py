@@ -16,6 +16,7 @@ class AuditQuery:
     action: str = ""  #: in full, or the part before the dot
     before: int | None = None  #: only older ones
     limit: int = 50
+    remote: str = ""  #: address or peer that it came from
 
 
 class AuditStore(Protocol):

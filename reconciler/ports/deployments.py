@@ -1,6 +1,6 @@
 """The queue, the claims and the history of deployments."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from reconciler.domain.state import ProjectState
 from reconciler.ports.records import (
     Approval,
     Claim,
+    LogExtent,
     LogLine,
     QueuePlace,
     TriggerRecord,
@@ -47,6 +48,7 @@ class DeploymentFilter:
     since: datetime | None = None  #: asked for then or later
     until: datetime | None = None  #: asked for before
     projects: frozenset[str] | None = None  #: of one of these; None: of any
+    actor: str = ""  #: who or what asked, in full; one of its causes
 
 
 #: The filter that nothing is kept back by.
@@ -250,12 +252,22 @@ class DeploymentStore(Protocol):
         """Return newest first, with their stages."""
         ...
 
+    def count_deployments(self, project: ProjectName) -> int:
+        """Return how many the project ever had."""
+        ...
+
     def queue_place(self, deployment: DeploymentId, now: datetime) -> QueuePlace:
         """Return what stands before a deployment that waits."""
         ...
 
     def usual_durations(self, project: ProjectName) -> UsualDurations:
         """Return how long each stage took in the last few verified deployments."""
+        ...
+
+    def list_usual_durations(
+        self, projects: Collection[ProjectName]
+    ) -> Mapping[ProjectName, UsualDurations]:
+        """Return the same for each of several projects, in one statement."""
         ...
 
     def list_touched_hosts(self, project: ProjectName) -> frozenset[HostName]:
@@ -290,4 +302,17 @@ class DeploymentStore(Protocol):
 
     def read_newest_log(self, deployment: DeploymentId, *, limit: int) -> Sequence[LogLine]:
         """Return the last lines there are so far, in order."""
+        ...
+
+    def log_extent(self, deployment: DeploymentId) -> LogExtent:
+        """Return which lines there are so far; those that were left out are none."""
+        ...
+
+    def find_in_log(
+        self, deployment: DeploymentId, words: Sequence[str], *, stage: Stage | None = None
+    ) -> Sequence[int]:
+        """Return the numbers of all lines that hold one of ``words``, in order, however written.
+
+        Letters beyond ASCII are found as they are written, on SQLite.
+        """
         ...

@@ -22,6 +22,7 @@ class HostFacts:
     is_root: bool
     has_systemd: bool  #: systemd runs it
     tools: frozenset[str]  #: those of git, rsync, flock, curl, docker and compose that it has
+    free_bytes: int | None = None  #: on the disk of deployments; None: it does not tell
 
 
 @dataclass(frozen=True, slots=True)

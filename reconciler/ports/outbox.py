@@ -61,7 +61,13 @@ class OutboxStore(Protocol):
         ...
 
     def list_messages(
-        self, kind: OutboxKind, *, address: str = "", before: int | None = None, limit: int = 50
+        self,
+        kind: OutboxKind,
+        *,
+        address: str = "",
+        deployment: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
     ) -> Sequence[Message]:
-        """Return messages, newest first."""
+        """Return messages, newest first; to one address, about one deployment, where named."""
         ...

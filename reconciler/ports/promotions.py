@@ -81,6 +81,10 @@ class PromotionStore(Protocol):
         """Return newest first, those of some deployments or of all."""
         ...
 
+    def list_origins(self) -> Mapping[ProjectName, ProjectName | None]:
+        """Return which project each is promoted from; None: from none."""
+        ...
+
     def current_standings(self) -> Mapping[ProjectName, Standing]:
         """Return what stands now, of each project where something does."""
         ...

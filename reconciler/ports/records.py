@@ -71,12 +71,40 @@ class QueuePlace:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of a deployment's output, secrets already taken out."""
+    """One line of a deployment's output, secrets already taken out; colours are in it."""
 
     number: int  #: from 1, growing; it jumps where output over the limit was left out
     at: datetime
     stage: Stage
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogExtent:
+    """Which lines of a log there are; those between the two parts were left out."""
+
+    head: int = 0  #: number of the last line of the first part
+    tail: int = 1  #: number of the first line of the second part
+    last: int = 0  #: number of the newest line
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """The first and the last number of each part that has lines."""
+        found = ((1, self.head), (self.tail, self.last))
+        return tuple((first, last) for first, last in found if first <= last)
+
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        return sum(last - first + 1 for first, last in self.parts)
+
+    def number_at(self, place: int) -> int:
+        """Return the number of the line that is at ``place``, the first one at 1."""
+        return place if place <= self.head else self.tail + place - self.head - 1
+
+    def place_of(self, number: int) -> int:
+        """Return at which place a line is, or the one before those that were left out."""
+        return number if number <= self.head else max(number - self.tail + 1, 0) + self.head
 
 
 @dataclass(frozen=True, slots=True)

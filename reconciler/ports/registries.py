@@ -1,7 +1,7 @@
 """Container registries: the digests behind tags, and what is known of an image."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from reconciler.domain.failure import Failure
@@ -30,6 +30,7 @@ class RegistryStatus:
     limit: int | None  #: pulls in its window, as its ``ratelimit-limit`` says
     limit_remaining: int | None  #: as its last ``ratelimit-remaining`` said
     requests_sent: int  #: since the start, token requests included
+    limit_window: timedelta | None = None  #: for how long a pull counts, where it says that
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.domain.compose import ComposeFile
-from reconciler.domain.history import History
+from reconciler.domain.history import CommitInfo, History
 from reconciler.domain.project import Source
 from reconciler.domain.references import (
     BranchName,
@@ -180,6 +180,14 @@ class Commits(Protocol):
         self, project: ProjectName, commit: CommitSha, paths: Sequence[RepositoryPath]
     ) -> Mapping[RepositoryPath, bytes]:
         """As ``GitRemote.read_files``, of a commit that was fetched."""
+        ...
+
+    def describe(self, project: ProjectName, commit: CommitSha) -> CommitInfo:
+        """Return a commit that was fetched, as people know it.
+
+        Raises:
+            SourceError: it is not there, or can't be read.
+        """
         ...
 
 

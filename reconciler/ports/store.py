@@ -1,9 +1,10 @@
 """What we remember, as protocols; one family of methods each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from reconciler.domain.deployment import DeploymentId
 from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.project import Project, Source
 from reconciler.domain.reason_codes import ReasonCode
@@ -83,8 +84,8 @@ class ProjectStore(Protocol):
         """Return it. Raises ``NotFound``."""
         ...
 
-    def list_projects(self) -> Sequence[Project]:
-        """Return all, by name."""
+    def list_projects(self, known: Iterable[Project] = ()) -> Sequence[Project]:
+        """Return all, by name; those of ``known`` that nobody edited since are the same objects."""
         ...
 
     def list_followers(self, repository: ProjectName) -> Sequence[Project]:
@@ -95,8 +96,11 @@ class ProjectStore(Protocol):
         """Return the recorded facts. Raises ``NotFound``."""
         ...
 
-    def list_states(self) -> Mapping[ProjectName, ProjectState]:
-        """Return the recorded facts of all projects, in few statements."""
+    def list_states(self, known: Iterable[ProjectState] = ()) -> Mapping[ProjectName, ProjectState]:
+        """Return the recorded facts of all projects, in few statements.
+
+        A verified deployment never changes: one that ``known`` has is not read again.
+        """
         ...
 
     def get_health(self, name: ProjectName) -> SourceHealth:
@@ -122,6 +126,16 @@ class ProjectStore(Protocol):
         """Let the project's quarantined revisions deploy again; return how many there were.
 
         What is tracked goes back to what is live, so that the next look finds the difference.
+        """
+        ...
+
+    def record_drift(
+        self, name: ProjectName, live: DeploymentId, differences: Sequence[str], now: datetime
+    ) -> bool:
+        """Keep what a look found that compared what runs with ``live``; False: nothing is new.
+
+        Nothing is kept where another deployment is live by now, or one is under way. Without
+        differences, what was kept is gone. Raises ``NotFound``.
         """
         ...
 
@@ -153,6 +167,10 @@ class PollStore(Protocol):
         """Record what was seen, in one transaction."""
         ...
 
+    def next_poll(self, now: datetime, projects: Collection[str] | None = None) -> datetime | None:
+        """Return when a source is due next after ``now``, of some projects or of all."""
+        ...
+
     def correct_polls(self, now: datetime) -> None:
         """Make due what was timed by a clock that has been set back since, by over 10 minutes."""
         ...
@@ -174,6 +192,10 @@ class WatchStore(Protocol):
 
     def list_images(self) -> Mapping[ProjectName, Sequence[WatchedImage]]:
         """Return the images of all projects."""
+        ...
+
+    def images_looked_at(self) -> Mapping[ProjectName, datetime]:
+        """Return when a look-up of each project's images gave something last, or failed."""
         ...
 
     def images_read_at(self, name: ProjectName) -> str:
@@ -292,6 +314,10 @@ class SecretStore(Protocol):
         self, host: str, project: ProjectName | None
     ) -> RegistryCredentials | None:
         """Return those stored for exactly this host."""
+        ...
+
+    def list_registry_users(self) -> Mapping[str, Mapping[ProjectName, str]]:
+        """Return as whom projects are known to registries: host → project → user name."""
         ...
 
     def has_registry_credentials(self, host: str, project: ProjectName) -> bool:
