@@ -33,15 +33,14 @@ class SqlAttempts(SealedFamily):
             if row is None:  # forgotten between the two statements: ask again
                 return timedelta(seconds=1)
             if row.not_before and now < row.not_before:
-                wait: timedelta = row.not_before - now
-                return wait
+                left: timedelta = row.not_before - now
+                return left
             forgiven = row.last_at < now - FORGIVEN_AFTER
             failures = 1 if forgiven else row.failures + 1
-            values = {
-                "failures": failures,
-                "last_at": now,
-                "not_before": now + patience.wait_after(failures),
-            }
+            wait = patience.wait_after(failures)
+            # What is free holds up none that came at the same moment with an earlier time.
+            not_before = now + wait if wait else None
+            values = {"failures": failures, "last_at": now, "not_before": not_before}
             connection.execute(update(SIGN_IN_ATTEMPT).where(mine).values(values))
             _forgive(connection, now)  # last: whoever holds what is old waits for nobody
         return _NO_TIME

@@ -21,6 +21,8 @@ class SqlAudit(Family):
             statement = statement.where(AUDIT.c.actor == query.actor)
         if query.subject:
             statement = statement.where(AUDIT.c.subject == query.subject)
+        if query.remote:
+            statement = statement.where(AUDIT.c.remote == query.remote)
         if query.action:
             whole = AUDIT.c.action == query.action
             family = AUDIT.c.action.startswith(f"{query.action}.", autoescape=True)

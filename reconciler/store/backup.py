@@ -2,9 +2,10 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.domain.errors import NotFound, PreconditionFailed, StoreCorrupt, StoreError
@@ -14,6 +15,9 @@ from reconciler.store.sqlite_file import create_private, has_signature, mark_ins
 
 #: What SQLite keeps beside a database; it belongs to that one file and to no other.
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
+#: Tells when the last backup was written, and where.
+_NOTE = "last-backup"
+_LONGEST_NOTE = 4096
 
 
 def write_backup(database: Path, target: Path) -> None:
@@ -72,6 +76,58 @@ def put_back(backup: Path, database: Path, now: datetime) -> Path | None:
             part.unlink(missing_ok=True)
         sync_folder(database.parent)
         return kept
+
+
+@dataclass(frozen=True, slots=True)
+class LastBackup:
+    """The backup that was written last."""
+
+    target: str
+    at: datetime
+
+
+def note_backup(database: Path, target: Path) -> None:
+    """Leave word beside ``database`` that it was backed up just now; where that can't be, none."""
+    note = database.with_name(_NOTE)
+    part = note.with_name(f".{_NOTE}.part")
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
+        create_private(part)
+        part.write_text(str(target))
+        part.replace(note)
+
+
+def last_backup(database: Path) -> LastBackup | None:
+    """Return what ``note_backup`` left; None: nothing that can be read."""
+    note = database.with_name(_NOTE)
+    try:
+        at = datetime.fromtimestamp(note.stat().st_mtime, UTC)
+        return LastBackup(note.read_text()[:_LONGEST_NOTE], at)
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCopy:
+    """A copy that lies beside the database."""
+
+    name: str
+    size_bytes: int
+    at: datetime  #: when it was written last
+
+
+def list_copies(database: Path) -> Sequence[KeptCopy]:
+    """Return what upgrades and restores left beside ``database``, newest first."""
+    found = []
+    for kind in ("before", "replaced"):
+        for file in database.parent.glob(f"{database.name}.{kind}-*"):
+            if file.name.endswith(_COMPANIONS[1:]):
+                continue
+            with suppress(FileNotFoundError):  # somebody tidies up
+                seen = file.stat()
+                at = datetime.fromtimestamp(seen.st_mtime, UTC)
+                found.append(KeptCopy(file.name, seen.st_size, at))
+    return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 def find_copy_before(database: Path) -> Path | None:

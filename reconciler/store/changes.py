@@ -34,13 +34,24 @@ class SqlChanges(Family):
 
 
 def _parts() -> Iterator[Select[*tuple[Any, ...]]]:
-    yield select(func.count(), func.max(PROJECT.c.updated_at), func.sum(PROJECT.c.generation))
+    yield select(
+        func.count(),
+        func.max(PROJECT.c.updated_at),
+        func.sum(PROJECT.c.generation),
+        func.sum(cast(PROJECT.c.auto_deploy, Integer)),
+    )
     yield select(
         func.sum(PROJECT_STATE.c.live_deployment_id),
         func.sum(PROJECT_STATE.c.latest_deployment_id),
     )
     frozen = PROJECT_STATE.c.freeze.is_not(None)
     yield select(PROJECT_STATE.c.project, PROJECT_STATE.c.freeze).where(frozen)
+    # What its branch has may be seen some time before it is acted on, or passed over.
+    yield select(
+        PROJECT_STATE.c.project, PROJECT_STATE.c.tracked_commit, PROJECT_STATE.c.passed_over
+    ).order_by(PROJECT_STATE.c.project)
+    drifted = PROJECT_STATE.c.drift.is_not(None)
+    yield select(PROJECT_STATE.c.project, PROJECT_STATE.c.drift).where(drifted)
     waits = PROMOTION.c.status == PromotionStatus.WAITING
     yield select(func.max(PROMOTION.c.id), func.count(case((waits, 1))))
     yield (

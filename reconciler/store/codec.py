@@ -21,13 +21,14 @@ from reconciler.domain.errors import Recovery
 from reconciler.domain.failure import Failure
 from reconciler.domain.forge import ForgeRepository, Registration
 from reconciler.domain.gate import Reason
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.host import HostName
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ServiceName
 from reconciler.domain.registry_event import ImageHint, ImagesHint
 from reconciler.domain.revision import ImageDigests, Revision
 from reconciler.domain.rules import Freeze
-from reconciler.domain.state import PassedOver
+from reconciler.domain.state import Drift, PassedOver
 from reconciler.domain.version_check import declaration_of as declaration_of_version
 from reconciler.domain.version_check import parse_version_check
 from reconciler.domain.webhook import Provider
@@ -251,6 +252,7 @@ def prepared_to_json(prepared: PreparedRevision) -> JsonObject:
         "version": declaration_of_version(prepared.version) if prepared.version else None,
         "manifest": prepared.manifest,
         "manifest_ignored": prepared.manifest_ignored,
+        "headline": _headline_to_json(prepared.headline),
     }
 
 
@@ -264,7 +266,41 @@ def prepared_from_json(data: JsonObject | None) -> PreparedRevision | None:
         version=parse_version_check(version) if (version := data.get("version")) else None,
         manifest=data.get("manifest", ""),
         manifest_ignored=data.get("manifest_ignored", False),
+        headline=_headline_from_json(data.get("headline")),
     )
+
+
+def _headline_to_json(headline: CommitInfo | None) -> JsonObject | None:
+    if headline is None:
+        return None
+    return {
+        "commit": headline.commit.text,
+        "subject": clean_text(headline.subject),
+        "author": clean_text(headline.author),
+        "at": headline.at.isoformat(),
+    }
+
+
+def _headline_from_json(data: JsonObject | None) -> CommitInfo | None:
+    if data is None:
+        return None
+    at = datetime.fromisoformat(data["at"])
+    return CommitInfo(CommitSha(data["commit"]), data["subject"], data["author"], at)
+
+
+def drift_to_json(drift: Drift | None) -> JsonObject | None:
+    """Return the drift as an object; None stays None."""
+    if drift is None:
+        return None
+    differences = [clean_text(one) for one in drift.differences]
+    return {"since": drift.since.isoformat(), "differences": differences}
+
+
+def drift_from_json(data: JsonObject | None) -> Drift | None:
+    """Return what ``drift_to_json`` was given."""
+    if data is None:
+        return None
+    return Drift(datetime.fromisoformat(data["since"]), tuple(data["differences"]))
 
 
 def _target_to_json(target: PreparedTarget) -> JsonObject:

@@ -55,6 +55,11 @@ def refuse_removal(connection: Connection, name: ProjectName) -> None:
         raise error
 
 
+def select_origins(connection: Connection) -> Mapping[ProjectName, ProjectName | None]:
+    """Return which project each is promoted from; None: from none."""
+    return {name: its.before for name, its in _select(connection).items()}
+
+
 def _hold(connection: Connection) -> None:
     """Have nobody else declare an environment, or remove a project, before this ends."""
     upsert(connection, FACT, {"key": "environments"}, {"value": ""})

@@ -1,9 +1,23 @@
 """What became of deployments and of calls of ``trigger_deployment``."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, cast, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    case,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from reconciler.domain.deployment import UNTOUCHED, Deployment, DeploymentId, Stage, Status
 from reconciler.domain.durations import UsualDurations, usual_durations
@@ -51,6 +65,12 @@ class SqlHistory(Family):
         with self._database.reading() as connection:
             return select_deployments(connection, *conditions, limit=limit)
 
+    def count_deployments(self, project: ProjectName) -> int:
+        """Return how many the project ever had."""
+        of_it = DEPLOYMENT.c.project == project
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).where(of_it)).scalar_one()
+
     def queue_place(self, deployment: DeploymentId, now: datetime) -> QueuePlace:
         """Return what stands before a deployment that waits."""
         is_running = DEPLOYMENT.c.status == Status.RUNNING
@@ -70,21 +90,25 @@ class SqlHistory(Family):
 
     def usual_durations(self, project: ProjectName) -> UsualDurations:
         """Return the median of each stage that went well, of the last few verified deployments."""
-        last = (
-            select(DEPLOYMENT.c.id)
-            .where(DEPLOYMENT.c.project == project, DEPLOYMENT.c.status == Status.DEPLOYED)
-            .order_by(DEPLOYMENT.c.id.desc())
-            .limit(_USUAL_OF)
-            .subquery()
-        )
+        return self.list_usual_durations([project])[project]
+
+    def list_usual_durations(
+        self, projects: Collection[ProjectName]
+    ) -> Mapping[ProjectName, UsualDurations]:
+        """Return the same for each of several projects, in one statement."""
+        if not projects:
+            return {}
+        last = union_all(*map(_last_verified, projects)).subquery()
         statement = (
-            select(STAGE.c.stage, STAGE.c.started_at, STAGE.c.finished_at)
+            select(last.c.project, STAGE.c.stage, STAGE.c.started_at, STAGE.c.finished_at)
             .join(last, last.c.id == STAGE.c.deployment)
             .where(STAGE.c.outcome == "ok", STAGE.c.finished_at.is_not(None))
         )
+        took: dict[ProjectName, list[tuple[Stage, timedelta]]] = {name: [] for name in projects}
         with self._database.reading() as connection:
-            rows = connection.execute(statement).all()
-        return usual_durations((Stage(row.stage), row.finished_at - row.started_at) for row in rows)
+            for row in connection.execute(statement):
+                took[row.project].append((Stage(row.stage), row.finished_at - row.started_at))
+        return {name: usual_durations(some) for name, some in took.items()}
 
     def list_touched_hosts(self, project: ProjectName) -> frozenset[HostName]:
         """Return where any deployment of ``project`` began to change something."""
@@ -147,10 +171,24 @@ class SqlHistory(Family):
         ]
 
 
+def _last_verified(project: ProjectName) -> Select[*tuple[Any, ...]]:
+    last = (
+        select(DEPLOYMENT.c.id, DEPLOYMENT.c.project)
+        .where(DEPLOYMENT.c.project == project, DEPLOYMENT.c.status == Status.DEPLOYED)
+        .order_by(DEPLOYMENT.c.id.desc())
+        .limit(_USUAL_OF)
+        .subquery()  # only so may each of a union have a limit
+    )
+    return select(last.c.id, last.c.project)
+
+
 def _conditions(only: DeploymentFilter) -> Iterator[ColumnElement[bool]]:
     if only.trigger is not None:
         # As both databases keep it; within a text of it every quote has a backslash before it.
         kept = f'"trigger": "{only.trigger}"'
+        yield cast(DEPLOYMENT.c.causes, String).contains(kept, autoescape=True)
+    if only.actor:
+        kept = f'"actor": {json.dumps(only.actor)}'
         yield cast(DEPLOYMENT.c.causes, String).contains(kept, autoescape=True)
     if only.host is not None:
         yield exists().where(

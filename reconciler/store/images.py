@@ -13,6 +13,7 @@ from sqlalchemy import (
     Row,
     bindparam,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -48,6 +49,17 @@ class SqlImages(Family):
             for row in connection.execute(select(WATCHED_IMAGE).order_by(WATCHED_IMAGE.c.position)):
                 found[row.project].append(_image(row))
         return found
+
+    def images_looked_at(self) -> Mapping[ProjectName, datetime]:
+        """Return when the images of each project were looked up last."""
+        newest = func.max(WATCHED_IMAGE.c.looked_at, type_=WATCHED_IMAGE.c.looked_at.type)
+        statement = (
+            select(WATCHED_IMAGE.c.project, newest.label("at"))
+            .where(WATCHED_IMAGE.c.looked_at.is_not(None))
+            .group_by(WATCHED_IMAGE.c.project)
+        )
+        with self._database.reading() as connection:
+            return {ProjectName(row.project): row.at for row in connection.execute(statement)}
 
     def images_read_at(self, name: ProjectName) -> str:
         """Return the key given to ``put_images``; empty before the first."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, true, update
 
 from reconciler.domain.deployment import DeploymentId, Stage
 from reconciler.domain.errors import NotFound
-from reconciler.ports import LogLine
+from reconciler.ports import LogExtent, LogLine
 from reconciler.store.codec import clean_text
 from reconciler.store.family import Family
 from reconciler.store.tables import DEPLOYMENT, LOG_EXTENT, LOG_LINE
@@ -46,7 +46,7 @@ class _Extent:
 
 
 class SqlLogs(Family):
-    """``append_log`` and ``read_log``."""
+    """What is kept of deployments' output, and read of it."""
 
     def append_log(
         self, deployment: DeploymentId, stage: Stage, lines: Sequence[str], now: datetime
@@ -92,6 +92,35 @@ class SqlLogs(Family):
         )
         with self._database.reading() as connection:
             return [_line(row) for row in connection.execute(newest)][::-1]
+
+    def log_extent(self, deployment: DeploymentId) -> LogExtent:
+        """Return which lines there are so far; those that were left out are none."""
+        kept = select(LOG_EXTENT.c.head_lines, LOG_EXTENT.c.lines).where(
+            LOG_EXTENT.c.deployment == deployment
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(kept).one_or_none()
+            if row is None:
+                return LogExtent()
+            first_of_tail = select(func.min(LOG_LINE.c.number)).where(
+                LOG_LINE.c.deployment == deployment, LOG_LINE.c.number > row.head_lines
+            )
+            tail = connection.execute(first_of_tail).scalar_one()
+        return LogExtent(row.head_lines, tail or row.lines + 1, row.lines)
+
+    def find_in_log(
+        self, deployment: DeploymentId, words: Sequence[str], *, stage: Stage | None = None
+    ) -> Sequence[int]:
+        """Return the numbers of all lines that hold one of ``words``, in order, however written."""
+        wanted = or_(*(LOG_LINE.c.text.icontains(word, autoescape=True) for word in words))
+        of_stage = true() if stage is None else LOG_LINE.c.stage == stage
+        statement = (
+            select(LOG_LINE.c.number)
+            .where(LOG_LINE.c.deployment == deployment, of_stage, wanted)
+            .order_by(LOG_LINE.c.number)
+        )
+        with self._database.reading() as connection:
+            return connection.execute(statement).scalars().all()
 
 
 def _line(row: Row[Any]) -> LogLine:

@@ -77,12 +77,20 @@ class SqlOutbox(Family):
             _change(connection, message, owner, **values)
 
     def list_messages(
-        self, kind: OutboxKind, *, address: str = "", before: int | None = None, limit: int = 50
+        self,
+        kind: OutboxKind,
+        *,
+        address: str = "",
+        deployment: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
     ) -> Sequence[Message]:
-        """Return messages, newest first."""
+        """Return messages, newest first; to one address, about one deployment, where named."""
         statement = select(OUTBOX).where(OUTBOX.c.kind == kind, below(OUTBOX.c.id, before))
         if address:
             statement = statement.where(OUTBOX.c.address == address)
+        if deployment is not None:
+            statement = statement.where(OUTBOX.c.deployment == deployment)
         with self._database.reading() as connection:
             rows = connection.execute(statement.order_by(OUTBOX.c.id.desc()).limit(limit)).all()
         return [message_from_row(row) for row in rows]

@@ -1,6 +1,6 @@
 """When external sources are due, and what looking gave."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -95,6 +95,16 @@ class SqlPolls(Family):
                 .where(SOURCE_HEALTH.c.project == name, SOURCE_HEALTH.c.next_look_at.is_not(None))
                 .values(values)
             )
+
+    def next_poll(self, now: datetime, projects: Collection[str] | None = None) -> datetime | None:
+        """Return when a source is due next after ``now``, of some projects or of all."""
+        due = SOURCE_HEALTH.c.next_look_at
+        soonest = select(func.min(due, type_=due.type)).where(due > now)
+        if projects is not None:
+            soonest = soonest.where(SOURCE_HEALTH.c.project.in_(projects))
+        with self._database.reading() as connection:
+            found: datetime | None = connection.execute(soonest).scalar_one()
+        return found
 
     def correct_polls(self, now: datetime) -> None:
         """Make due what a clock timed that has been set back since."""

@@ -1,9 +1,10 @@
 """Projects and what is known of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from reconciler.domain.commit_status import forge_origin
 from reconciler.domain.deployment import Status
@@ -16,6 +17,7 @@ from reconciler.store.audit import Ledger
 from reconciler.store.bindings import Told, unbind_project
 from reconciler.store.codec import clean_text, passed_over_to_json
 from reconciler.store.database import LONG_AGO
+from reconciler.store.deployment_rows import MOST_PARAMETERS
 from reconciler.store.environments import refuse_removal, require_place
 from reconciler.store.family import Family, lock_project, no_such_project, require_same
 from reconciler.store.project_rows import (
@@ -125,12 +127,17 @@ class SqlProjects(Family):
             raise no_such_project(name)
         return project_from_row(row)
 
-    def list_projects(self) -> Sequence[Project]:
-        """Return all, by name."""
+    def list_projects(self, known: Iterable[Project] = ()) -> Sequence[Project]:
+        """Return all, by name; those of ``known`` that nobody edited since are the same objects."""
+        before = {_edition(one): one for one in known}
         with self._database.reading() as connection:
-            rows = connection.execute(select(PROJECT)).all()
+            there = connection.execute(select(*_EDITION)).all() if before else ()
+            same = [before[found] for found in map(tuple, there) if found in before]
+            edited = [row.name for row in there if tuple(row) not in before]
+            rows = list(_select_projects(connection, edited if before else None))
+        found = [*same, *map(project_from_row, rows)]
         # Sorted here: databases disagree on the order of '-' and letters.
-        return sorted((project_from_row(row) for row in rows), key=lambda project: project.name)
+        return sorted(found, key=lambda project: project.name)
 
     def list_followers(self, repository: ProjectName) -> Sequence[Project]:
         """Return the projects that follow ``repository``, by name; see ``Project.follows``."""
@@ -155,10 +162,10 @@ class SqlProjects(Family):
             raise no_such_project(name)
         return states[name]
 
-    def list_states(self) -> Mapping[ProjectName, ProjectState]:
+    def list_states(self, known: Iterable[ProjectState] = ()) -> Mapping[ProjectName, ProjectState]:
         """Return the recorded facts of all projects, in few statements."""
         with self._database.reading() as connection:
-            return select_states(connection)
+            return select_states(connection, known=known)
 
     def get_health(self, name: ProjectName) -> SourceHealth:
         """Return how looking at its source has gone. Raises ``NotFound``."""
@@ -205,6 +212,26 @@ class SqlProjects(Family):
                 forget_passed_over(connection, name)
                 self._ledger.append(connection, "quarantine.lift", f"project {name}")
             return lifted.rowcount
+
+
+#: Columns that are others once a declaration was edited.
+_EDITION = (PROJECT.c.name, PROJECT.c.updated_at, PROJECT.c.generation, PROJECT.c.auto_deploy)
+
+
+def _edition(project: Project) -> tuple[object, ...]:
+    return project.name, project.updated_at, project.generation, project.auto_deploy
+
+
+def _select_projects(
+    connection: Connection, names: Sequence[str] | None
+) -> Iterator[Row[*tuple[Any, ...]]]:
+    """Yield the rows of some projects, or of all."""
+    if names is None:
+        yield from connection.execute(select(PROJECT))
+        return
+    for start in range(0, len(names), MOST_PARAMETERS):
+        some = PROJECT.c.name.in_(names[start : start + MOST_PARAMETERS])
+        yield from connection.execute(select(PROJECT).where(some))
 
 
 def _toggled(project: Project) -> dict[str, object]:

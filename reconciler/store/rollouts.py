@@ -263,7 +263,7 @@ def _set_live(connection: Connection, name: ProjectName, deployment: DeploymentI
     connection.execute(
         update(PROJECT_STATE)
         .where(PROJECT_STATE.c.project == name)
-        .values(live_deployment_id=deployment)
+        .values(live_deployment_id=deployment, drift=None)
     )
 
 

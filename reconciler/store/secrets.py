@@ -153,6 +153,17 @@ class SqlSecrets(SealedFamily):
         with self._database.reading() as connection:
             return _find_registry(connection, host, project) is not None
 
+    def list_registry_users(self) -> Mapping[str, Mapping[ProjectName, str]]:
+        """Return as whom projects are known to registries, where they have credentials."""
+        statement = select(SECRET.c.project, SECRET.c.name, SECRET.c.username)
+        with self._database.reading() as connection:
+            rows = connection.execute(statement.where(SECRET.c.name.startswith(_REGISTRY))).all()
+        found: dict[str, dict[ProjectName, str]] = {}
+        for row in rows:
+            host = row.name.removeprefix(_REGISTRY)
+            found.setdefault(host, {})[ProjectName(row.project)] = row.username
+        return found
+
     def pin_host_key(self, origin: str, key: str, now: datetime) -> None:
         """Keep the key that an SSH server showed at first contact. Never replaces another."""
         with self._database.writing() as connection:

@@ -21,6 +21,7 @@ from reconciler.store.claims import SqlClaims
 from reconciler.store.clusters import SqlClusters
 from reconciler.store.database import Database
 from reconciler.store.deliveries import SqlDeliveries
+from reconciler.store.drifts import SqlDrifts
 from reconciler.store.figures import SqlFigures
 from reconciler.store.first_start import SqlFirstStart
 from reconciler.store.freezes import SqlFreezes
@@ -69,6 +70,7 @@ class SqlStore(
     SqlDeliveries,
     SqlAnnouncements,
     SqlProjects,
+    SqlDrifts,
     SqlFreezes,
     SqlPromotions,
     SqlStandings,

@@ -10,6 +10,7 @@ from reconciler.domain.deployment import Deployment, DeploymentId, Stage, Status
 from reconciler.domain.promotion import Standing
 from reconciler.domain.references import ProjectName
 from reconciler.store.codec import clean_text
+from reconciler.store.environments import select_origins
 from reconciler.store.family import Family, lock_project
 from reconciler.store.tables import DEPLOYMENT, PROJECT_STATE, STANDING
 
@@ -21,7 +22,7 @@ _MAY_CHANGE = [stage for stage in Stage if not stage.is_before_any_change]
 
 
 class SqlStandings(Family):
-    """The part of ``PromotionStore`` about what stands."""
+    """The part of ``PromotionStore`` about the environments, and what stands in them."""
 
     def list_standings(
         self, project: ProjectName, *, of: Collection[DeploymentId] = (), limit: int = 50
@@ -32,6 +33,11 @@ class SqlStandings(Family):
         newest = statement.order_by(STANDING.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
             return [_standing(row) for row in connection.execute(newest)]
+
+    def list_origins(self) -> Mapping[ProjectName, ProjectName | None]:
+        """Return which project each is promoted from; None: from none."""
+        with self._database.reading() as connection:
+            return select_origins(connection)
 
     def current_standings(self) -> Mapping[ProjectName, Standing]:
         """Return what stands now, of each project where something does."""

@@ -1,17 +1,18 @@
 """The recorded facts of projects, for one or for all, in few statements."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, select, true
 
-from reconciler.domain.deployment import Deployment, Status
+from reconciler.domain.deployment import Deployment, DeploymentId, Status
 from reconciler.domain.references import ProjectName
 from reconciler.domain.state import ProjectState, Quarantine
 from reconciler.store.codec import (
     commit_from_text,
     digests_from_json,
+    drift_from_json,
     freeze_from_json,
     passed_over_from_json,
     revision_from_json,
@@ -21,13 +22,16 @@ from reconciler.store.tables import DEPLOYMENT, PROJECT_STATE, QUARANTINE
 
 
 def select_states(
-    connection: Connection, name: ProjectName | None = None
+    connection: Connection,
+    name: ProjectName | None = None,
+    known: Iterable[ProjectState] = (),
 ) -> Mapping[ProjectName, ProjectState]:
-    """Return the facts of one project, or of all by name."""
+    """Return the facts of one project, or of all by name; what is ``known`` is not read again."""
     rows = connection.execute(
         select(PROJECT_STATE).where(_of(PROJECT_STATE, name)).order_by(PROJECT_STATE.c.project)
     ).all()
-    deployments = _current_deployments(connection, name, rows)
+    verified = {one.id: one for state in known for one in _verified(state)}
+    deployments = _current_deployments(connection, name, rows, verified)
     quarantines = select_quarantines(connection, name)
     return {
         row.project: _state(row, deployments.get(row.project, ()), quarantines.get(row.project, ()))
@@ -49,7 +53,10 @@ def select_quarantines(
 
 
 def _current_deployments(
-    connection: Connection, name: ProjectName | None, states: Sequence[Row[Any]]
+    connection: Connection,
+    name: ProjectName | None,
+    states: Sequence[Row[Any]],
+    known: Mapping[DeploymentId, Deployment],
 ) -> Mapping[ProjectName, Sequence[Deployment]]:
     """Return those that wait, run, are live, or are the newest."""
     under_way = DEPLOYMENT.c.status.in_([Status.QUEUED, Status.RUNNING]) & _of(DEPLOYMENT, name)
@@ -57,6 +64,7 @@ def _current_deployments(
     pointed_at = {
         one for row in states for one in (row.live_deployment_id, row.latest_deployment_id)
     }
+    found |= {number: known[number] for number in pointed_at & known.keys()}
     missing = sorted(pointed_at - found.keys() - {None})
     for start in range(0, len(missing), MOST_PARAMETERS):
         some = DEPLOYMENT.c.id.in_(missing[start : start + MOST_PARAMETERS])
@@ -65,6 +73,13 @@ def _current_deployments(
     for deployment in found.values():
         by_project[deployment.project].append(deployment)
     return by_project
+
+
+def _verified(state: ProjectState) -> Iterator[Deployment]:
+    """Yield what of a state never changes any more."""
+    for one in (state.live, state.latest):
+        if one and one.status is Status.DEPLOYED:
+            yield one
 
 
 def _state(
@@ -87,6 +102,7 @@ def _state(
         toggled_by=row.toggled_by or "",
         toggled_at=row.toggled_at,
         freeze=freeze_from_json(row.freeze),
+        drift=drift_from_json(row.drift),
     )
 
 

@@ -54,7 +54,7 @@ class SqlTokens(Family):
                 shown | {"expires": expires},
             )
 
-    def find_token(self, digest: str, now: datetime) -> AccessToken | None:
+    def find_token(self, digest: str, now: datetime, remote: str = "") -> AccessToken | None:
         """Return the token with this SHA-256, unless it has expired; noted, if it can be."""
         with self._database.reading() as connection:
             row = connection.execute(select(TOKEN).where(TOKEN.c.digest == digest)).one_or_none()
@@ -63,9 +63,8 @@ class SqlTokens(Family):
         if row.last_used_at is None or row.last_used_at <= now - _NOTED_EVERY:
             # A full disk keeps nobody from looking.
             with suppress(StoreError), self._database.writing() as connection:
-                connection.execute(
-                    update(TOKEN).where(TOKEN.c.digest == digest).values(last_used_at=now)
-                )
+                used = {"last_used_at": now, "last_used_from": remote}
+                connection.execute(update(TOKEN).where(TOKEN.c.digest == digest).values(used))
         return _token(row)
 
     def list_tokens(self) -> Sequence[AccessToken]:
@@ -97,4 +96,5 @@ def _token(row: Row[Any]) -> AccessToken:
         created_by=row.created_by,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
+        last_used_from=row.last_used_from,
     )

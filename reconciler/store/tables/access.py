@@ -23,6 +23,7 @@ class TokenRow(Row, table=True):
     created_by: str = ""
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    last_used_from: str = ""
 
 
 class PersonRow(Row, table=True):

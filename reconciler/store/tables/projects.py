@@ -31,6 +31,7 @@ class ProjectRow(Row, table=True):
     stateful_services: Json = as_json()
     targets: Json = as_json()
     one_by_one: bool = False
+    mend_drift: bool = False
     migration: Json = as_json(nullable=True)
     version: Json = as_json(nullable=True)
     push_images: bool = False
@@ -62,6 +63,7 @@ class ProjectStateRow(Row, table=True):
     toggled_by: str | None = None  #: who switched auto-deploy last
     toggled_at: datetime | None = None
     freeze: Json = as_json(nullable=True)
+    drift: Json = as_json(nullable=True)
     look_again_at: datetime | None = Field(default=None, index=True)  #: what holds it is over then
 
 
