@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from reconciler.adapters.bounded_yaml import Node, parse_yaml
-from reconciler.domain.compose import ComposeFile, ComposeService, Reach, ReachKind
+from reconciler.domain.compose import ComposeFile, ComposeService, Reach, ReachKind, ServicePort
 from reconciler.domain.errors import InvalidComposeFile, InvalidReference
 from reconciler.domain.interpolation import Unresolved, interpolate
 from reconciler.domain.references import parse_service_name
@@ -14,6 +14,7 @@ _MOST_VARIABLES = 2000
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\s*[=:][ \t]*")
 _BARE_NAME = re.compile(r"\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*")
 _MOUNT_SOURCE = re.compile(r"(?:\$\{[^}]*\}|[^:])*")
+_PORT = re.compile("[1-9][0-9]{0,4}")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -76,7 +77,27 @@ def _service(name: str, body: Node) -> ComposeService:
         labels=_labels(body.get("labels"), f"{where}.labels"),
         profiles=tuple(_texts(body.get("profiles"), f"{where}.profiles")),
         pull_policy=_policy(body.get("pull_policy"), f"{where}.pull_policy"),
+        ports=tuple(_ports(body.get("ports"), body.get("expose"))),
     )
+
+
+def _ports(published: Node, exposed: Node) -> Iterator[ServicePort]:
+    """Return what of both is one port; ranges, variables and what is wrong say nothing to us.
+
+    Source: Compose specification, ``05-services.md``, "ports", "expose".
+    """
+    for entry in published if isinstance(published, list) else ():
+        if isinstance(entry, dict):
+            target, host = str(entry.get("target")), str(entry.get("published", ""))
+        else:
+            host, _, target = str(entry).partition("/")[0].rpartition(":")
+            host = host.rpartition(":")[2]
+        if _PORT.fullmatch(target):
+            yield ServicePort(int(target), int(host) if _PORT.fullmatch(host) else None)
+    for entry in exposed if isinstance(exposed, list) else ():
+        number = str(entry).partition("/")[0]
+        if _PORT.fullmatch(number):
+            yield ServicePort(int(number))
 
 
 def _policy(node: Node, where: str) -> str:

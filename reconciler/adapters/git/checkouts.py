@@ -8,10 +8,12 @@ from pathlib import Path
 
 from reconciler.adapters.git.binary import KEPT_REFS, Git, object_format_of
 from reconciler.adapters.git.files import read_files
+from reconciler.adapters.git.history import read_commit
 from reconciler.adapters.git.tree import OWN_FOLDER, TreeLimits, check_tree, list_tree
 from reconciler.adapters.git.work_tree import WorkTree
 from reconciler.adapters.process import check
 from reconciler.domain.errors import CommandFailed, CommitNotFound, PreconditionFailed
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.project import ExternalSource, HostedSource, Source
 from reconciler.domain.references import CommitSha, ProjectName, RepositoryPath
 from reconciler.ports import CommandRunner, GitCredentials, GitRemote, Repositories
@@ -67,6 +69,10 @@ class GitCheckouts:
     ) -> Mapping[RepositoryPath, bytes]:
         """As ``GitRemote.read_files``, of a commit that was fetched."""
         return read_files(self._git(project), commit, paths)
+
+    def describe(self, project: ProjectName, commit: CommitSha) -> CommitInfo:
+        """Return a commit that was fetched, as people know it; see ``Commits.describe``."""
+        return read_commit(self._git(project), commit)
 
     def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
         """Write the files of ``commit`` into the empty folder ``into``; see ``Checkouts.export``.

@@ -59,6 +59,16 @@ def read_history(git: Git, tip: CommitSha, base: CommitSha) -> History:
     )
 
 
+def read_commit(git: Git, commit: CommitSha) -> CommitInfo:
+    """Return one commit of a repository on disk. Raises ``RevisionNotFound``."""
+    if not _has(git, commit):
+        raise RevisionNotFound(f"{git.repository.name} has no commit {commit.short}")
+    listed = git.output(
+        *("log", "-z", "--max-count=1", f"--format=tformat:{_FORMAT}"), *(commit.text, "--")
+    )
+    return _info(*split_z(listed)[:4])
+
+
 def _receive_both(
     receive: Receive, tip: CommitSha, base: CommitSha, depth: int
 ) -> MemoryObjectStore:

@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 from reconciler.adapters.git.binary import Git, object_format_of, split_z
 from reconciler.adapters.git.checkouts import GitCheckouts, fetch_from_disk
 from reconciler.domain.errors import CommandFailed, RevisionNotFound
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.plan import ChangedFile, ChangedFiles
 from reconciler.domain.project import Source
 from reconciler.domain.references import CommitSha, ProjectName, RepositoryPath
@@ -101,6 +102,10 @@ class _GitScratch:
     ) -> Mapping[RepositoryPath, bytes]:
         """As ``GitRemote.read_files``, of a commit that was fetched."""
         return self.own.read_files(project, commit, paths)
+
+    def describe(self, project: ProjectName, commit: CommitSha) -> CommitInfo:
+        """As ``Commits.describe``."""
+        return self.own.describe(project, commit)
 
     def export(self, project: ProjectName, commit: CommitSha, into: Path) -> None:
         """Write the files of ``commit`` into ``into``; see ``Exports``."""

@@ -15,6 +15,9 @@ for tool in git rsync flock curl docker; do
     command -v "$tool" >/dev/null 2>&1 && echo "tool $tool"
 done
 docker compose version >/dev/null 2>&1 && echo 'tool compose'
+folder=/opt/apps
+test -d "$folder" || folder=/
+df -Pk "$folder" 2>/dev/null | while read -r _ _ _ free _; do echo "free $free"; done
 exit 0
 """
 
@@ -39,4 +42,10 @@ def parse_facts(name: HostName, result: CommandResult) -> HostFacts:
         is_root=values["uid"] == "0",
         has_systemd="systemd" in values,
         tools=frozenset(value for key, value in said if key == "tool"),
+        free_bytes=_bytes(values.get("free", "")),
     )
+
+
+def _bytes(kibibytes: str) -> int | None:
+    """Return what ``df`` said, whose head is the first line; None: it said nothing."""
+    return int(kibibytes) << 10 if kibibytes.isdecimal() and len(kibibytes) < 16 else None

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from reconciler.domain.errors import Interrupted, ReconcilerError
 from reconciler.domain.failure import Failure
@@ -27,6 +28,7 @@ class HealthRecord:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Record how the block goes; one that is interrupted says nothing about the host."""
+        began = self._clock.monotonic()
         try:
             yield
         except Interrupted:
@@ -34,16 +36,16 @@ class HealthRecord:
         except ReconcilerError as error:
             self.record(Failure.of(error))
             raise
-        self.record(None)
+        self.record(None, timedelta(seconds=self._clock.monotonic() - began))
 
-    def record(self, error: Failure | None) -> None:
-        """Note an answer: None if it was good."""
+    def record(self, error: Failure | None, took: timedelta | None = None) -> None:
+        """Note an answer: None if it was good, and how long it ``took`` where that was a check."""
         now = self._clock.now()
         with self._lock:
             before = self._health
             same = before.checked_at is not None and _code(before.error) == _code(error)
             since = before.since if same else now
-            self._health = HostHealth(checked_at=now, since=since, error=error)
+            self._health = HostHealth(now, since, error, took)
 
 
 def _code(error: Failure | None) -> str:

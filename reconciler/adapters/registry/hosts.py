@@ -20,6 +20,7 @@ _SAME_SECONDS = 1.0
 OnCooling = Callable[[RegistryTrouble], object]
 
 _LIMIT = re.compile(r"\s*(\d{1,9})\s*(?:;|$)")
+_WINDOW = re.compile(r";\s*w=(\d{1,7})\s*(?:;|$)")
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class _Host:
     error: str = ""
     limit: int | None = None
     limit_remaining: int | None = None
+    limit_window: timedelta | None = None
     requests_sent: int = 0
 
 
@@ -85,6 +87,7 @@ class HostLedger:
             known = self._host(host)
             known.reachable, known.error = True, ""
             known.limit = _limit(headers.get("ratelimit-limit")) or known.limit
+            known.limit_window = _window(headers.get("ratelimit-limit")) or known.limit_window
             remaining = _limit(headers.get("ratelimit-remaining"))
             known.limit_remaining = known.limit_remaining if remaining is None else remaining
 
@@ -149,6 +152,7 @@ def _status(name: str, host: _Host, monotonic: float, now: datetime) -> Registry
         limit=host.limit,
         limit_remaining=host.limit_remaining,
         requests_sent=host.requests_sent,
+        limit_window=host.limit_window,
     )
 
 
@@ -172,3 +176,8 @@ def _trouble(
 def _limit(text: str | None) -> int | None:
     match = _LIMIT.match(text or "")
     return int(match[1]) if match else None
+
+
+def _window(text: str | None) -> timedelta | None:
+    match = _WINDOW.search(text or "")
+    return timedelta(seconds=int(match[1])) if match else None
