@@ -1,7 +1,7 @@
 """Why a project did or did not deploy, from recorded facts only."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -27,6 +27,8 @@ from reconciler.ports import Clock, Store
 
 #: Requests, and deployments that gave way, that an answer goes back to.
 _MOST_REQUESTS = 50
+#: How long a host may be away before nobody knows any more what runs on it: a restart is none.
+_SILENCE = timedelta(minutes=5)
 _FAILED = frozenset({Status.FAILED, Status.NEEDS_OPERATOR})
 
 
@@ -39,6 +41,8 @@ class StandingCode(StrEnum):
     HELD = "held"
     NEEDS_APPROVAL = "needs-approval"
     FAILED = "failed"
+    UNKNOWN = "unknown"
+    DRIFTED = "drifted"
     QUARANTINED = "quarantined"
     BRANCH_GONE = "branch-gone"
     OFF = "off"
@@ -58,6 +62,15 @@ class ProjectSummary:
     reason: str  #: code of the first reason that a list of all projects knows
     #: When that began to be so. Another look that finds the same is news to nobody.
     since: datetime | None = field(default=None, compare=False)
+
+    @property
+    def news(self) -> "ProjectSummary":
+        """This without when its source was looked at: a look that finds the same is none."""
+        health = self.health
+        seen = SourceHealth(
+            observed=health.observed, branch_gone=health.branch_gone, error=health.error
+        )
+        return replace(self, health=seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +95,16 @@ class Explainer:
     #: Tells why nobody knows that what runs in an environment is well; empty: it is.
     doubt: Callable[[ProjectName], str] = lambda _: ""
 
-    def summaries(self) -> Sequence[ProjectSummary]:
-        """Return all projects, by name, in a handful of statements."""
+    def summaries(self, known: Sequence[ProjectSummary] = ()) -> Sequence[ProjectSummary]:
+        """Return all projects, by name, in a handful of statements.
+
+        What is as it was when they were ``known`` is not read again.
+        """
         store, now, troubles = self.store, self.clock.now(), self.troubles()
-        states, health, images = store.list_states(), store.list_health(), store.list_images()
+        states = store.list_states([one.state for one in known])
+        health, images = store.list_health(), store.list_images()
         switch, registries = self.brakes(store.get_switch()), store.list_registry_troubles()
-        projects = store.list_projects()
+        projects = store.list_projects([one.project for one in known])
         promoting = first_looks(store, projects, states, now)
         return [
             summarize(
@@ -162,7 +179,15 @@ def _standing(facts: Facts) -> _Standing:
     if not project.kind.deployable:
         text = f"a {project.kind} project has nothing to deploy"
         return StandingCode.NOTHING_TO_DEPLOY, text
-    return _busy(state) or _troubled(project, state, health) or _held(facts) or _calm(facts)
+    return (
+        _busy(state)
+        or _gone_or_failed(project, state, health)
+        or _out_of_sight(facts)
+        or _drifted(state)
+        or _quarantined(state, health)
+        or _held(facts)
+        or _calm(facts)
+    )
 
 
 def _busy(state: ProjectState) -> _Standing | None:
@@ -176,7 +201,9 @@ def _busy(state: ProjectState) -> _Standing | None:
     return None
 
 
-def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _Standing | None:
+def _gone_or_failed(
+    project: Project, state: ProjectState, health: SourceHealth
+) -> _Standing | None:
     if health.branch_gone:
         was_seen = health.observed or state.tracked_commit
         since = "does not exist any more" if was_seen else "is not there yet"
@@ -185,6 +212,36 @@ def _troubled(project: Project, state: ProjectState, health: SourceHealth) -> _S
         return StandingCode.BRANCH_GONE, text
     if (latest := state.latest) and (latest.status in _FAILED or _may_be_repeated(latest)):
         return _failed(latest)
+    return None
+
+
+def _out_of_sight(facts: Facts) -> _Standing | None:
+    """Tell that a host has been silent for so long that nobody knows what runs there."""
+    live = facts.state.live
+    if live is None:
+        return None
+    for target in facts.project.where:
+        health = facts.hosts.get(target.host)
+        if health is not None and is_out_of_sight(health, facts.now):
+            said = f": {health.error.message}" if health.error else ""
+            text = f"nobody knows what runs on {target.host}{said}; it was deployment {live.id}"
+            return StandingCode.UNKNOWN, text
+    return None
+
+
+def is_out_of_sight(health: HostHealth, now: datetime) -> bool:
+    """Tell whether a host is in trouble for longer than it takes to start anew."""
+    return health.error is not None and (health.since or now) <= now - _SILENCE
+
+
+def _drifted(state: ProjectState) -> _Standing | None:
+    if state.drift is None or state.live is None:
+        return None
+    text = f"what runs is not what deployment {state.live.id} left there"
+    return StandingCode.DRIFTED, f"{text}: {'; '.join(state.drift.differences)}"
+
+
+def _quarantined(state: ProjectState, health: SourceHealth) -> _Standing | None:
     if state.quarantined and _wants(state, health, state.quarantined[-1].revision.commit):
         last = state.quarantined[-1]
         runs = f"deployment {state.live.id} runs" if state.live else "nothing runs"

@@ -65,8 +65,11 @@ class Facts:
     def waits(self) -> str:
         """What was seen and not acted on, in words; empty where nothing was."""
         moved = []
+        live = self.state.live
         tip = self.state.newest_wanted(self.health.observed)
-        if tip and tip != self.state.tracked_commit:
+        # A person may have deployed it meanwhile.
+        runs = live.target_revision.commit if live else None
+        if tip and tip not in (self.state.tracked_commit, runs):
             moved.append(f"{self.project.followed_branch} at {tip.short}")
         if self.promoting and (candidate := self.promoting.candidate):
             moved.append(f"{candidate.target_revision} of {self.promoting.origin.name}")

@@ -1,6 +1,6 @@
 """Pushes that nobody announced though a webhook should have: what is said of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.domain.announcement import Announcements
 from reconciler.domain.reason_codes import ReasonCode
@@ -20,16 +20,25 @@ def loss_in_words(known: Announcements) -> str:
 
 def reasons_of_webhooks(facts: Facts) -> Iterator[ExplainedReason]:
     """Yield that pushes come unannounced, and what is known of the webhook to blame."""
-    known, name = facts.announcements, facts.project.name
-    announcers = [one for one in facts.webhooks if _announces(one, name, known)]
-    if not announcers or not known.suspicious:
+    known = facts.announcements
+    last = find_lossy(facts.webhooks, facts.project.name, known)
+    if last is None:
         return
-    # The one whose last delivery is the newest: another may never have worked.
-    last = max(announcers, key=lambda one: one.last_at.timestamp() if one.last_at else 0.0)
     text = f"{loss_in_words(known)}; polling found them; {_last_of(last)}"
     text += f"; `reconciler webhook deliveries {last.webhook.name}` has more"
     evidence = {"webhook": last.webhook.name, "missed": known.missed, "of_last": known.judged}
     yield reason(ReasonCode.WEBHOOK_MISSING, text, known.missed_at, evidence)
+
+
+def find_lossy(
+    webhooks: Iterable[WebhookRecord], name: ProjectName, known: Announcements
+) -> WebhookRecord | None:
+    """Return the webhook that a project's pushes should have come through; None: none are lost."""
+    announcers = [one for one in webhooks if _announces(one, name, known)]
+    if not announcers or not known.suspicious:
+        return None
+    # The one whose last delivery is the newest: another may never have worked.
+    return max(announcers, key=lambda one: one.last_at.timestamp() if one.last_at else 0.0)
 
 
 def _announces(record: WebhookRecord, name: ProjectName, known: Announcements) -> bool:
