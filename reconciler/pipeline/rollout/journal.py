@@ -27,6 +27,10 @@ class Redaction(Protocol):
         """Return ``text`` without secrets and control characters."""
         ...
 
+    def clean_output(self, line: str) -> str:
+        """As ``clean``, for what a program wrote: its colours stay."""
+        ...
+
     def redact(self, text: str) -> str:
         """Return ``text`` without secrets, otherwise as it is."""
         ...
@@ -50,7 +54,7 @@ class Journal:
     def say(self, line: str) -> None:
         """Add one line to the stage under way."""
         with self._lock:
-            self._lines.append((self.stage, self._redaction.clean(line)))
+            self._lines.append((self.stage, self._redaction.clean_output(line)))
             due = self._clock.monotonic() - self._flushed_at >= _FLUSH_AFTER_SECONDS
         if due:
             self.flush()

@@ -38,9 +38,11 @@ from reconciler.domain.errors import (
     Withdrawn,
 )
 from reconciler.domain.failure import Failure
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project
 from reconciler.domain.reason_codes import ReasonCode
+from reconciler.domain.references import CommitSha
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.rollout.gate import StartGate
 from reconciler.pipeline.rollout.journal import Journal, Redaction
@@ -202,6 +204,7 @@ class _Run:
             revision = self._deployment.target_revision
             manifest = self._declaration.read(self._rollout.commits, revision.commit)
             ready = self._targets.prepare(revision, all_or_none=self._project.one_by_one)
+            ready = replace(ready, headline=self._headline(revision.commit))
             if self._deployment.promotes is not None:
                 # All that was handed on, be it followed here or not: the next one gets the same.
                 ready = replace(ready, revision=self._deployment.revision)
@@ -216,6 +219,21 @@ class _Run:
             raise Refused(ReasonCode.NOTHING_TO_RESTORE, text)
         self._declaration.go_back_by(kept)
         return kept
+
+    def _headline(self, commit: CommitSha | None) -> CommitInfo | None:
+        """Return the commit as people know it; no deployment waits for that, or fails for it."""
+        handed_on = find_handed_on(self._store, self._deployment)
+        if handed_on is not None and handed_on.headline is not None:
+            return handed_on.headline
+        if commit is None or self._project.source is None:
+            return None
+        try:
+            told = self._rollout.commits.describe(self._project.name, commit)
+            clean = self._rollout.redaction.clean
+            return replace(told, subject=clean(told.subject), author=clean(told.author))
+        except ReconcilerError as error:
+            self._say(f"note: what {commit.short} says can't be read: {error.message}")
+            return None
 
     def _pass_gate(self, prepared: PreparedRevision | None = None) -> None:
         """Ask all brakes once more, as they stand now.
