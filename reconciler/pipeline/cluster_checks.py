@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from reconciler.domain.errors import PreconditionFailed, ReconcilerError
 from reconciler.domain.failure import Failure
@@ -55,13 +56,14 @@ class ClusterChecks:
         """
         cluster = self._store.get_cluster(name)
         client, before = self._clusters.get(name), self.standing(cluster)
-        version, error = before.version, None
+        version, error, began = before.version, None, self._clock.monotonic()
         try:
             for one in [namespace] if namespace else self._namespaces(name) or [""]:
                 version = client.check(one)
         except ReconcilerError as caught:
             error = caught
-        standing = ClusterStanding(self._health(before.health, error), version)
+        took = timedelta(seconds=self._clock.monotonic() - began)
+        standing = ClusterStanding(self._health(before.health, error, took), version)
         with self._lock:
             self._found[name] = (cluster, standing)
         self._tell(name, before.health, error)
@@ -85,10 +87,14 @@ class ClusterChecks:
         error.remedy = f"store one: `reconciler cluster kubeconfig {cluster.name}`"
         return HostHealth(error=Failure.of(error))
 
-    def _health(self, before: HostHealth, error: ReconcilerError | None) -> HostHealth:
+    def _health(
+        self, before: HostHealth, error: ReconcilerError | None, took: timedelta
+    ) -> HostHealth:
         now, stands_so = self._clock.now(), before.reachable is (error is None)
         since = before.since if stands_so else now
-        return HostHealth(now, since, Failure.of(error) if error else None)
+        if error is not None:
+            return HostHealth(now, since, Failure.of(error))
+        return HostHealth(now, since, took=took)
 
     def _tell(self, name: HostName, before: HostHealth, error: ReconcilerError | None) -> None:
         if error is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.domain.errors import HostKeyUnconfirmed, ReconcilerError
 from reconciler.domain.failure import Failure
-from reconciler.domain.host import Host, HostHealth, HostName
+from reconciler.domain.host import LOCAL, Host, HostHealth, HostName
 from reconciler.log import fields
 from reconciler.pipeline.checks_begun import ChecksBegun, Submit
 from reconciler.ports import HostFacts, HostStore, Machines
@@ -34,7 +34,8 @@ class HostChecks:
         self._facts: dict[HostName, HostFacts] = {}
 
     def tick(self) -> None:
-        """Begin a check of every confirmed host; one whose last check goes on is left alone."""
+        """Begin a check of this machine and of every confirmed host, but those that go on."""
+        self._checks.begin(LOCAL, suspect=False)
         for host in self._store.list_hosts():
             if host.confirmed:
                 suspect = self.standing(host.name).health.reachable is False

@@ -145,26 +145,38 @@ class Requests:
             Conflict: ``to`` is what runs already.
             Refused: nothing that was verified is kept.
         """
-        hosts = {one.host for one in self.store.get_project(name).where}
-        live = self.store.get_state(name).live
-        kept = [
-            one for one in self.store.list_restorable(name) if live is None or one.id != live.id
-        ]
+        state = self.store.get_state(name)
+        live, kept = state.live, self.store.list_restorable(name)
         if to is not None:
-            if live and to == live.id:
+            if live and to == live.id and state.drift is None:
                 raise Conflict(f"deployment {to} is what runs")
             kept = [one for one in kept if one.id == to]
             if not kept:
                 raise NotFound(f"deployment {to} of {name} is not among those that can be restored")
         elif live:
             kept = [one for one in kept if one.id < live.id]
-        kept = [one for one in kept if _was_on_one_of(hosts, one)]
+        kept = self._of_its_hosts(name, kept)
         if not kept:
             text = f"{name} has no earlier verified revision that is still kept where it runs"
             raise Refused(ReasonCode.NOTHING_TO_RESTORE, text)
         target = kept[0]
         cause = Cause(Trigger.ROLLBACK, actor, f"back to deployment {target.id}")
         return self._ask(Request(name, target.target_revision, cause, restores=target.id))
+
+    def list_kept(self, name: ProjectName) -> Sequence[Deployment]:
+        """Return those that can be gone back to, newest first; what runs only where it drifted.
+
+        Raises:
+            NotFound: no such project.
+        """
+        kept = self._of_its_hosts(name, self.store.list_restorable(name))
+        state = self.store.get_state(name)
+        runs = state.live.id if state.live and state.drift is None else None
+        return [one for one in kept if one.id != runs]
+
+    def _of_its_hosts(self, name: ProjectName, kept: Sequence[Deployment]) -> list[Deployment]:
+        hosts = {one.host for one in self.store.get_project(name).where}
+        return [one for one in kept if _was_on_one_of(hosts, one)]
 
     def approve(self, name: ProjectName, approved: Approved, *, actor: str) -> TriggerResult:
         """Approve what a migration found pending, and deploy that very revision.
@@ -175,7 +187,7 @@ class Requests:
             NotFound: no such project, or no such deployment of it.
             NothingToApprove: no migration waits for that, or a newer deployment overtook it.
         """
-        stopped = self._stopped(name, approved.deployment)
+        stopped = self.find_stopped(name, approved.deployment)
         revision, now = stopped.target_revision, self.clock.now()
         self.store.approve(
             Approval(name, revision.fingerprint, stopped.id, actor, now, approved.reason)
@@ -194,10 +206,14 @@ class Requests:
             )
         )
 
-    def _stopped(self, name: ProjectName, wanted: DeploymentId | None) -> Deployment:
+    def find_stopped(self, name: ProjectName, wanted: DeploymentId | None = None) -> Deployment:
         """Return the newest deployment, if its migration needs approval and it is the wanted one.
 
         An older one is approved no more: what came after it may have changed the data.
+
+        Raises:
+            NotFound: no such project, or no such deployment of it.
+            NothingToApprove: no migration waits for that.
         """
         self.store.get_project(name)
         newest = next(iter(self.store.list_deployments(name, limit=1)), None)

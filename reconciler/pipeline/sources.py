@@ -7,7 +7,7 @@ from reconciler.domain.errors import RevisionNotFound
 from reconciler.domain.history import History
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, RepositoryPath
-from reconciler.ports import Comparison, GitRemote, Repositories, Store
+from reconciler.ports import Comparison, GitCredentials, GitRemote, Repositories, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,12 @@ class Sources:
     remote: GitRemote
     repositories: Repositories
 
-    def tip(self, project: Project) -> CommitSha | None:
+    def tip(self, project: Project, credentials: GitCredentials | None = None) -> CommitSha | None:
         """Return the branch's tip; None for a project without a repository.
+
+        Args:
+            project: whose branch.
+            credentials: shown instead of the project's own.
 
         Raises:
             RevisionNotFound: there is no such branch.
@@ -31,8 +35,8 @@ class Sources:
         if isinstance(source, HostedSource):
             tip = self.repositories.tip(source.repository, source.branch)
         else:
-            credentials = self.store.git_credentials(project.name, source)
-            tip = self.remote.tip(source.url, source.branch, credentials)
+            shown = credentials or self.store.git_credentials(project.name, source)
+            tip = self.remote.tip(source.url, source.branch, shown)
         if tip is None:
             text = f"branch {source.branch} does not exist in the source of {project.name}"
             missing = RevisionNotFound(text)

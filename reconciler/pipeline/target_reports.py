@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from reconciler.domain.deployment import Deployment, PreparedTarget
+from reconciler.domain.deployment import Deployment, DeploymentId, PreparedTarget
 from reconciler.domain.errors import ReconcilerError, Recovery, TargetUnreachable, TooBusy
 from reconciler.domain.failure import Failure
 from reconciler.domain.host import HostHealth, HostName
@@ -74,7 +74,8 @@ class TargetReports:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="report")
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(_CALLS_AT_ONCE)
-        self._under_way: dict[_Key, Future[Running]] = {}
+        #: An answer that is compared with one deployment says nothing of the next.
+        self._under_way: dict[_Key, tuple[DeploymentId | None, Future[Running]]] = {}
 
     def all(self, projects: Collection[str] | None = None) -> Sequence[TargetNow]:
         """Return the targets of ``projects``, by project; None: every one."""
@@ -121,13 +122,14 @@ class TargetReports:
         ]
 
     def _begin(self, one: TargetNow) -> Future[Running]:
-        """Ask, unless an earlier question to this target was not answered yet."""
-        key = _key(one)
+        """Ask, unless the same question to this target was not answered yet."""
+        key, expected = _key(one), one.deployment.id if one.deployment else None
         with self._lock:
-            known = self._under_way.get(key)
-            if known is not None and not known.done():
+            compared, known = self._under_way.get(key, (None, None))
+            if known is not None and compared == expected and not known.done():
                 return known
-            future = self._under_way[key] = self._pool.submit(self._look, one)
+            future = self._pool.submit(self._look, one)
+            self._under_way[key] = expected, future
             return future
 
     def _look(self, one: TargetNow) -> Running:
@@ -136,8 +138,7 @@ class TargetReports:
         if one.prepared is None:
             return Running(report, ())
         seen = Observation(_NOW, tuple(strategy.observe(one.target)))
-        problems = judge(one.prepared, (seen,), _AT_A_GLANCE).problems
-        return Running(report, problems, seen.samples)
+        return Running(report, _differences(one.prepared, seen), seen.samples)
 
     def _answered(
         self, one: TargetNow, future: Future[Running] | None, trouble: HostHealth | None
@@ -157,6 +158,15 @@ class TargetReports:
 def _expected(target: Target, live: Deployment | None) -> TargetNow:
     prepared = live.prepared.find(target.host) if live and live.prepared else None
     return TargetNow(target, live if prepared else None, prepared)
+
+
+def _differences(prepared: PreparedTarget, seen: Observation) -> tuple[str, ...]:
+    """Return what is not as it was made ready; what had finished may have been cleared away."""
+    there = {sample.service for sample in seen.samples}
+    services = tuple(one for one in prepared.services if one.name in there or not one.may_finish)
+    if prepared.services and not services:
+        return ()
+    return judge(replace(prepared, services=services), (seen,), _AT_A_GLANCE).problems
 
 
 def _with(

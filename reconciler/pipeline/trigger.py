@@ -147,8 +147,11 @@ def _carry_out(
 
 
 def _track(transaction: Transaction, request: Request) -> None:
-    """Record an automatic look as acted on. What a person picks says nothing about the source."""
-    if request.cause.trigger.automatic:
+    """Record an automatic look as acted on.
+
+    What a person picks, and what is put back, says nothing about the source.
+    """
+    if request.cause.trigger.automatic and request.restores is None:
         transaction.track(request.project, request.revision)
 
 

@@ -4,8 +4,10 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from reconciler.domain.errors import Conflict, InvalidInput, Refused
+from reconciler.domain.errors import Conflict, InvalidInput, ReconcilerError, Refused
+from reconciler.domain.failure import Failure
 from reconciler.domain.host import Host, HostName, fingerprint_of, parse_fingerprint
 from reconciler.domain.secret import Secret
 from reconciler.domain.version import ANYTHING, Expected
@@ -23,6 +25,9 @@ _KEYS_AT_ONCE = 4
 #: Field of a draft → its new value; None clears it.
 HostChange = Mapping[str, str | int | None]
 
+#: Name, alias, address and port.
+_Place = tuple[HostName, str, str, int]
+
 _FIXED = {"name": ""}
 
 
@@ -36,6 +41,15 @@ class Trusted:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a host showed when it was asked for its keys last."""
+
+    at: datetime
+    keys: tuple[OfferedKey, ...] = ()  #: strongest first
+    failure: Failure | None = None  #: why it showed none
+
+
+@dataclass(frozen=True, slots=True)
 class Hosts:
     """Declares hosts. Nothing is deployed to one before a person confirmed its key."""
 
@@ -45,6 +59,8 @@ class Hosts:
     _places: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(_KEYS_AT_ONCE), repr=False
     )
+    #: What each place showed last that a host was declared to be at; until the daemon ends.
+    _offers: dict[_Place, Offer] = field(default_factory=dict, repr=False)
 
     def declare(self, draft: HostDraft) -> Host:
         """Add the host that ``draft`` declares.
@@ -92,7 +108,7 @@ class Hosts:
         host = self.store.get_host(name)
         expected.require(host)
         self.store.remove_host(name, host)
-        self.machines.forget(name)
+        self._forget(host)
 
     def put_key(self, name: HostName, key: Secret, expected: Expected = ANYTHING) -> Host:
         """Store or replace our private key for the host.
@@ -124,9 +140,13 @@ class Hosts:
         if not self._places.acquire(blocking=False):
             raise Conflict(f"{_KEYS_AT_ONCE} hosts are asked for their keys; try again later")
         try:
-            return self.machines.offered_keys(host)
+            return self._ask(host)
         finally:
             self._places.release()
+
+    def last_offer(self, host: Host) -> Offer | None:
+        """Return what it showed last, where it is declared to be; None: it was not asked yet."""
+        return self._offers.get(_place_of(host))
 
     def trust(self, name: HostName, fingerprint: str, *, actor: str) -> Trusted:
         """Know the host from now on by the key of this fingerprint, which it has to show now.
@@ -139,7 +159,7 @@ class Hosts:
         """
         wanted = parse_fingerprint(fingerprint)
         host = self.store.get_host(name)
-        offered = self.machines.offered_keys(host)
+        offered = self._ask(host)
         key = next((one.key for one in offered if one.fingerprint == wanted), None)
         if key is None:
             raise _not_offered(name, wanted, offered)
@@ -153,9 +173,23 @@ class Hosts:
             )
         return Trusted(trusted, wanted, before)
 
+    def _ask(self, host: Host) -> Sequence[OfferedKey]:
+        now, place = self.clock.now(), _place_of(host)
+        try:
+            offered = tuple(self.machines.offered_keys(host))
+        except ReconcilerError as error:
+            self._offers[place] = Offer(now, failure=Failure.of(error))
+            raise
+        self._offers[place] = Offer(now, offered)
+        return offered
+
+    def _forget(self, host: Host) -> None:
+        self.machines.forget(host.name)
+        self._offers.pop(_place_of(host), None)
+
     def _keep(self, before: Host, after: Host) -> None:
         self.store.update_host(after, before)
-        self.machines.forget(after.name)
+        self._forget(before)
 
 
 def _not_offered(name: HostName, wanted: str, offered: Sequence[OfferedKey]) -> Refused:
@@ -173,8 +207,8 @@ def _not_offered(name: HostName, wanted: str, offered: Sequence[OfferedKey]) -> 
     return error
 
 
-def _place_of(host: Host) -> tuple[str, str, int]:
-    return host.alias, host.address, host.port
+def _place_of(host: Host) -> _Place:
+    return host.name, host.alias, host.address, host.port
 
 
 def _changed_draft(host: Host, change: HostChange) -> HostDraft:

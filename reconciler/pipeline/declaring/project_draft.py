@@ -57,6 +57,7 @@ _BELONGS_TO: Mapping[str, frozenset[ProjectKind]] = {
         frozenset({ProjectKind.COMPOSE}),
     ),
     "migration": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE}),
+    "mend_drift": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE, ProjectKind.UNIT}),
     "version": frozenset({ProjectKind.COMPOSE, ProjectKind.IMAGE, ProjectKind.UNIT}),
     **dict.fromkeys(("image", "ports", "volumes"), frozenset({ProjectKind.IMAGE})),
 }
@@ -80,6 +81,7 @@ class ProjectDraft:
     stateful_services: tuple[str, ...] = ()
     auto_deploy: bool = False
     one_by_one: bool = False
+    mend_drift: bool = False
     migration: Mapping[str, object] | None = None  #: as ``parse_migration`` takes it
     version: Mapping[str, object] | None = None  #: as ``parse_version_check`` takes it
     push_images: bool = False
@@ -111,6 +113,7 @@ def draft_of(project: Project) -> ProjectDraft:
         stateful_services=tuple(project.stateful_services),
         auto_deploy=project.auto_deploy,
         one_by_one=project.one_by_one,
+        mend_drift=project.mend_drift,
         migration=declaration_of_migration(project.migration) if project.migration else None,
         version=declaration_of_version(project.version) if project.version else None,
         push_images=project.push_images,
@@ -147,6 +150,7 @@ def parse_draft(draft: ProjectDraft, now: datetime) -> Project:
         empty,
         auto_deploy=draft.auto_deploy,
         one_by_one=draft.one_by_one,
+        mend_drift=draft.mend_drift,
         version=parse_version(draft.version, kind, problems),
         migration=_parse_migration(draft, problems),
         push_images=draft.push_images,

@@ -171,6 +171,7 @@ def _what_would_run(project: Project) -> Project:
         updated_at=datetime.min,  # noqa: DTZ901
         auto_deploy=False,
         one_by_one=False,
+        mend_drift=False,
         expose_service=None,
         expose_port=None,
         watch_paths=(),

@@ -50,6 +50,22 @@ def put_secret(store: Store, name: ProjectName, draft: SecretDraft, now: datetim
         InvalidInput: name, value or place is wrong; the value is never shown.
     """
     project = store.get_project(name)
+    bound_to = check_secret(project, draft)
+    before = _find(store, name, draft.name)
+    record = store.put_secret(
+        name, draft.name, draft.value, bound_to=bound_to, username=draft.username, now=now
+    )
+    if draft.name.startswith("variable:"):
+        _note_variable(store, project, before, record, now)
+    return record
+
+
+def check_secret(project: Project, draft: SecretDraft) -> str:
+    """Return the origin or host that the secret will be sent to; empty for a variable.
+
+    Raises:
+        InvalidInput: name, value or place is wrong; the value is never shown.
+    """
     _check_value(draft.value)
     bound_to = _binding(project, draft)
     if draft.bound_to is not None and draft.bound_to != bound_to:
@@ -60,13 +76,7 @@ def put_secret(store: Store, name: ProjectName, draft: SecretDraft, now: datetim
         raise InvalidInput(
             "username", draft.username, "must be printable ASCII without spaces or colons"
         )
-    before = _find(store, name, draft.name)
-    record = store.put_secret(
-        name, draft.name, draft.value, bound_to=bound_to, username=draft.username, now=now
-    )
-    if draft.name.startswith("variable:"):
-        _note_variable(store, project, before, record, now)
-    return record
+    return bound_to
 
 
 def remove_secret(store: Store, name: ProjectName, secret: str, now: datetime) -> None:

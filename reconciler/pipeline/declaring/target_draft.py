@@ -128,6 +128,16 @@ def parse_target(draft: TargetDraft, project: Project) -> Target:
     return target
 
 
+def strategies_of(kind: ProjectKind) -> tuple[TargetStrategy, ...]:
+    """Return those that suit a kind of project, the usual one first."""
+    return _STRATEGIES.get(kind, ())
+
+
+def belongs_to(field: str, strategy: TargetStrategy) -> bool:
+    """Tell whether a target of ``strategy`` may have ``field``."""
+    return field not in _BELONGS_TO or strategy in _BELONGS_TO[field]
+
+
 def _parse_strategy(text: str | None, kind: ProjectKind) -> TargetStrategy:
     strategies = _STRATEGIES[kind]
     if text is None:

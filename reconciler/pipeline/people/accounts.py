@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from reconciler.domain.access import Person, Role, Session, parse_person_name
 from reconciler.domain.passwords import parse_password
 from reconciler.domain.references import ProjectName
+from reconciler.domain.version import ANYTHING, Expected
 from reconciler.pipeline.people.sessions import Browser
 from reconciler.pipeline.people.sign_in import SignIn
 from reconciler.ports import Clock, Passwords, Store
@@ -64,11 +65,12 @@ class Accounts:
         self.store.add_person(person, hashed)
         return person
 
-    def change(self, name: str, change: PersonChange) -> Person:
-        """Change roles, or block them. Raises as the store does."""
+    def change(self, name: str, change: PersonChange, expected: Expected = ANYTHING) -> Person:
+        """Change roles, or block them. Raises as the store does, and ``ChangedMeanwhile``."""
         given = {project: role for project, role in (change.roles or {}).items() if role}
         self._require_projects(given)
         seen = self.store.get_person(name)
+        expected.require(seen.declared)
         changed = change.applied_to(seen)
         self.store.change_person(changed, seen)
         return changed

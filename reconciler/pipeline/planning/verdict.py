@@ -24,13 +24,17 @@ def verdict_of(
     if first and first.code == ReasonCode.ALREADY_LIVE:
         return NOTHING if not promotes else f"{now} change nothing."
     if first and first.weight is Weight.REFUSES:
-        return f"{now} be refused: {first.text}."
+        return f"{now} be refused: {_ended(first.text)}"
     if first and first.weight is Weight.FAILS:
-        return f"{now} fail: {first.text}."
+        return f"{now} fail: {_ended(first.text)}"
     told = [_commits(route), _count(sum(one.changes for one in images), "image")]
     told.append(_count(len(files.files) + files.more, "file") if files else "")
     parts = ", ".join(part for part in told if part)
     return f"{now} {_move(route)}{f': {parts}' if parts else ''}."
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 def _move(route: Route) -> str:

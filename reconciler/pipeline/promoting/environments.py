@@ -1,6 +1,7 @@
 """The environments of an app in their order: what runs where, what could move, and why not."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -151,22 +152,21 @@ class Environments:
 
     def chain(self, project: ProjectName) -> Chain:
         """Return the environments of the app that ``project`` is one of. Raises ``NotFound``."""
-        states, standings = self.store.list_states(), self.store.current_standings()
+        standings = self.store.current_standings()
         prospects = Prospects(self.store, self.clock, self.doubt)
         places = []
-        for one, depth in self._in_order(project):
-            state = states.get(one.name)
-            if state is not None:  # else it was added in this very moment
+        for its, depth in self._in_order(project):
+            with suppress(NotFound):  # it was removed in this very moment
+                one, state = self.store.get_project(its), self.store.get_state(its)
                 found = prospects.read(one, state)
-                standing, reasons = standings.get(one.name), self._reasons(one, state, found)
+                standing, reasons = standings.get(its), self._reasons(one, state, found)
                 name = name_of_environment(one)
                 places.append(Place(one, name, depth, state, standing, found, reasons))
         return Chain(tuple(places))
 
     def releases(self, project: ProjectName, limit: int = _MOST_RELEASES) -> Sequence[Journey]:
         """Return what the first environment verified lately, newest first. Raises ``NotFound``."""
-        every = [one.name for one, _ in self._in_order(project)]
-        records = [self._records(name) for name in every]
+        records = [self._records(name) for name, _ in self._in_order(project)]
         journeys: list[Journey] = []
         known: list[Revision] = []
         for one in records[0].deployments:
@@ -196,17 +196,18 @@ class Environments:
         )
         return tuple(one for one in reasons_of(facts) if one.kind is ReasonKind.STOPS)
 
-    def _in_order(self, project: ProjectName) -> Sequence[tuple[Project, int]]:
+    def _in_order(self, project: ProjectName) -> Sequence[tuple[ProjectName, int]]:
         """Return the environments of the app, each with how many are before it."""
-        named = {one.name: one for one in self.store.list_projects()}
-        if project not in named:
+        # Of all that there are no more than this is read: an app has few of them.
+        origins = self.store.list_origins()
+        if project not in origins:
             remedy = "`reconciler project list` shows all"
             raise NotFound(f"there is no project {project!r}; {remedy}")
-        first, seen = named[project], {project}
-        while first.promoted_from in named and first.promoted_from not in seen:
-            first = named[first.promoted_from]
-            seen.add(first.name)
-        return list(_below(first, named, 0))
+        first, seen = project, {project}
+        while (before := origins.get(first)) is not None and before not in seen:
+            first = before
+            seen.add(first)
+        return list(_below(first, origins, 0))
 
     def _records(self, name: ProjectName) -> "_Records":
         return _Records(
@@ -228,14 +229,13 @@ class _Records:
 
 
 def _below(
-    first: Project, named: Mapping[ProjectName, Project], depth: int
-) -> Iterator[tuple[Project, int]]:
+    first: ProjectName, origins: Mapping[ProjectName, ProjectName | None], depth: int
+) -> Iterator[tuple[ProjectName, int]]:
     """Yield ``first``, and what is promoted from it, each followed by what comes after it."""
     yield first, depth
-    if depth < len(named):
-        for name in sorted(named):
-            if named[name].promoted_from == first.name:
-                yield from _below(named[name], named, depth + 1)
+    if depth < len(origins):
+        for name in sorted(one for one, before in origins.items() if before == first):
+            yield from _below(name, origins, depth + 1)
 
 
 def _arrival(records: _Records, content: Revision) -> Arrival:
