@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from reconciler.domain.compose import followed_images
+from reconciler.domain.compose import ComposeService, FollowedImage, followed_images
 from reconciler.domain.manifest import (
     MANIFEST_PATH,
     decode_manifest,
@@ -18,6 +18,14 @@ from reconciler.domain.state import WatchedImage
 from reconciler.ports import ComposeReader, GitRemote, Repositories, Store
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What a project's compose file is made of at one commit."""
+
+    services: tuple[ComposeService, ...]
+    images: tuple[FollowedImage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,11 @@ class ComposeImages:
         if project.kind is ProjectKind.IMAGE:
             images = [WatchedImage(str(project.image), ("app",), _pinned(project))]
         elif commit is not None:
-            images = self._read(project, commit)
+            composition = self.read(project, commit)
+            images = [
+                WatchedImage(image.text, tuple(image.services), image.unwatched_because)
+                for image in (composition.images if composition else ())
+            ]
         else:
             return
         self.store.put_images(project.name, key, images)
@@ -52,22 +64,25 @@ class ComposeImages:
                 why = image.unwatched_because
                 _log.info("%s: %s is not watched: %s", project.name, image.image, why)
 
-    def _read(self, project: Project, commit: CommitSha) -> list[WatchedImage]:
+    def read(self, project: Project, commit: CommitSha) -> Composition | None:
+        """Return what the project's compose file has at ``commit``; None: it is not there.
+
+        Raises:
+            SourceError, InvalidComposeFile, InvalidManifest, ManifestRefused: as ``refresh``.
+        """
         project = self._with_manifest(project, commit)
         beside = project.compose_path.rpartition("/")[0]
         dotenv = parse_repository_path(f"{beside}/.env" if beside else ".env")
         files = self._files(project, commit, (project.compose_path, dotenv))
         if project.compose_path not in files:
-            return []
+            return None
         compose = self.reader.read(files[project.compose_path])
         environment = dict(self.reader.read_environment(files.get(dotenv, b"")))
         environment |= {
             name: value.reveal() for name, value in self.store.variables(project.name).items()
         }
-        return [
-            WatchedImage(image.text, tuple(image.services), image.unwatched_because)
-            for image in followed_images(compose, environment, project.stateful_services)
-        ]
+        images = followed_images(compose, environment, project.stateful_services)
+        return Composition(compose.services, images)
 
     def _with_manifest(self, project: Project, commit: CommitSha) -> Project:
         """Return ``project`` as it would be deployed: its manifest may name another file."""

@@ -19,6 +19,8 @@ class RegistryProbe:
     #: Told what the first probe gave, and what one gave that differs from the one before.
     on_change: Callable[[Failure | None], object] = lambda _: None
     failure: Failure | None = field(default=None, init=False)
+    looks: int = field(default=0, init=False)
+    failure_at_start: Failure | None = field(default=None, init=False)  #: of the first look
     #: Whether it was told of a failure; None: of nothing yet, or that could not be recorded.
     _told: bool | None = field(default=None, init=False)
 
@@ -27,6 +29,9 @@ class RegistryProbe:
         if not self.host:
             return
         before, self.failure = self.failure, self.registry.probe(self.host)
+        if not self.looks:
+            self.failure_at_start = self.failure
+        self.looks += 1
         if self.failure and not before:
             why = self.failure.message
             _log.warning(

@@ -14,7 +14,7 @@ from typing import ClassVar
 from reconciler.domain.deployment import DeploymentId, PreparedTarget, Release
 from reconciler.domain.errors import CommandFailed, PreconditionFailed, ReconcilerError
 from reconciler.domain.references import Digest, ProjectName
-from reconciler.domain.target import Target
+from reconciler.domain.target import NEEDED_TOOLS, Target, TargetStrategy
 from reconciler.ports import Command, CommandRunner, ImageFiles, Work
 from reconciler.strategies.units.build_output import BoundedLines
 from reconciler.strategies.units.handed_release import HandedReleases, digest_of_image
@@ -53,7 +53,7 @@ class LocalBuild:
     folder: Path
     timeout: timedelta
     images: ImageFiles
-    tools: ClassVar[frozenset[str]] = frozenset({"rsync", "flock"})
+    tools: ClassVar[frozenset[str]] = NEEDED_TOOLS[TargetStrategy.SYSTEMD]
     builds_there: ClassVar[bool] = False
     _failed: dict[ProjectName, tuple[_Key, ReconcilerError]] = field(default_factory=dict)
 

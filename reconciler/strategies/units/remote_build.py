@@ -9,7 +9,7 @@ from typing import ClassVar
 from reconciler.domain.deployment import PreparedTarget, Release
 from reconciler.domain.errors import CommandFailed, TargetUnreachable
 from reconciler.domain.references import Digest
-from reconciler.domain.target import Target
+from reconciler.domain.target import NEEDED_TOOLS, Target, TargetStrategy
 from reconciler.ports import Work
 from reconciler.strategies.units.build_output import BoundedLines
 from reconciler.strategies.units.release_maker import Bench
@@ -41,7 +41,7 @@ class RemoteBuild:
 
     sources: Sources
     timeout: timedelta
-    tools: ClassVar[frozenset[str]] = frozenset({"git", "flock"})
+    tools: ClassVar[frozenset[str]] = NEEDED_TOOLS[TargetStrategy.SYSTEMD_REMOTE]
     builds_there: ClassVar[bool] = True
 
     def make(self, bench: Bench) -> Release:

@@ -21,7 +21,7 @@ from reconciler.domain.host import HostPath
 from reconciler.domain.project import ProjectKind
 from reconciler.domain.references import CommitSha
 from reconciler.domain.secret import Secret
-from reconciler.domain.target import Target, default_folder
+from reconciler.domain.target import NEEDED_TOOLS, Target, TargetStrategy, default_folder
 from reconciler.ports import (
     Checkouts,
     Command,
@@ -100,9 +100,8 @@ class PlaceOnHost:
     def require_ready(self, work: Work) -> None:
         """Ask the host what it has; see ``Place``."""
         try:
-            needed = {"docker", "compose", "flock"}
-            needed |= {"git"} if work.project.kind is ProjectKind.COMPOSE else set()
-            self._require_tools(needed)
+            without = set() if work.project.kind is ProjectKind.COMPOSE else {"git"}
+            self._require_tools(NEEDED_TOOLS[TargetStrategy.COMPOSE] - without)
         except TargetUnreachable as error:
             if not work.may_take_over:
                 raise  # nothing of it was ever started there
@@ -114,7 +113,7 @@ class PlaceOnHost:
 
     def set_up(self, log: LineSink) -> None:
         """Make the project's folder there; see ``Place``."""
-        self._require_tools({"docker", "compose", "flock", "git"})
+        self._require_tools(NEEDED_TOOLS[TargetStrategy.COMPOSE])
         version = self.engine.ping()
         if isinstance(version, Failure):
             raise PreconditionFailed(version.message)
@@ -123,7 +122,7 @@ class PlaceOnHost:
         self._shell.run("keep", str(self.root / DEPLOY_FOLDER))
         log(f"{self.root} is there already" if there else f"made {self.root}")
 
-    def _require_tools(self, needed: set[str]) -> None:
+    def _require_tools(self, needed: frozenset[str]) -> None:
         if missing := sorted(needed - self.machine.check().tools):
             raise PreconditionFailed(
                 f"host {self.name} lacks {', '.join(missing)}: install there what is missing "
