@@ -37,13 +37,15 @@ _SHORTEST_WITHIN_WORDS = 8
 _KEY = _SHORTEST_WITHIN_WORDS
 
 #: No letter of a string is looked at twice, whether it ends or not: others write what is cleaned.
-_ESCAPES = re.compile(
+ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor. Source: ECMA-48, 5.4
     r"|\x1b[\]PX^_][^\x07\x1b\n]*+(?:\x07|\x1b\\)?"  # OSC and other strings: titles, links
     r"|\x1b[ -/]*[0-~]?"
 )
+#: Source: ECMA-48, 8.3.117 "SGR".
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,40}m")
 # C0 but the tab, C1, line and paragraph separators, and what turns the direction of writing.
-_CONTROLS = re.compile(
+CONTROLS = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 # The user name of an ssh URL is no secret by itself; anywhere else it may be a token.
@@ -60,8 +62,18 @@ def plain(text: str) -> str:
     """
     if text.isprintable():
         return text
-    text = _ESCAPES.sub("", text.strip("\r\n")).replace("\r\n", "\\n").replace("\n", "\\n")
-    return _CONTROLS.sub("", text)
+    text = ESCAPES.sub("", text.strip("\r\n")).replace("\r\n", "\\n").replace("\n", "\\n")
+    return CONTROLS.sub("", text)
+
+
+def _coloured(line: str) -> str:
+    """Return ``plain(line)`` with the sequences that set colours."""
+    parts, end = [], 0
+    for escape in ESCAPES.finditer(line):
+        parts.append(plain(line[end : escape.start()]))
+        parts.append(escape[0] if _COLOUR.fullmatch(escape[0]) else "")
+        end = escape.end()
+    return "".join([*parts, plain(line[end:])])
 
 
 def shorten(text: str, limit: int = LINE_LIMIT) -> str:
@@ -111,6 +123,18 @@ class Redactor:
         """Return ``text`` as one line that may be shown: redacted, plain, of bounded length."""
         # Redacted before it is cut, so that no half of a secret stands at the end.
         return shorten(self.redact(plain(text)))
+
+    def clean_output(self, line: str) -> str:
+        """As ``clean``, for what a program wrote: of what it wrote over the last, and its colours.
+
+        Where a colour begins or ends within a secret, none is kept: it would hide the secret.
+        """
+        line = line.rstrip("\r\n").rpartition("\r")[2]
+        cleaned = self.clean(line)
+        if "\x1b" not in line:
+            return cleaned
+        coloured = self.redact(_coloured(line))
+        return coloured if plain(coloured) == cleaned else cleaned
 
     def redact(self, text: str) -> str:
         """Return ``text`` without secrets and URL credentials, otherwise as it is."""

@@ -15,6 +15,7 @@ from reconciler.domain.errors import (
     NotifyUnreachable,
     ReconcilerError,
 )
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.host import LOCAL, HostName
 from reconciler.domain.probing import Reading
 from reconciler.domain.project import Source
@@ -283,6 +284,10 @@ class RehearsedCommits:
             raise self.failures.pop(0)
         there = self.files.get(commit, {})
         return {path: there[path] for path in paths if path in there}
+
+    def describe(self, project: ProjectName, commit: CommitSha) -> CommitInfo:
+        """Return one that tells itself by its id."""
+        return CommitInfo(commit, f"Change {commit.short}", f"author of {project}", _START)
 
 
 @dataclass

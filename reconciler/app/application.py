@@ -8,6 +8,7 @@ from datetime import datetime
 from reconciler.adapters.engine import DockerEngine
 from reconciler.adapters.metrics import Meters, Scrape
 from reconciler.adapters.registry.oras_registry import OrasRegistry
+from reconciler.app.first_looks import FirstLooks
 from reconciler.app.fleet import FleetFiles
 from reconciler.app.people import People
 from reconciler.config import Config
@@ -65,6 +66,7 @@ class Application:
     requests: Requests
     releases: Releases
     plans: Plans
+    first_looks: FirstLooks
     explainer: Explainer
     promotions: Promotions
     environments: Environments
@@ -124,9 +126,9 @@ class Application:
         """Return why the project stands where it does."""
         return self.explainer.why(name)
 
-    def summaries(self) -> Sequence[ProjectSummary]:
-        """Return all projects, by name."""
-        return self.explainer.summaries()
+    def summaries(self, known: Sequence[ProjectSummary] = ()) -> Sequence[ProjectSummary]:
+        """Return all projects, by name; see ``Explainer.summaries``."""
+        return self.explainer.summaries(known)
 
     def summary(self, name: ProjectName) -> ProjectSummary:
         """Return one project."""

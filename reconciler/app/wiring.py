@@ -3,11 +3,13 @@
 import random
 import secrets
 from contextlib import ExitStack
+from datetime import timedelta
 
 from reconciler.adapters.documents import BoundedDocuments
 from reconciler.adapters.system_clock import SystemClock
 from reconciler.app.application import Application
 from reconciler.app.figures import Figures
+from reconciler.app.first_looks import FirstLooks
 from reconciler.app.fleet import FleetFiles
 from reconciler.app.foundation import Foundation
 from reconciler.app.looks import Looks, Parts, Reports
@@ -23,6 +25,7 @@ from reconciler.domain.wish import Wish
 from reconciler.pipeline.declaring.fleet import FleetParts, Fleets
 from reconciler.pipeline.declaring.registration import Registrations
 from reconciler.pipeline.declaring.targets import Targets
+from reconciler.pipeline.drift import DriftWatch
 from reconciler.pipeline.explain import Explainer
 from reconciler.pipeline.reconcile import Reconciler
 from reconciler.pipeline.releases import Releases
@@ -31,7 +34,8 @@ from reconciler.pipeline.rollout import Limits, Rollout
 from reconciler.pipeline.set_ups import SetUps
 from reconciler.pipeline.sources import Sources
 from reconciler.ports import Clock
-from reconciler.scheduling import Daemon, Deployments
+from reconciler.scheduling import Daemon, Deployments, LoopSpec
+from reconciler.triggers.compose_images import ComposeImages
 from reconciler.triggers.push import Pushes
 from reconciler.triggers.webhook import Receiver
 
@@ -87,9 +91,11 @@ def _application(base: Foundation) -> Application:
     notifying = _notifying(base, sources)
     promoting = _promoting(base)
     own = (*base.hosting.loops(), *fleet.loops(), statuses, notifying.loop(), *promoting.loops())
-    loops = (*looks.loops(), *own)
+    drifts = _drift_watch(base)
+    drift = LoopSpec("drift", drifts.tick, timedelta(minutes=1))
+    loops = (*looks.loops(), *own, drift)
     daemon = Daemon(base.store, deployments, loops, grace=base.config.shutdown_grace)
-    reports.on_admitted = lambda: daemon.wake("deployments")
+    reports.on_admitted = drifts.on_admitted = lambda: daemon.wake("deployments")
     receiver.on_arrival = lambda: daemon.wake("webhooks")
     looks.on_wish_done(lambda: daemon.wake("polls"))
     fleet.wake = daemon.wake
@@ -113,6 +119,7 @@ def _application(base: Foundation) -> Application:
         started_at=base.clock.now(),
         requests=Requests(base.store, base.clock, base.brakes, sources, base.registries.client),
         plans=base.plans,
+        first_looks=_first_looks(base),
         releases=Releases(base.store, base.clock, sources, base.registries.client),
         explainer=explainer,
         promotions=promoting.promotions,
@@ -140,6 +147,12 @@ def _application(base: Foundation) -> Application:
     )
 
 
+def _first_looks(base: Foundation) -> FirstLooks:
+    sources = base.plans.parts.sources  # whose client pins nothing, and is soon over
+    composed = ComposeImages(base.store, sources.remote, base.repositories, base.reader)
+    return FirstLooks(sources, composed, base.registries.client, base.clock)
+
+
 def _explainer(base: Foundation, promoting: Promoting) -> Explainer:
     return Explainer(
         base.store,
@@ -149,6 +162,10 @@ def _explainer(base: Foundation, promoting: Promoting) -> Explainer:
         base.config.deployments_at_once,
         promoting.watch.doubt,
     )
+
+
+def _drift_watch(base: Foundation) -> DriftWatch:
+    return DriftWatch(base.store, base.clock, base.target_reports.all, base.brakes)
 
 
 def _promoting(base: Foundation) -> Promoting:
