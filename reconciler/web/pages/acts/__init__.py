@@ -1,0 +1,1 @@
+"""What people do to projects and deployments: each asks first, on a page of its own."""
