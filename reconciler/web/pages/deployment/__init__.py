@@ -1,0 +1,1 @@
+"""Deployments: their list, one of them, and its log."""
