@@ -1,0 +1,1 @@
+"""The overview: which projects, in which order, and the row of each."""
