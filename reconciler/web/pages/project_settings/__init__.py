@@ -1,0 +1,1 @@
+"""A project's settings: one form a section, each of which posts on its own."""
