@@ -1,0 +1,1 @@
+"""One project: why it stands where it does, what would change, what happened."""
