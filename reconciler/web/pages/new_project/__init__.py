@@ -1,0 +1,1 @@
+"""Adding a project: four questions, each answer checked against the real thing."""
