@@ -1,0 +1,1 @@
+"""What webhooks brought, and what came of it."""

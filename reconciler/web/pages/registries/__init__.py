@@ -1,0 +1,1 @@
+"""Registries: whether each answers, limits left, credentials."""
