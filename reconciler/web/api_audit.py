@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 from starlette.responses import StreamingResponse
 
 from reconciler.domain.audit import Head
@@ -44,7 +44,7 @@ def list_audit(
 
 @reading.get("/audit/check", summary="Look through the whole audit log", responses=errors(422))
 def check_audit(
-    application: App,
+    request: Request,
     noted: Annotated[
         str | None,
         Query(
@@ -59,7 +59,7 @@ def check_audit(
     Who has an older copy of the database can put it back as a whole: only a `head` that was noted
     elsewhere finds that. Each one is in the daemon's log, too.
     """
-    return AuditCheckBody.of(application.store.check_audit(_head(noted)))
+    return AuditCheckBody.of(request.app.state.audit_checks.check(_head(noted)))
 
 
 @reading.get(

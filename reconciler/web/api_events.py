@@ -39,6 +39,13 @@ async def follow_events(
     project: Annotated[
         str | None, Query(description="Only of this project.", examples=["shop"])
     ] = None,
+    after: Annotated[
+        str,
+        Query(
+            description="Where it begins, as `Last-Event-ID` says where it goes on; no snapshot.",
+            examples=["5f0c2b1a-7"],
+        ),
+    ] = "",
     last_event_id: Annotated[
         str,
         Header(
@@ -54,7 +61,8 @@ async def follow_events(
     `project-removed` its name, `deployment` a deployment whose stage or status changed, `switch`
     the master switch, `daemon` the daemon's state, `promotion` one that waits, was voted on or
     came to its end. With the last event's id, a stream goes on
-    after it; where that is not possible any more, `reset` says so, and a snapshot follows.
+    after it; where that is not possible any more, `reset` says so, and a snapshot follows. Who
+    asks for what comes `after` an event gets no snapshot, and a `beat` every 15 seconds.
     """
     projects = seen.projects
     if project is not None:
@@ -66,4 +74,4 @@ async def follow_events(
     if feed.full:
         return respond(make_problem(503, f"{MOST_FOLLOWERS} follow what happens already"))
     await feed.ready()
-    return EventStream.of(feed.follow(projects, last_event_id))
+    return EventStream.of(feed.follow(projects, last_event_id or after, changes_only=bool(after)))

@@ -49,6 +49,8 @@ _COUNTED = {
     StandingCode.FAILED: "failed",
     StandingCode.QUARANTINED: "failed",
     StandingCode.BRANCH_GONE: "failed",
+    StandingCode.UNKNOWN: "unknown",
+    StandingCode.DRIFTED: "drifted",
     StandingCode.OFF: "off",
     StandingCode.NOTHING_TO_DEPLOY: "off",
 }

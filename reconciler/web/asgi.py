@@ -36,14 +36,14 @@ from reconciler.web import (
     api_targets,
     api_tokens,
     api_webhooks,
-    pages,
-    people_pages,
     problems,
     sign_in_elsewhere,
     webhook_arrivals,
 )
 from reconciler.web.access_log import AccessLog, path_templates
+from reconciler.web.audit_checks import AuditChecks
 from reconciler.web.auth import Authentication
+from reconciler.web.compression import Compression
 from reconciler.web.denials import Denials
 from reconciler.web.feed import Feed
 from reconciler.web.front import Front, rules_of
@@ -51,6 +51,10 @@ from reconciler.web.git_http import GitHttp, Receipts
 from reconciler.web.happenings import Looker
 from reconciler.web.limits import Limits, OwnHosts
 from reconciler.web.log_stream import Followers
+from reconciler.web.pages import routers as pages
+from reconciler.web.pages.overview.rows import RowCache
+from reconciler.web.pages.project.plans import KeptPlans
+from reconciler.web.pages.refusals import Refusals
 from reconciler.web.principal import Policy
 from reconciler.web.routing import GuardedRoute
 from reconciler.web.set_up_stream import SetUpStreams
@@ -68,10 +72,8 @@ repositories are at `/git/NAME.git` for git itself, with a token as the password
 _ROUTERS = (
     api_status.open_to_all,
     api_metrics.reading,
-    pages.open_to_all,
+    *pages.ROUTERS,
     sign_in_elsewhere.open_to_all,
-    people_pages.open_to_all,
-    people_pages.known,
     webhook_arrivals.arriving,
     api_deploy_server.open_to_all,
     api_deploy_server.listing,
@@ -166,10 +168,13 @@ def create_web(application: Application) -> FastAPI:
     app.state.followers = Followers()
     app.state.set_ups = SetUpStreams()
     app.state.feed = Feed(Looker(application))
+    app.state.rows = RowCache()
     app.state.receipts = Receipts()
+    app.state.kept_plans = KeptPlans()
     app.state.denials = Denials(application)
     app.state.ways = sign_in_elsewhere.Ways(application)
     app.state.arrivals = webhook_arrivals.Arrivals(application)
+    app.state.audit_checks = AuditChecks(application)
     app.state.store_check = api_status.StoreCheck(application)
     for router in _ROUTERS:
         app.include_router(router)
@@ -186,6 +191,7 @@ def _add_layers(app: FastAPI, application: Application) -> None:
     """Put the layers around the routes; the one added last is asked first."""
     for kind, answer in problems.HANDLERS.items():
         app.add_exception_handler(kind, answer)
+    app.add_middleware(Compression)
     app.add_middleware(
         Authentication,
         store=application.store,
@@ -198,6 +204,7 @@ def _add_layers(app: FastAPI, application: Application) -> None:
     hosts = OwnHosts((listen.host, *config.own_names), any_address=listen.host in _ANYWHERE)
     app.add_middleware(Front, rules=rules_of(config), hosts=hosts)
     app.add_middleware(Limits, hosts=hosts)
+    app.add_middleware(Refusals)
     app.add_middleware(
         AccessLog, metering=application.meters, templates=path_templates(app.router.routes)
     )

@@ -8,6 +8,7 @@ import secrets
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 from starlette.datastructures import Headers
@@ -19,7 +20,14 @@ from reconciler.domain.errors import ForeignRequest, InvalidInput, ReconcilerErr
 from reconciler.pipeline.people.sessions import Sessions
 from reconciler.ports import Acting, Clock, Store, TokenStore, acting_for
 from reconciler.web.cookies import session_cookie
-from reconciler.web.own_pages import SAFE_METHODS, is_foreign, require_form_token, require_own
+from reconciler.web.own_pages import (
+    SAFE_METHODS,
+    START,
+    is_foreign,
+    own_path,
+    require_form_token,
+    require_own,
+)
 from reconciler.web.principal import AGAIN, NOBODY, PRINCIPAL, Principal
 from reconciler.web.problems import make_problem, problem_of, respond
 
@@ -39,14 +47,16 @@ _TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[\x21-\x7e]{16,256}")
 
 
-def find_principal(store: TokenStore, token: str, now: datetime) -> Principal | None:
+def find_principal(
+    store: TokenStore, token: str, now: datetime, remote: str = ""
+) -> Principal | None:
     """Return whose token this is.
 
     Looked up by its SHA-256, so that the time it takes tells nothing about the token.
     """
     if not _TOKEN.fullmatch(token):
         return None
-    found = store.find_token(_digest(token), now)
+    found = store.find_token(_digest(token), now, remote)
     return Principal(principal_of_token(found.name), found.grants) if found else None
 
 
@@ -157,7 +167,8 @@ class Authentication:
         headers = Headers(scope=scope)
         if "authorization" in headers:
             token, now = bearer_token(headers), self._clock.now()
-            return await to_thread.run_sync(find_principal, self._store, token, now)
+            remote = remote_of(scope)
+            return await to_thread.run_sync(find_principal, self._store, token, now, remote)
         cookie = session_cookie(scope)
         found = await to_thread.run_sync(self._sessions.find, cookie) if cookie else None
         if found is None or not _fits(found[0], scope.get(VOUCHED_FOR)):
@@ -190,14 +201,27 @@ def _refuse_foreign(scope: "Scope") -> None:
 
 def acting_of(scope: "Scope", principal: Principal) -> Acting:
     """Return in whose name the request is carried out, as the audit log names them."""
+    return Acting(principal.name, remote_of(scope), scope.get("reconciler.request_id", ""))
+
+
+def remote_of(scope: "Scope") -> str:
+    """Return where the request comes from: an address, or the unix socket."""
     client = scope.get("client")
-    remote = "socket" if PEER in scope else str(client[0]) if client else ""
-    return Acting(principal.name, remote, scope.get("reconciler.request_id", ""))
+    return "socket" if PEER in scope else str(client[0]) if client else ""
+
+
+def _sign_in_for(scope: "Scope") -> str:
+    """Return where to sign in, and to get back to what was asked for."""
+    query = scope["query_string"].decode("latin-1")
+    wanted = own_path(quote(scope["path"]) + (f"?{query}" if query else ""))
+    if wanted == START or scope["method"] not in SAFE_METHODS:
+        return "/sign-in"
+    return f"/sign-in?{urlencode({'next': wanted})}"
 
 
 async def _unauthorized(scope: "Scope", receive: "Receive", send: "Send") -> None:
     if "text/html" in Headers(scope=scope).get("accept", ""):  # a person, who can sign in
-        await RedirectResponse("/sign-in", 303)(scope, receive, send)
+        await RedirectResponse(_sign_in_for(scope), 303)(scope, receive, send)
         return
     problem = make_problem(
         401,

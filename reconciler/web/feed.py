@@ -28,6 +28,8 @@ _RING = 2000  #: events that a broken stream can go on after
 _MOST_WAITING = 1000  #: events that wait for one reader
 _BEAT_SECONDS = 15.0
 _PAUSE_SECONDS = 1.0
+#: What the clock alone changes, such as a window that opens, is seen after so long.
+_LOOK_ANYWAY_SECONDS = 20.0
 #: A look may take this share of the time.
 _LARGEST_SHARE = 0.1
 #: How long it goes on looking for the last one who followed to come back.
@@ -51,6 +53,7 @@ class _Follower:
     """One reader, and what waits for it."""
 
     projects: Collection[str] | None  #: that it hears of; None: all
+    changes_only: bool = False  #: wants no snapshot, and sees that we are still there
     waiting: asyncio.Queue[bytes | None] = field(
         default_factory=lambda: asyncio.Queue(_MOST_WAITING)
     )
@@ -64,6 +67,13 @@ class _Follower:
     def wants(self, happening: Happening) -> bool:
         return happening.is_of(self.projects)
 
+    async def next(self) -> bytes | None:
+        """Return what is to be sent next; None at the end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BEAT_SECONDS):
+                return await self.waiting.get()
+        return event("beat", "{}") if self.changes_only else STILL_HERE
+
 
 class Feed:
     """All followers, the newest events, and the one who looks while there are any followers.
@@ -71,13 +81,21 @@ class Feed:
     To be used on the event loop alone.
     """
 
-    def __init__(self, looks: Looks, *, pause_seconds: float = _PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        looks: Looks,
+        *,
+        pause_seconds: float = _PAUSE_SECONDS,
+        look_anyway_seconds: float = _LOOK_ANYWAY_SECONDS,
+    ) -> None:
         self._looks = looks
         self._pause = pause_seconds
+        self._look_anyway = look_anyway_seconds
         self._followers: set[_Follower] = set()
         self._reserved = 0
         self._watching: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._stopping = False
         self._threads: CapacityLimiter | None = None
         self._begin_life()
@@ -109,25 +127,49 @@ class Feed:
             self._begin_life()
             self._mark = await self._in_thread(self._looks.mark)
             self._scene = await self._in_thread(partial(self._looks.look, Scene()))
+            self._looked_at = time.monotonic()
             self._watching = asyncio.create_task(self._watch())
 
-    async def follow(self, projects: Collection[str] | None, last_id: str) -> AsyncIterator[bytes]:
+    async def now(self) -> tuple[Scene, str]:
+        """Return what is to be seen at this moment, and the id of the newest event before it.
+
+        Who follows from that id on misses nothing.
+
+        Raises:
+            ReconcilerError: it could not be looked at.
+        """
+        await self.ready()
+        self._alone_since = time.monotonic()  # who asks may be about to follow
+        await self._look_again()
+        return self._scene, self._identity
+
+    async def follow(
+        self, projects: Collection[str] | None, last_id: str, *, changes_only: bool = False
+    ) -> AsyncIterator[bytes]:
         """Yield a snapshot, or what came after ``last_id``, then each event as it happens.
 
-        Nothing of any project but ``projects``; None: all.
+        Args:
+            projects: nothing of any other; None: all.
+            last_id: of the last event that is known; empty: none.
+            changes_only: there is no snapshot, and what keeps the stream alive is an event, too.
         """
         self._reserved += 1
-        follower = _Follower(projects)
+        follower = _Follower(projects, changes_only=changes_only)
         try:
             first = self._first(follower, last_id)
             self._followers.add(follower)
             for one in first:
                 yield one
-            while (following := await _next(follower)) is not None:
+            while (following := await follower.next()) is not None:
                 yield following
         finally:
             self._followers.discard(follower)
             self._reserved -= 1
+
+    @property
+    def _identity(self) -> str:
+        """Id of the newest event."""
+        return f"{self._life}-{self._number}"
 
     def _begin_life(self) -> None:
         """Forget what was: nobody can go on after an event of an earlier life."""
@@ -136,6 +178,7 @@ class Feed:
         self._ring: deque[tuple[int, Happening]] = deque(maxlen=_RING)
         self._scene = Scene()
         self._mark = ""
+        self._looked_at = 0.0
         self._alone_since = time.monotonic()
 
     def _first(self, follower: _Follower, last_id: str) -> Sequence[bytes]:
@@ -145,9 +188,10 @@ class Feed:
             return [b"retry: 2000\n\n", *told]
         reason = "what came after that event is not known any more" if last_id else ""
         reset = [event("reset", json.dumps({"reason": reason}))] if last_id else []
+        if follower.changes_only:
+            return [b"retry: 2000\n\n", event("reset", "{}", self._identity)]
         snapshot = self._scene.snapshot(follower.projects)
-        identity = f"{self._life}-{self._number}"
-        return [b"retry: 2000\n\n", *reset, event("snapshot", snapshot, identity)]
+        return [b"retry: 2000\n\n", *reset, event("snapshot", snapshot, self._identity)]
 
     def _missed(self, last_id: str) -> Sequence[tuple[int, Happening]] | None:
         """Return what came after ``last_id``; None where nobody knows."""
@@ -197,14 +241,16 @@ class Feed:
                 follower.end()
 
     async def _look_again(self) -> None:
-        mark = await self._in_thread(self._looks.mark)
-        if mark == self._mark:
-            return
-        scene = await self._in_thread(partial(self._looks.look, self._scene))
-        changes = list(scene.changes_since(self._scene))
-        self._scene, self._mark = scene, mark
-        for happening in changes:
-            self._publish(happening)
+        async with self._looking:
+            mark = await self._in_thread(self._looks.mark)
+            if mark == self._mark and time.monotonic() - self._looked_at < self._look_anyway:
+                return
+            self._looked_at = time.monotonic()
+            scene = await self._in_thread(partial(self._looks.look, self._scene))
+            changes = list(scene.changes_since(self._scene))
+            self._scene, self._mark = scene, mark
+            for happening in changes:
+                self._publish(happening)
 
     def _is_wanted(self) -> bool:
         if self._reserved:
@@ -215,11 +261,3 @@ class Feed:
         if self._threads is None:
             self._threads = CapacityLimiter(1)
         return await to_thread.run_sync(function, limiter=self._threads)
-
-
-async def _next(follower: _Follower) -> bytes | None:
-    """Return what is to be sent next; None at the end."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_BEAT_SECONDS):
-            return await follower.waiting.get()
-    return STILL_HERE

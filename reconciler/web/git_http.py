@@ -31,6 +31,7 @@ from reconciler.web.auth import (
     bearer_token,
     find_principal,
     local_principal,
+    remote_of,
 )
 from reconciler.web.denials import Denials
 from reconciler.web.git_exchange import Exchange
@@ -152,10 +153,8 @@ class GitHttp:
             return local
         headers = Headers(scope=scope)
         token = basic_password(headers) or bearer_token(headers)
-        application = self._application
-        found = await to_thread.run_sync(
-            find_principal, application.store, token, application.clock.now()
-        )
+        store, now = self._application.store, self._application.clock.now()
+        found = await to_thread.run_sync(find_principal, store, token, now, remote_of(scope))
         if found is None:
             asked = {"www-authenticate": 'Basic realm="reconciler", charset="UTF-8"'}
             raise _Refused(

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from reconciler.app import Application
 from reconciler.domain.deployment import Deployment, DeploymentId, Status
 from reconciler.domain.errors import NotFound
 from reconciler.domain.promotion import Promotion, PromotionStatus
-from reconciler.domain.state import SourceHealth
-from reconciler.pipeline.explain import ProjectSummary
+from reconciler.pipeline.explain import ProjectSummary, is_out_of_sight
 from reconciler.web.bodies import body_of
 from reconciler.web.schemas.daemon import SwitchBody
 from reconciler.web.schemas.project_summary import SummaryBody
@@ -49,6 +48,7 @@ class Scene:
 
     things: Mapping[_Key, Thing] = field(default_factory=dict)
     newest: int = 0  #: number of the newest deployment
+    summaries: Sequence[ProjectSummary] = ()  #: of all projects, by name
 
     def snapshot(self, projects: Collection[str] | None = None) -> str:
         """Return what there is of these projects, as JSON; None: all of it."""
@@ -82,8 +82,15 @@ class Looker:
         """Return text that is another once anything is to be told; it costs little."""
         application = self.application
         return (
-            f"{application.daemon.state} {application.switch()} {application.store.change_mark()}"
+            f"{application.daemon.state} {application.switch()} {self._out_of_sight()} "
+            f"{application.store.change_mark()}"
         )
+
+    def _out_of_sight(self) -> Sequence[str]:
+        explainer = self.application.explainer
+        now = explainer.clock.now()
+        troubles = explainer.troubles()
+        return sorted(name for name, one in troubles.items() if is_out_of_sight(one, now))
 
     def look(self, before: Scene) -> Scene:
         """Return what is to be seen now; what is as it was ``before`` is not told anew."""
@@ -98,7 +105,8 @@ class Looker:
                 switch, Happening("switch", "", SwitchBody.of(switch).model_dump_json())
             ),
         }
-        for summary in application.summaries():
+        summaries = application.summaries(before.summaries)
+        for summary in summaries:
             place = ("project", summary.project.name)
             things[place] = _project(summary, before.things.get(place))
         for one in deployments:
@@ -107,7 +115,7 @@ class Looker:
             told = PromotionBody.of(promotion).model_dump_json()
             happening = Happening("promotion", promotion.project, told)
             things["promotion", promotion.id] = Thing(promotion, happening)
-        return Scene(things, newest)
+        return Scene(things, newest, summaries)
 
     def _promotions(self, before: Scene) -> Iterator[Promotion]:
         """Yield those that wait, and those that did before."""
@@ -148,12 +156,7 @@ class Looker:
 
 
 def _project(summary: ProjectSummary, known: Thing | None) -> Thing:
-    health = summary.health
-    # That it was looked at again, and when, is nothing to tell.
-    seen = SourceHealth(
-        observed=health.observed, branch_gone=health.branch_gone, error=health.error
-    )
-    fact = replace(summary, health=seen)
+    fact = summary.news
     if known is not None and known.fact == fact:
         return known
     name = summary.project.name

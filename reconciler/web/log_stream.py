@@ -10,6 +10,7 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from reconciler.domain.deployment import Deployment, DeploymentId
+from reconciler.log import plain
 from reconciler.ports import DeploymentStore, LogLine
 from reconciler.web.bodies import body_of
 from reconciler.web.events import STILL_HERE, event
@@ -124,9 +125,9 @@ def _line_event(line: LogLine) -> bytes:
 
 
 def read_whole_log(store: DeploymentStore, deployment: DeploymentId, after: int) -> str:
-    """Return the log as text. The store bounds its size."""
+    """Return the log as text, without colours. The store bounds its size."""
     parts: list[str] = []
     while lines := store.read_log(deployment, after=after, limit=_PAGE):
-        parts.extend(f"{line.text}\n" for line in lines)
+        parts.extend(f"{plain(line.text)}\n" for line in lines)
         after = lines[-1].number
     return "".join(parts)

@@ -5,6 +5,7 @@ of another site can set; and the session's form token, none can read.
 """
 
 import hmac
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -22,6 +23,10 @@ TOKEN_HEADER, TOKEN_FIELD = "x-form-token", "form_token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 
+#: Where whoever comes in gets to, unless they wanted to go elsewhere.
+START = "/"
+
+_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,500}")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FORM_LIMIT_BYTES = 64 << 10
 _MOST_FIELDS = 64
@@ -121,6 +126,12 @@ def _replayed(body: bytes, receive: "Receive") -> "Receive":
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
+
+
+def own_path(text: str) -> str:
+    """Return ``text`` if it is the address of a page here, else the start's."""
+    leads_back = text.startswith(("/sign-in", "/sign-out", "/set-up", "/api/"))
+    return text if _OWN_PATH.fullmatch(text) and not leads_back else START
 
 
 def _own_origin(scope: "Scope") -> str:

@@ -161,11 +161,16 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
     wrong_type = next((one for one in error.errors() if one["loc"] == ("body",)), None)
     if wrong_type and wrong_type["type"] == "model_attributes_type" and not _is_json(request):
         return respond(make_problem(415, "the body must be application/json"))
-    found = [FieldProblem(field=_field(one), detail=_detail(one)) for one in error.errors()]
+    found = field_problems(error.errors())
     if len(found) == 1:
         return respond(make_problem(422, found[0].detail, field=found[0].field))
     text = "; ".join(one.detail for one in found)
     return respond(make_problem(422, text, problems=found))
+
+
+def field_problems(errors: Sequence[Mapping[str, Any]]) -> list[FieldProblem]:
+    """Return in our words what a model does not take; ``loc`` of each begins with the body."""
+    return [FieldProblem(field=_field(one), detail=_detail(one)) for one in errors]
 
 
 #: What a route may raise → how it is answered.
@@ -180,7 +185,7 @@ def _is_json(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
 
 
-def _field(problem: dict[str, Any]) -> str:
+def _field(problem: Mapping[str, Any]) -> str:
     location: Sequence[int | str] = problem["loc"]
     if problem["type"] == "json_invalid":  # where in the text it ends to be JSON is no field
         return "body"
@@ -188,7 +193,7 @@ def _field(problem: dict[str, Any]) -> str:
     return _printable(".".join(str(part) for part in inner))
 
 
-def _detail(problem: dict[str, Any]) -> str:
+def _detail(problem: Mapping[str, Any]) -> str:
     own = {"extra_forbidden": "is not a field of this request", "json_invalid": "is not JSON"}
     message = own.get(problem["type"]) or str(problem["msg"])
     return f"{_field(problem)}: {_printable(message[0].lower() + message[1:])}"

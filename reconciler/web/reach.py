@@ -18,6 +18,7 @@ OF_A_PROJECT = frozenset(
     {
         *("branch", "compose_path", "expose_service", "expose_port", "stateful_services"),
         *("auto_deploy", "one_by_one", "migration", "version", "watch_paths", "skip_markers"),
+        "mend_drift",
         *("commit_statuses", "forge"),
     }
 )

@@ -14,9 +14,10 @@ from reconciler.domain.openid import LASTS, Flow
 from reconciler.pipeline.people.vouched import ProviderSignIn
 from reconciler.web import cookies
 from reconciler.web.auth import VOUCHED_FOR
+from reconciler.web.own_pages import START
+from reconciler.web.pages.rendering import bare_page
 from reconciler.web.principal import Policy
 from reconciler.web.problems import problem_of
-from reconciler.web.rendering import page
 from reconciler.web.routing import App, router_for
 from reconciler.web.subjects import About
 from reconciler.web.webhook_bounds import Rate
@@ -45,19 +46,19 @@ async def sign_in_by_proxy(application: App, request: Request) -> Response:
     named = request.scope.get(VOUCHED_FOR)
     if named is None:
         # Not logged: any stranger may ask for this, as often as they like.
-        return _shown(IdentityRefused("no proxy that is trusted says who you are"))
+        return _shown(request, IdentityRefused("no proxy that is trusted says who you are"))
     there, browser = application.people.elsewhere, cookies.browser_of(request)
 
     def begin() -> Response:
         signed_in = there.vouched.begin(named, "proxy", there.proxy_role, browser)
-        answer = RedirectResponse("/account", 303)
+        answer = RedirectResponse(START, 303)
         cookies.enter(request, answer, signed_in)
         return answer
 
     try:
         return await to_thread.run_sync(begin)
     except ReconcilerError as error:
-        return _refusal(error)
+        return _refusal(request, error)
 
 
 @open_to_all.get(_AT_PROVIDER, include_in_schema=False)
@@ -67,7 +68,7 @@ async def sign_in_at_provider(application: App, request: Request) -> Response:
     try:
         flow, url = await to_thread.run_sync(provider.begin, limiter=ways.threads)
     except ReconcilerError as error:
-        return _refusal(error)
+        return _refusal(request, error)
     answer = RedirectResponse(url, 303)
     # Not strict: the browser has to show it when the provider sends it back.
     cookies.keep(request, answer, _FLOW, flow.cookie, int(LASTS.total_seconds()), same_site="lax")
@@ -85,14 +86,14 @@ async def come_back_from_provider(application: App, request: Request) -> Respons
         code = _code(flow, request, application.config.oidc_issuer)
         assert flow is not None  # noqa: S101  _code refuses it
         signed_in = provider.finish(flow, code, browser)
-        answer = _go_on()
+        answer = _go_on(request)
         cookies.enter(request, answer, signed_in)
         return answer
 
     try:
         answer = await to_thread.run_sync(finish, limiter=ways.threads)
     except ReconcilerError as error:
-        answer = _refusal(error)
+        answer = _refusal(request, error)
     cookies.keep(request, answer, _FLOW, "", 0, same_site="lax")
     return answer
 
@@ -129,17 +130,17 @@ def _code(flow: Flow | None, request: Request, issuer: str) -> str:
     return query.get("code", "")
 
 
-def _go_on() -> Response:
+def _go_on(request: Request) -> Response:
     """Have the browser go on by itself: what a redirect from elsewhere leads to gets no cookie."""
-    answer = page("elsewhere.html", error=None)
-    answer.headers["refresh"] = "0; url=/account"
+    answer = bare_page(request, "elsewhere.html", error=None)
+    answer.headers["refresh"] = f"0; url={START}"
     return answer
 
 
-def _refusal(error: ReconcilerError) -> Response:
+def _refusal(request: Request, error: ReconcilerError) -> Response:
     log.warning("nobody was signed in: %s", error.message)
-    return _shown(error)
+    return _shown(request, error)
 
 
-def _shown(error: ReconcilerError) -> Response:
-    return page("elsewhere.html", problem_of(error).status, error=error)
+def _shown(request: Request, error: ReconcilerError) -> Response:
+    return bare_page(request, "elsewhere.html", problem_of(error).status, error=error)

@@ -199,6 +199,8 @@ class CountsBody(Answer):
     deploying: int = said("Under way or queued.", 1)
     held: int = said("Something moved, and may not start.", 1)
     failed: int = said("Failed, quarantined, or the branch is gone.", 1)
+    unknown: int = said("On a host that can't be asked for minutes.", 0)
+    drifted: int = said("What runs is not what was deployed.", 0)
     off: int = said("Auto-deploy is off, or there is nothing to deploy.", 0)
 
 

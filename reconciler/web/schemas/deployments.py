@@ -20,6 +20,7 @@ from reconciler.domain.deployment import (
 )
 from reconciler.domain.durations import UsualDurations, stages_ahead
 from reconciler.domain.errors import InvalidInput
+from reconciler.domain.history import CommitInfo
 from reconciler.domain.host import parse_host_name
 from reconciler.domain.migration import MigrationState
 from reconciler.domain.plan import parse_plan_id
@@ -27,6 +28,7 @@ from reconciler.domain.references import CommitSha
 from reconciler.domain.release import ReleaseId
 from reconciler.domain.remark import parse_remark
 from reconciler.domain.revision import Revision
+from reconciler.log import plain
 from reconciler.pipeline.requests import Approved, Wanted
 from reconciler.ports import LogLine
 from reconciler.web.schemas.body import (
@@ -259,6 +261,21 @@ class OutcomeBody(Answer):
         )
 
 
+class HeadlineBody(Answer):
+    """A commit as people know it."""
+
+    subject: str = said("The first line of what it says.", "Show the delivery date in the cart")
+    author: str = said("Who wrote it.", "Lena")
+    at: datetime = said("When it was committed, as the committer's clock said.", AT)
+
+    @classmethod
+    def of(cls, headline: CommitInfo | None) -> Self | None:
+        """Return the body of ``headline``."""
+        if headline is None:
+            return None
+        return cls(subject=headline.subject, author=headline.author, at=headline.at)
+
+
 class DeploymentBody(Answer):
     """One decision to run a revision, and what became of it."""
 
@@ -278,6 +295,9 @@ class DeploymentBody(Answer):
     )
     revision: RevisionBody = said(
         "What to run.", {"commit": SHA, "images": {IMAGE: DIGEST}, "generation": 3}
+    )
+    headline: HeadlineBody | None = said(
+        "Its commit as people know it; null before it was prepared, and without a repository."
     )
     services: list[ServiceBody] = said("What was pinned; empty before it was prepared.", [])
     stages: list[StageBody] = said("The stages so far.", [])
@@ -319,6 +339,7 @@ class DeploymentBody(Answer):
             causes=[CauseBody.of(cause) for cause in deployment.causes],
             correlation=deployment.correlation,
             revision=RevisionBody.of(deployment.target_revision),
+            headline=HeadlineBody.of(deployment.headline),
             services=[
                 ServiceBody.of(service, target.host)
                 for target in (prepared.targets if prepared else ())
@@ -371,7 +392,7 @@ class LogLineBody(Answer):
     @classmethod
     def of(cls, line: LogLine) -> Self:
         """Return the body of ``line``."""
-        return cls(number=line.number, at=line.at, stage=line.stage, text=line.text)
+        return cls(number=line.number, at=line.at, stage=line.stage, text=plain(line.text))
 
 
 class LogBody(Answer):

@@ -88,6 +88,9 @@ class HostFactsBody(Answer):
     tools: list[str] = said(
         "Those of git, rsync, flock, curl, docker and compose that it has.", ["git", "rsync"]
     )
+    free_bytes: int | None = said(
+        "Free on the disk of deployments; null: it does not tell.", 48_000_000_000
+    )
 
     @classmethod
     def of(cls, facts: HostFacts | None) -> Self | None:
@@ -99,6 +102,7 @@ class HostFactsBody(Answer):
             is_root=facts.is_root,
             has_systemd=facts.has_systemd,
             tools=sorted(facts.tools),
+            free_bytes=facts.free_bytes,
         )
 
 

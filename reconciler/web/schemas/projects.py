@@ -70,7 +70,12 @@ class NewProject(Asked):
         True,
         default=False,
     )
-
+    mend_drift: bool = said(
+        "compose, image, unit: whether what was deployed is put back by itself where what runs "
+        "came to differ from it.",
+        True,
+        default=False,
+    )
     migration: dict[str, Any] | None = said(
         "compose, image: a command that runs in the new image before anything is switched: "
         "`command`, `service`, `timeout_seconds`, `approval_status`.",
@@ -165,6 +170,7 @@ class ProjectPatch(Asked):
         "Whether triggers deploy it by themselves.", False, default=None
     )
     one_by_one: bool | None = said("Hosts one after another.", True, default=None)
+    mend_drift: bool | None = said("Put back what was deployed.", True, default=None)
     migration: dict[str, Any] | None = said(
         "compose, image: the migration, as a whole.", MIGRATION, default=None
     )
@@ -217,6 +223,7 @@ class ProjectBody(SummaryBody):
     stateful_services: list[str] = said("compose: services that are never pinned.", ["db"])
     hosts: list[str] = said("Where it is deployed to.", ["local"])
     one_by_one: bool = said("Whether hosts are deployed to one after another.", False)
+    mend_drift: bool = said("Whether what drifted is put back by itself.", False)
     migration: dict[str, Any] | None = said("What runs before anything is switched.", MIGRATION)
     version: dict[str, Any] | None = said("Where the app tells its commit.", VERSION)
     push_images: bool = said("compose: whether what is built is pushed.", False)
@@ -272,6 +279,7 @@ class ProjectBody(SummaryBody):
             stateful_services=list(project.stateful_services),
             hosts=[target.host for target in project.where],
             one_by_one=project.one_by_one,
+            mend_drift=project.mend_drift,
             migration=declaration_of_migration(project.migration) if project.migration else None,
             version=declaration_of_version(project.version) if project.version else None,
             push_images=project.push_images,

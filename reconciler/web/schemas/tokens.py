@@ -110,6 +110,7 @@ class TokenBody(Answer):
     created_by: str | None = said("Who made it; null: the first start.", "local:1000")
     expires_at: datetime | None = said("When it ends, or ended; null: never.", AT)
     last_used_at: datetime | None = said("When it was last shown, to the minute.", AT)
+    last_used_from: str | None = said("The address that it came from then.", "192.0.2.7")
 
     @classmethod
     def of(cls, token: AccessToken) -> Self:
@@ -122,6 +123,7 @@ class TokenBody(Answer):
             created_by=token.created_by or None,
             expires_at=token.expires_at,
             last_used_at=token.last_used_at,
+            last_used_from=token.last_used_from or None,
         )
 
 
