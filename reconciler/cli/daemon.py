@@ -95,11 +95,12 @@ def backup(target: Path = _FILE, file: Path | None = CONFIG) -> None:
     Its secrets stay encrypted, and the key that opens them is not in it: keep a copy of the data
     folder's key file as well, in another place.
     """
-    from reconciler.store.backup import write_backup
+    from reconciler.store.backup import note_backup, write_backup
 
     config = load(file)
     with ReadableFailures():
         write_backup(_database_of(config), target.absolute())
+    note_backup(_database_of(config), target.absolute())
     show.say(f"wrote {target}")
     show.note("its secrets are sealed; keep a copy of the data folder's key file too, elsewhere")
 
@@ -237,14 +238,12 @@ def _say_hello(addresses: "Addresses") -> None:
 
 
 def _show_set_up(addresses: "Addresses") -> None:
-    """Show how to become the first admin; apart from the address, which browsers remember."""
+    """Show how to become the first admin. What stands behind `#` is never sent by a browser."""
     if addresses.set_up_token and addresses.url:
         show.say("")
-        show.say("Nobody is an admin. Within 30 minutes, open", "bold")
-        show.say(f"  {addresses.url}/set-up")
-        show.say("and give it this token, which works once:")
-        show.say(f"  {addresses.set_up_token.reveal()}", "bold")
-        show.say(f"It is in {addresses.set_up_file}, too.")
+        show.say("Nobody is an admin. This link works once, for 30 minutes:", "bold")
+        show.say(f"  {addresses.url}/set-up#{addresses.set_up_token.reveal()}", "bold")
+        show.say(f"What follows the # is the token; it is in {addresses.set_up_file}, too.")
 
 
 _NEXT = (

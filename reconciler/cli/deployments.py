@@ -180,6 +180,7 @@ def deployment(
             ("deployment", f"{show.word(found, 'id')} of {show.word(found, 'project')}"),
             ("status", show.word(found, "status")),
             ("commit", show.word(found, "revision", "commit")),
+            ("which says", show.word(found, "headline", "subject")),
             ("asked for by", _asker_of(found)),
             ("began", show.ago(found, "started_at") or "not yet"),
             ("took", _duration(found)),

@@ -201,15 +201,16 @@ def sign_out(
 
 
 def set_up_token(context: typer.Context) -> None:
-    """Make another token for the first admin.
+    """Make another link to set up with, for the first admin.
 
     While nobody is one; it works once, for 30 minutes. With the daemon at hand,
     `reconciler person add NAME --role admin` is as good.
     """
     offered = connect(context).send("POST", at("set-up-token"))
     where = show.word(offered, "url") or "/set-up"
-    show.note(f"to be used at {where} within 30 minutes, once:")
-    show.say(show.word(offered, "token"))
+    token = show.word(offered, "token")
+    show.note(f"works once, within 30 minutes: {where}#{token}")
+    show.say(token)
 
 
 def _read_password(file: Path | None) -> str:

@@ -62,6 +62,7 @@ def source_of(item: JsonObject) -> str:
 def hosts_of(item: JsonObject) -> str:
     """Return where it is deployed to."""
     how = ", one by one" if show.pick(item, "one_by_one") else ""
+    how += ", drift is mended" if show.pick(item, "mend_drift") else ""
     return f"{show.words(item, 'hosts')}{how}"
 
 

@@ -24,6 +24,11 @@ STATEFUL = typer.Option(
 ONE_BY_ONE = typer.Option(
     None, "--one-by-one/--all-at-once", help="How its hosts take turns.  [default: all at once]"
 )
+MEND_DRIFT = typer.Option(
+    None,
+    "--mend-drift/--show-drift",
+    help="What was changed by hand: put back what was deployed, or only show it.",
+)
 PUSH_IMAGES = typer.Option(
     None, "--push-images/--keep-images", help="Whether built images go to their registry."
 )
@@ -138,6 +143,7 @@ _FIELDS = {
     "expose_port": "expose_port",
     "stateful": "stateful_services",
     "one_by_one": "one_by_one",
+    "mend_drift": "mend_drift",
     "push_images": "push_images",
     "allow_manifest": "allow_manifest",
     "watch": "watch_paths",

@@ -31,7 +31,10 @@ _STYLES = {
         "red",
     ),
     **dict.fromkeys(
-        ("rolled-back", "quarantined", "held", "needs-approval", "draining", "unconfirmed"),
+        (
+            *("rolled-back", "quarantined", "held", "needs-approval", "draining", "unconfirmed"),
+            *("drifted", "unknown"),
+        ),
         "yellow",
     ),
     **dict.fromkeys(("queued", "running", "deploying", "starting"), "cyan"),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _MOST_PROBLEMS = 10
 #: States that the table alone does not explain.
-_TROUBLED = {"failed", "quarantined", "held", "needs-approval", "branch-gone"}
+_TROUBLED = {
+    *("failed", "quarantined", "held", "needs-approval", "branch-gone", "drifted", "unknown"),
+}
 
 
 def status(

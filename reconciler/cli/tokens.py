@@ -62,7 +62,7 @@ def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
         show.as_json(answer)
         return
     show.table(
-        ("TOKEN", "SCOPES", "PROJECTS", "EXPIRES", "LAST USED", "MADE", "BY"),
+        ("TOKEN", "SCOPES", "PROJECTS", "EXPIRES", "LAST USED", "FROM", "MADE", "BY"),
         (
             (
                 show.word(item, "name"),
@@ -70,6 +70,7 @@ def list_(context: typer.Context, as_json: bool = AS_JSON) -> None:
                 show.words(item, "projects") or "all",
                 show.ago(item, "expires_at") or "never",
                 show.ago(item, "last_used_at") or "never",
+                show.word(item, "last_used_from"),
                 show.ago(item, "created_at"),
                 show.word(item, "created_by") or "the first start",
             )
