@@ -49,7 +49,7 @@ def _postgres() -> str | None:
 
 
 def _browser() -> str | None:
-    return _program("chromium")
+    return _program("chromium-headless-shell")
 
 
 def _namespaces() -> str | None:

@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Playwright."""
+"""A real browser: Debian's Chromium, in its build without a screen, driven by Playwright."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path("/usr/bin/chromium-headless-shell")
 #: Where a failed test leaves pictures for a person to look at; ignored by git.
 ARTEFACTS = Path(os.environ.get("RECONCILER_TEST_ARTEFACTS", "artefacts"))
 FLAGS = [

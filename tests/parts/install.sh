@@ -49,7 +49,7 @@ missing_packages() {
   has ip || echo iproute2
   has mmdebstrap || echo mmdebstrap
   has faketime || echo faketime
-  has chromium || echo chromium
+  has chromium-headless-shell || echo chromium-headless-shell
   has_postgresql || echo postgresql
 }
 

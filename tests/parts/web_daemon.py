@@ -119,10 +119,11 @@ class Idle:
 
 
 class NoRegistries:
-    """Registries of which one is in use, and was not asked yet."""
+    """Registries of which one was not asked yet, and another tells its limit."""
 
     def status(self) -> Sequence[RegistryStatus]:
-        return [RegistryStatus("registry.example", None, "", None, None, None, 0)]
+        limited = RegistryStatus("docker.io", True, "", None, 200, 164, 12, timedelta(hours=6))
+        return [RegistryStatus("registry.example", None, "", None, None, None, 0), limited]
 
 
 def open_application(folder: Path) -> Application:
