@@ -66,3 +66,24 @@ def test_files_are_those_of_the_commit(make: Callable[[Path], Subject], tmp_path
     asked = [RepositoryPath(path) for path in ("a", "folder", "missing")]
     assert subject.commits.read_files(WEB, first, asked) == {"a": b"one"}
     assert subject.commits.read_files(WEB, second, asked) == {"a": b"three"}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(of_git, marks=pytest.mark.needs_git, id="git"),
+        pytest.param(of_a_double, id="double"),
+    ],
+)
+def test_a_commit_is_told_as_people_know_it(
+    make: Callable[[Path], Subject], tmp_path: Path
+) -> None:
+    """One line of what it says, and who wrote it."""
+    subject = make(tmp_path)
+    commit = subject.commit({"a": "one"})
+    subject.commits.fetch(WEB, SOURCE, commit, None)
+    told = subject.commits.describe(WEB, commit)
+    assert told.commit == commit
+    assert told.subject
+    assert told.author
+    assert "\n" not in told.subject

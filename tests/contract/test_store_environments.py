@@ -38,6 +38,9 @@ class TestPlaces:
         chain(store)
         assert store.get_project(LIVE) == production(LIVE, STAGING)
         assert [one.promoted_from for one in store.list_projects()] == [None, STAGING, SHOP]
+        assert store.list_origins() == {
+            one.name: one.promoted_from for one in store.list_projects()
+        }
 
     def test_it_is_promoted_from_what_is_there(self, store: SqlStore) -> None:
         with pytest.raises(InvalidInput, match=r"environment.promoted_from: 'shop' is no project"):

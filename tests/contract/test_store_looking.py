@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from reconciler.domain.deployment import Stage, Status, TargetStatus, Trigger
 from reconciler.domain.host import HostName
-from reconciler.domain.references import CommitSha
+from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.state import SourceHealth
 from reconciler.ports import DeploymentFilter, PollResult, SettingRecord
 from reconciler.store.sql_store import SqlStore
@@ -35,6 +35,8 @@ def test_deployments_are_narrowed_down(store: SqlStore) -> None:
     assert found(DeploymentFilter(trigger=Trigger.PUSH)) == [pushed.id]
     assert found(DeploymentFilter(trigger=Trigger.PERSON)) == []
     assert found(DeploymentFilter(host=LOCAL)) == [pushed.id]
+    assert found(DeploymentFilter(actor=pushed.causes[0].actor))[-1] == pushed.id
+    assert found(DeploymentFilter(actor='no "such\\ é%_')) == []
     assert found(DeploymentFilter(host=HostName("east"))) == []
     assert found(DeploymentFilter(since=at, until=at + SECOND))[-1] == pushed.id
     assert found(DeploymentFilter(until=at)) == []
@@ -42,6 +44,17 @@ def test_deployments_are_narrowed_down(store: SqlStore) -> None:
     assert found(DeploymentFilter(trigger=Trigger.PUSH, host=LOCAL, since=at)) == [pushed.id]
     newest, first = store.list_triggers(WEB)
     assert list(store.list_triggers(WEB, before=newest.number)) == [first]
+
+
+def test_the_deployments_of_a_project_are_counted(store: SqlStore) -> None:
+    """Whatever became of them, and those of no other."""
+    for name in ("web", "api"):
+        store.create_project(project(name))
+    assert store.count_deployments(WEB) == 0
+    for letter in "ab":  # the second takes the first one's place
+        ask(store, letter)
+    ask(store, "a", name=ProjectName("api"))
+    assert store.count_deployments(WEB) == 2
 
 
 def test_the_end_of_a_log(store: SqlStore) -> None:

@@ -112,6 +112,8 @@ def test_a_failure_is_told_once_and_its_end_once(told: SqlStore) -> None:
     assert events(told) == ["failure", "recovery"]
     first = messages(told)[0]
     assert (first.address, first.project, first.deployment) == ("ops", "web", number)
+    assert told.list_messages(OutboxKind.NOTICE, deployment=number) == [first]
+    assert told.list_messages(OutboxKind.NOTICE, deployment=number + 3) == []
     facts = tellings(told)[0].facts
     assert (facts["project"], facts["error"]) == ("web", "web exited with status 1")
     assert facts["commit"] == "b" * 40

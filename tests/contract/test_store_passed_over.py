@@ -23,7 +23,9 @@ def passing(store: SqlStore) -> None:
     """Track ``a``, and pass ``b`` over."""
     store.create_project(CHOOSY)
     queue(store, "a")
+    mark = store.change_mark()
     assert store.pass_over(CHOOSY, commit("a"), PASSED)
+    assert store.change_mark() != mark
 
 
 def test_it_is_kept_with_what_it_was_compared_with(store: SqlStore) -> None:

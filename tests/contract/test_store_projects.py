@@ -29,7 +29,7 @@ from reconciler.domain.state import RegistryTrouble, SourceHealth, WatchedImage
 from reconciler.domain.webhook import Provider
 from reconciler.domain.windows import DeployWindow
 from reconciler.domain.wish import Wish
-from reconciler.ports import Acting, PollResult, SettingRecord, acting_for
+from reconciler.ports import Acting, LogExtent, PollResult, SettingRecord, acting_for
 from reconciler.store.logs import HEAD_BYTES, TAIL_BYTES
 from reconciler.store.sql_store import SqlStore
 from tests.parts.stores import (
@@ -96,6 +96,7 @@ class TestProjects:
                     compose_path=RepositoryPath("deploy/compose.yaml"),
                     stateful_services=(ServiceName("db"),),
                     generation=7,
+                    mend_drift=True,
                     watch_paths=parse_patterns(["apps/web", "**/*.sql"]),
                     skip_markers=True,
                 ),
@@ -558,6 +559,10 @@ class TestSecrets:
         assert store.registry_credentials("r.example", None) is None
         assert store.registry_credentials("example", WEB) is None
         assert store.has_registry_credentials("r.example", WEB)
+        assert store.list_registry_users() == {
+            "r.example": {WEB: "bot"},
+            "t.example": {WEB: "<token>"},
+        }
         assert not store.has_registry_credentials("r.example:5000", WEB)
 
     def test_the_first_host_key_stays(self, store: SqlStore) -> None:
@@ -571,9 +576,9 @@ class TestSecrets:
         store.add_token(token, "d" * 64)
         with pytest.raises(AlreadyExists):
             store.add_token(AccessToken("ci", frozenset({Scope.ADMIN}), None, NOW), "e" * 64)
-        assert store.find_token("d" * 64, NOW) == token
+        assert store.find_token("d" * 64, NOW, "192.0.2.7") == token
         assert store.find_token("e" * 64, NOW) is None
-        assert store.list_tokens() == [replace(token, last_used_at=NOW)]
+        assert store.list_tokens() == [replace(token, last_used_at=NOW, last_used_from="192.0.2.7")]
         store.remove_token("ci")
         with pytest.raises(NotFound):
             store.remove_token("ci")
@@ -616,6 +621,26 @@ class TestLogs:
         assert f"{gap.number - len(head):,} lines" in gap.text
         assert numbers == sorted(numbers)
         assert TAIL_BYTES * 0.9 < len(tail) * 1000 <= TAIL_BYTES * 1.2
+        extent = store.log_extent(deployment.id)
+        assert extent == LogExtent(head[-1].number, gap.number, total)
+        assert extent.count == len(kept)
+
+    def test_which_lines_there_are(self, store: SqlStore, number: int) -> None:
+        deployment = queue(store, "b").id
+        assert store.log_extent(deployment).parts == ()
+        store.append_log(deployment, Stage.PREPARE, ["one", "two"], NOW)
+        assert store.log_extent(deployment).parts == ((1, 2),)
+
+    def test_lines_are_found_however_they_are_written(self, store: SqlStore, number: int) -> None:
+        deployment = queue(store, "b").id
+        said = ["All is well", "ERROR: 100% of it", "error_1", "an Error of 1000"]
+        store.append_log(deployment, Stage.PREPARE, said[:2], NOW)
+        store.append_log(deployment, Stage.VERIFY, said[2:], NOW)
+        assert store.find_in_log(deployment, ["error"]) == [2, 3, 4]
+        assert store.find_in_log(deployment, ["error"], stage=Stage.VERIFY) == [3, 4]
+        assert store.find_in_log(deployment, ["100%", "WELL"]) == [1, 2]
+        assert store.find_in_log(deployment, ["r_1"]) == [3]
+        assert store.find_in_log(deployment, ["nothing of it"]) == []
 
     def test_a_long_line_is_cut(self, store: SqlStore, number: int) -> None:
         deployment = store.get_state(WEB).latest

@@ -25,6 +25,7 @@ from reconciler.log import (
     log_fields,
     plain,
     set_up_logs,
+    shorten,
 )
 
 PASSWORD = "pa/ss \"wörd'+$&@"
@@ -198,6 +199,24 @@ def test_a_hostile_text_takes_no_time(piece: str) -> None:
     started = time.process_time()
     assert plain(f"{piece * (60_000 // len(piece))}\nend").endswith("\\nend")
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        pytest.param("\x1b[1;31mno\x1b[0m!\r\n", "\x1b[1;31mno\x1b[0m!", id="colours stay"),
+        pytest.param("\x1b[2Ka\x1b]0;t\x07b\x1b[1A\x08", "ab", id="nothing else does"),
+        pytest.param("10%\r50%\r\x1b[32m100%", "\x1b[32m100%", id="written over"),
+        pytest.param("\x1b[32mhunter2hunter2", f"\x1b[32m{MASK}", id="a secret in colour"),
+        pytest.param("hunter2\x1b[32mhunter2", MASK, id="a colour in a secret"),
+        pytest.param("\x1b[32mhunt\x1b[0mer2\x1b[33mhunter2", MASK, id="several in one"),
+        pytest.param("\x1b[31mprod", MASK, id="a short secret after a colour"),
+        pytest.param("\x1b[31m" + "x" * 9000, shorten("x" * 9000), id="too long"),
+        pytest.param(f"\x1b[{'1;' * 50}1mno", "no", id="no colour is so long"),
+    ],
+)
+def test_output_keeps_its_colours_and_no_secret(line: str, kept: str) -> None:
+    assert redactor("hunter2hunter2", "prod").clean_output(line) == kept
 
 
 def test_long_line_is_cut_and_says_so() -> None:

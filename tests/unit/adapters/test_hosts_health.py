@@ -61,3 +61,12 @@ def test_what_was_stopped_says_nothing_about_the_host(record: HealthRecord) -> N
     """We were the ones who did not wait."""
     fail(record, Interrupted("stopped"))
     assert record.last.reachable is None
+
+
+def test_how_long_a_good_check_took_is_known(record: HealthRecord, clock: ManualClock) -> None:
+    """A bad one says nothing of it, nor does a connection that was opened by the way."""
+    with record.recorded():
+        clock.advance(SECOND)
+    assert record.last.took == SECOND
+    record.record(None)
+    assert record.last.took is None

@@ -113,7 +113,7 @@ def test_the_status_tells_what_was_seen(ledger: HostLedger, clock: ManualClock) 
         RegistryStatus(
             "r.example", reachable=True, error="slow",
             cooling_until=clock.now() + timedelta(seconds=60),
-            limit=100, limit_remaining=0, requests_sent=3,
+            limit=100, limit_remaining=0, requests_sent=3, limit_window=timedelta(hours=6),
         ),
     ]  # fmt: skip
 

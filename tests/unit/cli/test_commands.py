@@ -148,6 +148,7 @@ TOKEN = {
     "created_by": "admin-of-all",
     "expires_at": None,
     "last_used_at": NOW,
+    "last_used_from": "192.0.2.7",
 }
 SECRET = {"name": "git-token", "fingerprint": "0a1b2c3d", "username": "me", "bound_to": "https://h"}
 SETTING = {"key": "auto_deploy_poll_interval_seconds", "value": 60, "default": 60, "minimum": 10}
@@ -454,10 +455,10 @@ WRITES = [
         id="add-unit",
     ),
     pytest.param(
-        "project set api --all-at-once",
+        "project set api --all-at-once --mend-drift",
         "PATCH",
         "/api/v1/projects/api",
-        {"one_by_one": False},
+        {"one_by_one": False, "mend_drift": True},
         id="all-at-once",
     ),
     pytest.param(

@@ -8,11 +8,12 @@ from reconciler.domain.forge import (
     WebAddress,
     check_own_address,
     find_repository,
+    page_of_commit,
     parse_forge_token,
     reasons_for_silence,
     remarks_on_address,
 )
-from reconciler.domain.references import GitUrl
+from reconciler.domain.references import CommitSha, GitUrl
 from reconciler.domain.webhook import Provider
 
 GITHUB = ForgeRepository(Provider.GITHUB, "https://api.github.com", "team/app")
@@ -197,3 +198,35 @@ def test_a_token_is_one_word(text: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         parse_forge_token(text)
     assert not text or text not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("source", "provider", "forge_url", "page"),
+    [
+        ("git@github.com:team/app.git", None, None, "https://github.com/team/app/commit/"),
+        (
+            "https://github.com/team/app",
+            "github",
+            "https://api.github.com",
+            "https://github.com/team/app/commit/",
+        ),
+        ("https://gitlab.com/a/b/app.git", None, None, "https://gitlab.com/a/b/app/-/commit/"),
+        (
+            "ssh://git@git.example:2222/team/app",
+            "forgejo",
+            "https://git.example/forge",
+            "https://git.example/forge/team/app/commit/",
+        ),
+    ],
+)
+def test_where_people_look_at_a_commit(
+    source: str, provider: str | None, forge_url: str | None, page: str
+) -> None:
+    commit = CommitSha("a" * 40)
+    assert page_of_commit(GitUrl.parse(source), provider, forge_url, commit) == f"{page}{commit}"
+
+
+def test_no_page_where_the_forge_is_not_known() -> None:
+    commit = CommitSha("a" * 40)
+    assert page_of_commit(GitUrl.parse("https://git.example/team/app"), None, None, commit) == ""
+    assert page_of_commit(GitUrl.parse("https://github.com/app"), None, None, commit) == ""

@@ -227,6 +227,11 @@ def is_refused(world: World) -> None:
     world.trigger(A, Trigger.PERSON)
 
 
+def drifts(world: World) -> None:
+    live = world.deploy(A)
+    world.store.record_drift(WEB, live.id, ["web runs another image"], world.clock.now())
+
+
 def is_live_already(world: World) -> None:
     world.deploy(A)
     world.clock.advance(MINUTE)

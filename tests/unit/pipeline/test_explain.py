@@ -14,7 +14,7 @@ from reconciler.pipeline.explain import Explainer, Explanation, summarize
 from reconciler.pipeline.reasons import Facts
 from reconciler.testing import digest_of
 from tests.unit.pipeline.conftest import IMAGE, WEB, A, B, World
-from tests.unit.pipeline.states import looked, seen
+from tests.unit.pipeline.states import declare, looked, seen
 
 MINUTE = timedelta(minutes=1)
 
@@ -152,6 +152,17 @@ def test_nobody_is_told_that_nothing_moved_while_nobody_can_look(world: World) -
         )
         if what.startswith("nothing"):
             world.deploy(A)
+
+
+def test_nothing_waits_where_a_person_deployed_what_moved(world: World) -> None:
+    """The branch was seen to move while auto-deploy was off; by hand it was deployed since."""
+    world.deploy(A)
+    looked(world, observed=B)
+    declare(world, auto_deploy=False)
+    assert "main at bbbbbbbb waits" in why(world).reasons[0].text
+    assert world.trigger(B, Trigger.PERSON).admitted
+    world.roll_out()
+    assert "waits" not in why(world).reasons[0].text
 
 
 def test_what_moved_behind_a_brake_is_named(world: World) -> None:

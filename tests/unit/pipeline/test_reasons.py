@@ -34,6 +34,7 @@ from tests.unit.pipeline.states import (
     changes_once_it_runs,
     declare,
     dies_and_goes_on,
+    drifts,
     explain,
     fails,
     fell,
@@ -202,6 +203,7 @@ CASES: Mapping[ReasonCode, Case] = {
         lambda world: (world.trigger(A), world.claim()), {"deployment": "1", "stage": "prepare"}
     ),
     ReasonCode.QUEUED: Case(lambda world: world.trigger(A), {"deployment": "1", "commit": A.text}),
+    ReasonCode.DRIFT: Case(drifts, {"deployment": "1"}),
     ReasonCode.ROLLED_BACK: Case(rolls_back, {"deployment": "2", "back_to": "1"}),
     ReasonCode.WITHDRAWN: Case(withdraws, {"deployment": "1", "error": "withdrawn"}),
     ReasonCode.SUPERSEDED: Case(

@@ -9,13 +9,16 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.domain.deployment import PreparedTarget
 from reconciler.domain.errors import Recovery, TargetUnreachable, TooBusy
 from reconciler.domain.failure import Failure
-from reconciler.domain.host import HostHealth, HostName
+from reconciler.domain.host import LOCAL, HostHealth, HostName
+from reconciler.domain.references import ServiceName
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.target_reports import TargetNow, TargetReports
-from reconciler.testing import digest_of
-from tests.unit.pipeline.conftest import WEB, A, World
+from reconciler.ports import Work
+from reconciler.testing import RehearsedStrategy, digest_of
+from tests.unit.pipeline.conftest import WEB, A, B, World
 
 EAST, WEST = HostName("east"), HostName("west")
 
@@ -76,6 +79,47 @@ def test_a_change_by_hand_is_told(world: World) -> None:
         assert "pinned is" in difference
         assert told(west) == ("web: 0 of 1 containers are there",)
         assert asked.of_target(WEB, EAST) == east
+
+
+class WithMigration(RehearsedStrategy):
+    """One whose project has a container that runs once, too."""
+
+    def prepare(self, work: Work) -> PreparedTarget:
+        prepared = super().prepare(work)
+        (web,) = prepared.services
+        once = replace(web, name=ServiceName("migrate"), may_finish=True)
+        return replace(prepared, services=(web, once))
+
+
+def test_what_has_finished_may_be_cleared_away(world: World) -> None:
+    """As cleaning up an engine does."""
+    world.strategy = WithMigration(world.strategy.digests)
+    world.deploy(A)
+    running = world.strategy.running[WEB, LOCAL]
+    running[:] = [one for one in running if one.service == "web"]
+    with reports(world) as asked:
+        (one,) = asked.all()
+        assert told(one) == ()
+
+
+def test_an_answer_about_an_earlier_deployment_is_none_about_the_next(world: World) -> None:
+    world.deploy(A)
+    hangs, released = threading.Event(), threading.Event()
+
+    def hang(call: str) -> None:
+        if call == "report" and not hangs.is_set():
+            hangs.set()
+            released.wait(20)
+
+    world.strategy.on_call = hang
+    with reports(world, timedelta(seconds=0.3)) as asked:
+        (before,) = asked.all()
+        assert before.error is not None
+        world.strategy.digests[str(world.strategy.image)] = digest_of("next")
+        world.deploy(B)
+        (after,) = asked.all()
+        assert told(after) == ()
+        released.set()
 
 
 def test_hosts_in_trouble_are_not_asked(world: World) -> None:

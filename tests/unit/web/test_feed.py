@@ -82,6 +82,31 @@ def test_a_snapshot_and_then_what_changes() -> None:
     run(story())
 
 
+def test_what_the_clock_alone_changes_is_seen_too() -> None:
+    """A window opens, a freeze ends: nothing is written then."""
+
+    async def story() -> None:
+        sights = Sights()
+        feed = Feed(Unmarked(sights), pause_seconds=0.01, look_anyway_seconds=0.05)
+        follower = following(feed)
+        await anext(follower)
+        sights.numbers["shop"] = 1
+        assert (await anext(follower))[1:] == ("project", "1")
+        feed.stop()
+
+    run(story())
+
+
+class Unmarked:
+    """Where no mark tells that something changed."""
+
+    def __init__(self, sights: Sights) -> None:
+        self.look = sights.look
+
+    def mark(self) -> str:
+        return ""
+
+
 def test_a_broken_stream_goes_on() -> None:
     """After its last event, with what came meanwhile; its own project's events alone."""
 
@@ -103,6 +128,32 @@ def test_a_broken_stream_goes_on() -> None:
         feed.stop()
 
     run(story())
+
+
+def test_a_page_goes_on_from_the_moment_it_was_made_at() -> None:
+    """Nothing that happens after that moment is missed, and there is no snapshot to read."""
+
+    async def story() -> None:
+        sights = Sights()
+        feed = Feed(sights, pause_seconds=30)  # nobody looks meanwhile but who asks for now
+        _, position = await feed.now()
+        sights.numbers["shop"] = 1
+        scene, later = await feed.now()
+        assert scene.things["project", "shop"].fact == "1"
+        assert sights.looks == 2
+        page = aiter_changes(feed, position)
+        assert (await anext(page))[1:] == ("project", "1")
+        unknown = aiter_changes(feed, "0-1")
+        assert await anext(unknown) == (later, "reset", {})
+        feed.stop()
+
+    run(story())
+
+
+async def aiter_changes(feed: Feed, position: str) -> AsyncIterator[Event]:
+    async for chunk in feed.follow(None, position, changes_only=True):
+        if not chunk.startswith(b"retry"):
+            yield parse(chunk)
 
 
 def test_a_later_project_of_a_name_is_another() -> None:

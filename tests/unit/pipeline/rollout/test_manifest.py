@@ -166,3 +166,14 @@ def test_a_commit_that_can_not_be_had_is_tried_again(world: World) -> None:
     allow(world)
     world.commits.failures.append(SourceUnreachable("git.example: 503"))
     assert world.deploy(A).status is Status.QUEUED
+
+
+def test_the_commit_is_kept_as_people_know_it(world: World) -> None:
+    """Without the project's secrets; going back shows what was gone back to."""
+    world.deploy(A)
+    told = world.deploy(B).headline
+    assert told is not None
+    assert (told.commit, told.subject) == (B, f"Change {B.short}")
+    live = world.store.get_state(WEB).live
+    assert live is not None
+    assert live.headline == told
