@@ -68,6 +68,7 @@ expose_port = 8080
 stateful_services = ["db", "cache"]
 auto_deploy = true
 one_by_one = true
+mend_drift = true
 push_images = true
 allow_manifest = true
 watch_paths = ["apps/shop", "**/*.sql"]

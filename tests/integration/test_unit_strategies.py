@@ -492,7 +492,7 @@ def test_a_switch_waits_for_the_one_that_holds_the_lock(rig: UnitRig) -> None:
 
 def test_a_switch_goes_on_when_the_connection_is_lost(rig: UnitRig) -> None:
     """The host does not stop half-way; applied again, there is nothing left to do."""
-    slow = "trap 'sleep 2; exit 0' TERM\nwhile :; do sleep 0.1; done"
+    slow = "trap 'sleep 4; exit 0' TERM\nwhile :; do sleep 0.1; done"
     rig.commit({"source.sh": app("one", slow)})
     first = rig.deploy()
     rig.commit({"source.sh": app("two")})

@@ -39,7 +39,6 @@ from tests.parts.web_daemon import open_application
 #: holds on. ``open`` is open to all; ``signed`` asks for a signature and no token, ``entry`` for a
 #: password, a set-up token or what others vouch for; ``known`` takes anybody whom we know.
 TABLE = """
-open    -        GET     /
 open    -        GET     /docs
 open    -        GET     /openapi.json
 open    -        GET     /api/health
@@ -49,6 +48,10 @@ open    -        GET     /api/version
 open    -        GET     /sign-in
 open    -        GET     /static/icon.svg
 open    -        GET     /static/style.css
+open    -        GET     /static/page.js
+open    -        GET     /static/log.js
+open    -        GET     /static/rows.js
+open    -        GET     /static/icon-needs-you.svg
 entry   -        POST    /sign-in
 entry   -        GET     /sign-in/proxy
 entry   -        GET     /sign-in/oidc
@@ -57,9 +60,19 @@ open    -        GET     /set-up
 entry   -        POST    /set-up
 entry   -        POST    /api/v1/sign-in
 entry   -        POST    /api/v1/set-up
-known   -        GET     /account
-known   -        POST    /account/password
-known   -        POST    /account/sessions/{session}/end
+known   -        GET     /
+known   -        GET     /me
+known   -        POST    /me/reader
+known   -        POST    /me/password
+known   -        POST    /me/sessions/{session}/end
+known   -        GET     /keys
+config  daemon   GET     /new
+config  daemon   POST    /new
+config  daemon   GET     /new/project/{name}
+config  daemon   POST    /new/project/{name}/source
+config  daemon   POST    /new/project/{name}/runs
+config  daemon   POST    /new/project/{name}/where
+config  daemon   POST    /new/project/{name}/begin
 known   -        POST    /sign-out
 known   -        POST    /api/v1/sign-out
 known   -        GET     /api/v1/me
@@ -74,6 +87,119 @@ push    project  GET     /git/{name}.git/info/refs?service=git-upload-pack
 push    project  GET     /git/{name}.git/info/refs?service=git-receive-pack
 push    project  POST    /git/{name}.git/git-upload-pack
 push    project  POST    /git/{name}.git/git-receive-pack
+
+trigger daemon   GET     /switch
+trigger daemon   POST    /switch
+config  project  GET     /projects/{name}/auto
+config  project  POST    /projects/{name}/auto
+trigger project  GET     /projects/{name}/deploy
+trigger project  POST    /projects/{name}/deploy
+trigger project  GET     /projects/{name}/rollback
+trigger project  POST    /projects/{name}/rollback
+trigger project  GET     /projects/{name}/promote
+trigger project  POST    /projects/{name}/promote
+trigger project  GET     /projects/{name}/approve
+trigger project  POST    /projects/{name}/approve
+trigger project  GET     /projects/{name}/reject
+trigger project  POST    /projects/{name}/reject
+trigger project  GET     /projects/{name}/pause
+trigger project  POST    /projects/{name}/pause
+trigger project  GET     /projects/{name}/quarantine
+trigger project  GET     /projects/{name}/quarantine/{fingerprint}
+trigger project  POST    /projects/{name}/quarantine
+trigger project  POST    /projects/{name}/look
+trigger project  GET     /deployments/{id}/cancel
+trigger project  POST    /deployments/{id}/cancel
+read    project  GET     /projects/{name}
+read    project  GET     /projects/{name}/history
+read    project  GET     /projects/{name}/images
+read    project  GET     /projects/{name}/deliveries
+trigger project  POST    /projects/{name}/deliveries/test
+read    project  GET     /projects/{name}/settings
+read    project  GET     /projects/{name}/settings/{section}
+config  project  POST    /projects/{name}/settings/{section}
+config  daemon   GET     /projects/{name}/settings/new-target
+config  daemon   POST    /projects/{name}/settings/new-target
+config  project  GET     /projects/{name}/settings/targets/{host}
+config  project  POST    /projects/{name}/settings/targets/{host}
+config  daemon   GET     /projects/{name}/settings/targets/{host}/remove
+config  daemon   POST    /projects/{name}/settings/targets/{host}/remove
+secrets project  GET     /projects/{name}/settings/new-secret
+secrets project  POST    /projects/{name}/settings/new-secret
+secrets project  GET     /projects/{name}/settings/secrets/{secret}
+secrets project  POST    /projects/{name}/settings/secrets/{secret}
+secrets project  GET     /projects/{name}/settings/secrets/{secret}/remove
+secrets project  POST    /projects/{name}/settings/secrets/{secret}/remove
+config  project  GET     /projects/{name}/settings/new-webhook
+config  project  POST    /projects/{name}/settings/new-webhook
+config  project  GET     /projects/{name}/settings/register-webhook
+config  project  POST    /projects/{name}/settings/register-webhook
+config  project  GET     /projects/{name}/settings/webhooks/{webhook}/rotate
+config  project  POST    /projects/{name}/settings/webhooks/{webhook}/rotate
+config  project  GET     /projects/{name}/settings/webhooks/{webhook}/drop-previous
+config  project  POST    /projects/{name}/settings/webhooks/{webhook}/drop-previous
+config  project  GET     /projects/{name}/settings/webhooks/{webhook}/deregister
+config  project  POST    /projects/{name}/settings/webhooks/{webhook}/deregister
+config  project  GET     /projects/{name}/settings/webhooks/{webhook}/remove
+config  project  POST    /projects/{name}/settings/webhooks/{webhook}/remove
+config  daemon   GET     /projects/{name}/remove
+config  daemon   POST    /projects/{name}/remove
+read    some     GET     /deliveries
+read    project  GET     /webhooks/{name}/deliveries/{number}
+trigger project  POST    /webhooks/{name}/deliveries/{number}/redeliver
+read    daemon   GET     /hosts
+read    daemon   GET     /hosts/{host}
+read    daemon   GET     /hosts/{host}/key
+trigger daemon   POST    /hosts/{host}/check
+admin   daemon   POST    /hosts/{host}
+admin   daemon   POST    /hosts/{host}/ask
+admin   daemon   POST    /hosts/{host}/key
+admin   daemon   POST    /hosts/{host}/credentials
+admin   daemon   GET     /hosts/{host}/remove
+admin   daemon   POST    /hosts/{host}/remove
+admin   daemon   GET     /new/host
+admin   daemon   POST    /new/host
+read    daemon   GET     /clusters/{cluster}
+trigger daemon   POST    /clusters/{cluster}/check
+admin   daemon   POST    /clusters/{cluster}
+admin   daemon   POST    /clusters/{cluster}/kubeconfig
+admin   daemon   GET     /clusters/{cluster}/remove
+admin   daemon   POST    /clusters/{cluster}/remove
+admin   daemon   GET     /new/cluster
+admin   daemon   POST    /new/cluster
+read    daemon   GET     /registries
+read    daemon   GET     /registries/{registry}
+trigger daemon   POST    /registries/{registry}/ask
+secrets project  GET     /projects/{name}/registries/{registry}
+secrets project  POST    /projects/{name}/registries/{registry}
+
+read    daemon   GET     /admin
+read    daemon   GET     /admin/settings
+admin   daemon   POST    /admin/settings
+admin   daemon   GET     /admin/people
+admin   daemon   POST    /admin/people
+admin   daemon   GET     /admin/people/{person}
+admin   daemon   POST    /admin/people/{person}/role
+admin   daemon   POST    /admin/people/{person}/project-role
+admin   daemon   POST    /admin/people/{person}/password
+admin   daemon   POST    /admin/people/{person}/sessions/{session}/end
+admin   daemon   POST    /admin/people/{person}/sessions/end
+admin   daemon   GET     /admin/people/{person}/block
+admin   daemon   POST    /admin/people/{person}/block
+admin   daemon   GET     /admin/people/{person}/remove
+admin   daemon   POST    /admin/people/{person}/remove
+admin   daemon   GET     /admin/tokens
+admin   daemon   POST    /admin/tokens
+admin   daemon   GET     /admin/tokens/{token}/revoke
+admin   daemon   POST    /admin/tokens/{token}/revoke
+read    daemon   GET     /admin/notifications
+admin   daemon   POST    /admin/notifications
+admin   daemon   POST    /admin/notifications/{channel}/test
+admin   daemon   GET     /admin/notifications/{channel}/remove
+admin   daemon   POST    /admin/notifications/{channel}/remove
+admin   daemon   GET     /admin/backup
+admin   daemon   GET     /audit
+admin   daemon   POST    /audit/check
 
 read    some     GET     /api/targets
 read    project  GET     /api/targets/{app}
@@ -123,6 +249,12 @@ config  daemon   POST    /api/v1/projects/{name}/move
 config  project  POST    /api/v1/projects/{name}/webhook
 
 read    some     GET     /api/v1/deployments
+read    some     GET     /deployments
+read    project  GET     /deployments/{id}
+read    project  GET     /deployments/{id}/log
+read    project  GET     /deployments/{id}/log/find
+read    project  GET     /deployments/{id}/log.txt
+read    project  GET     /deployments/{id}/receipt.json
 read    project  GET     /api/v1/deployments/{id}
 read    project  GET     /api/v1/deployments/{id}/log
 read    project  GET     /api/v1/deployments/{id}/receipt
@@ -253,8 +385,9 @@ class Route:
         name = "{name}", ZEBRA
         values = [name, ("{app}", ZEBRA), ("{id}", "1"), ("{host}", "web1"), ("{number}", "1")]
         found = self.path
-        values += [("{cluster}", "prod")]
+        values += [("{cluster}", "prod"), ("{registry}", "registry.example")]
         values += [("{secret}", "variable:A"), ("{token}", "ci"), ("{channel}", "ops")]
+        values += [("{section}", "source"), ("{webhook}", ZEBRA)]
         for parameter, value in [*values, ("{person}", "ada"), ("{session}", "s1")]:
             found = found.replace(parameter, value)
         return found.replace("{key}", "k")
@@ -487,7 +620,7 @@ def test_lists_and_events_show_nothing_of_others(world: World) -> None:
 #: Fields that whoever has the scope config on a project alone may change, and those they may not.
 OF_PROJECTS = """
 branch compose_path expose_service expose_port stateful_services auto_deploy one_by_one migration
-version watch_paths skip_markers
+mend_drift version watch_paths skip_markers
 commit_statuses forge
 | repository url image ports volumes push_images allow_manifest forge_url environment rules
 """
@@ -691,6 +824,7 @@ def test_a_token_as_it_is_made_and_shown(world: World) -> None:
         lasts = datetime.fromisoformat(found["expires_at"]) - NOW
         assert timedelta(0) < lasts < timedelta(hours=2)
         assert found["last_used_at"]
+        assert found["last_used_from"] == "192.0.2.7"
         assert made["token"] not in str(listed)
         assert (await socket.ask("DELETE", "/api/v1/tokens/ci")).status == 204
         assert (await ci.ask("GET", "/api/v1/projects/zebra")).status == 401

@@ -737,7 +737,7 @@ class TestDeployments:
 
 class TestDaemon:
     def test_open_routes(self, daemon: WebDaemon) -> None:
-        """Health, readiness, version, description and pages need no token, and show no project."""
+        """Health, readiness, version, description and the way in need no token."""
         client = daemon.remote()
         assert client.get("/api/ready").json() == {"status": "ready"}
         assert client.get("/api/healthz").json()["status"] == "ok"
@@ -745,10 +745,11 @@ class TestDaemon:
         assert version["version"]
         assert version["started_at"].endswith("Z")
         assert client.get("/openapi.json").json()["openapi"].startswith("3.")
-        for path in ("/", "/docs"):
+        for path in ("/sign-in", "/docs"):
             page = client.get(path)
             assert page.headers["content-type"] == "text/html; charset=utf-8"
             assert "http" not in page.text.replace("http-equiv", "") or path == "/docs"
+        assert client.get("/").status_code == 401
 
     def test_status(self, api: httpx2.Client) -> None:
         """One answer has switch, engine, registries, loops and every project."""

@@ -17,6 +17,7 @@ from reconciler.domain.access import Person, Role
 from reconciler.domain.sign_in import FOR_ONE
 from reconciler.pipeline.people.sessions import Browser, form_token
 from reconciler.web.asgi import create_web
+from reconciler.web.own_pages import own_path
 from tests.parts.in_process import FORM, HOST, ORIGIN, Answered, Asked, ask, form
 from tests.parts.web_daemon import open_application
 
@@ -111,7 +112,7 @@ def test_twenty_use_the_token_at_once(first: Rig) -> None:
     assert not people.set_up_file.exists()
     assert people.offer_set_up() is None
     headers = {"cookie": f"reconciler={entered[0].cookies['reconciler']}"}
-    assert first.ask(Asked("GET", "/account", headers)).status == 200
+    assert first.ask(Asked("GET", "/me", headers)).status == 200
     assert first.sign_in(only.name)
     late = first.ask(form("/set-up", token=token, name="eve", password=PASSWORD))
     assert late.status == 403
@@ -132,7 +133,7 @@ def test_what_is_wrong_is_said_beside_its_field(first: Rig) -> None:
         given = {"token": token, "name": "ada", "password": PASSWORD, **fields}
         answer = first.ask(form("/set-up", **given))
         assert answer.status in {403, 422}
-        said = re.search(rf'id="problem-{where}"[^>]*>([^<]*)', answer.body)
+        said = re.search(rf'id="problem-{where}".*?<span>([^<]*)', answer.body)
         assert said, answer.body
         assert words in said[1]
         assert PASSWORD not in answer.body
@@ -307,13 +308,35 @@ def test_pages_take_nothing_from_elsewhere(rig: Rig) -> None:
     rig.application.store.add_person(Person("mallory", None, rig.application.clock.now()))
     sessions = rig.application.people.sessions
     cookie = sessions.begin("mallory", Browser("<b>", agent), "oidc")
-    page = rig.ask(Asked("GET", "/account", {"cookie": f"reconciler={cookie}"}))
+    page = rig.ask(Asked("GET", "/me", {"cookie": f"reconciler={cookie}"}))
     assert page.status == 200
-    assert "<script" not in page.body
+    assert "<script>" not in page.body
     assert "&lt;script&gt;" in page.body
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "form-action 'self'" in policy
     assert "unsafe" not in policy
-    to_sign_in = rig.ask(Asked("GET", "/account", {"accept": "text/html"}))
-    assert (to_sign_in.status, to_sign_in.headers["location"]) == (303, "/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("asked", "then"),
+    [
+        ("/me?did=kept", "/sign-in?next=%2Fme%3Fdid%3Dkept"),
+        ("/projects/a b", "/sign-in?next=%2Fprojects%2Fa%2520b"),
+        ("/", "/sign-in"),
+        ("//elsewhere.example/x", "/sign-in"),
+        ("/" + "x" * 600, "/sign-in"),
+    ],
+)
+def test_whoever_signs_in_gets_to_where_they_wanted(rig: Rig, asked: str, then: str) -> None:
+    """But never to another site."""
+    answer = rig.ask(Asked("GET", asked, {"accept": "text/html"}))
+    assert (answer.status, answer.headers["location"]) == (303, then)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "/a\nb", ""],
+)
+def test_no_address_of_another_site_is_an_own_path(text: str) -> None:
+    assert own_path(text) == "/"

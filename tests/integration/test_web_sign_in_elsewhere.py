@@ -85,7 +85,7 @@ class Browser:
 
     @property
     def is_in(self) -> bool:
-        return self.get("/account").status_code == 200
+        return self.get("/me").status_code == 200
 
 
 def location(answer: httpx2.Response) -> str:
@@ -104,9 +104,9 @@ def last_sessions(daemon: WebDaemon) -> list[dict[str, str]]:
 def test_whom_the_proxy_names_is_signed_in(daemon: WebDaemon) -> None:
     """The session is of the way ``proxy``, and shows the address that the proxy saw."""
     browser = Browser(daemon, "ada")
-    assert location(browser.get("/account")) == "/sign-in"
+    assert location(browser.get("/me")) == "/sign-in?next=%2Fme"
     assert 'href="/sign-in/proxy"' in browser.get("/sign-in").text
-    assert location(browser.get("/sign-in/proxy")) == "/account"
+    assert location(browser.get("/sign-in/proxy")) == "/"
     assert set(browser.cookies) >= {"__Host-reconciler"}
     assert browser.is_in
     newest = last_sessions(daemon)[0]
@@ -164,7 +164,7 @@ def test_whom_the_provider_names_is_signed_in(daemon: WebDaemon, provides: OpenI
     back = come_back(browser)
     assert set(browser.cookies) == {"__Host-reconciler-flow"}
     answer = browser.get(back)
-    assert (answer.status_code, answer.headers["refresh"]) == (200, "0; url=/account")
+    assert (answer.status_code, answer.headers["refresh"]) == (200, "0; url=/")
     assert "__Host-reconciler-flow" not in browser.cookies
     assert browser.is_in
     assert (last_sessions(daemon)[0]["person"], last_sessions(daemon)[0]["way"]) == ("ada", "oidc")
