@@ -106,6 +106,7 @@ def test_a_push_that_is_announced_three_times_is_deployed_once_and_at_once(
                 found: str = deliveries(daemon)[-1]["led_to"].get(shop.name, "")
                 return found
 
+            eventually(lambda: len(deliveries(daemon)) == 5, what="the last one is written down")
             eventually(lambda: last() == "nothing moved", what="the last one was looked into")
             assert len(shop.all()) == 2
             forged, first, *again = deliveries(daemon)
