@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.parts.daemon import Daemon
 from tests.parts.git_server import GitServer
-from tests.parts.pages import PASSWORD, check_manners
+from tests.parts.pages import PASSWORD, check_manners, telling
 from tests.parts.shop import Images, Shop, removing
 
 pytestmark = [
@@ -36,27 +36,28 @@ def test_from_the_printed_link_to_a_push_that_arrives(
         assert link, said
         context = chromium.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
-        page.goto(link[0])
-        become_admin(page)
-        add_project(page, server.url("team/first.git"), name)
-        check_manners(page, "first-project-plan")
-        page.get_by_role("button", name="Deploy once now").click()
+        with telling(page):
+            page.goto(link[0])
+            become_admin(page)
+            add_project(page, server.url("team/first.git"), name)
+            check_manners(page, "first-project-plan")
+            page.get_by_role("button", name="Deploy once now").press("Enter")
 
-        head = page.locator("#head")
-        expect(head).to_contain_text(f"Runs {first[:8]}", timeout=_WITHIN_MS)
-        expect(page.locator("#next")).to_contain_text("Switch auto-deploy on")
-        assert shop.running_version() == "one"
-        page.get_by_role("switch").click()
-        page.get_by_role("dialog").get_by_role("button", name="Switch auto-deploy on").click()
-        expect(page.locator("#next")).to_contain_text("Push a commit and watch it arrive.")
+            head = page.locator("#head")
+            expect(head).to_contain_text(f"Runs {first[:8]}", timeout=_WITHIN_MS)
+            expect(page.locator("#next")).to_contain_text("Switch auto-deploy on")
+            assert shop.running_version() == "one"
+            page.get_by_role("switch").click()
+            page.get_by_role("dialog").get_by_role("button", name="Switch auto-deploy on").click()
+            expect(page.locator("#next")).to_contain_text("Push a commit and watch it arrive.")
 
-        page.evaluate("document.documentElement.dataset.mark = 'the same page'")
-        second = shop.commit(shop.version("two"))
-        shop.look()
-        expect(head).to_contain_text(f"Runs {second[:8]}", timeout=_WITHIN_MS)
-        expect(page.locator("html")).to_have_attribute("data-mark", "the same page")
-        expect(page.locator("#next")).to_be_empty()
-        assert shop.running_version() == "two"
+            page.evaluate("document.documentElement.dataset.mark = 'the same page'")
+            second = shop.commit(shop.version("two"))
+            shop.look()
+            expect(head).to_contain_text(f"Runs {second[:8]}", timeout=_WITHIN_MS)
+            expect(page.locator("html")).to_have_attribute("data-mark", "the same page")
+            expect(page.locator("#next")).to_be_empty()
+            assert shop.running_version() == "two"
         context.close()
 
 

@@ -135,7 +135,9 @@ def test_its_panels_follow_what_happens(chromium: Browser, daemon: WebDaemon) ->
         expect(page.locator("#head").get_by_role("link", name="Pause…")).to_be_visible()
 
 
-def test_a_part_waits_for_a_selection_alone(chromium: Browser, daemon: WebDaemon) -> None:
+def test_a_part_waits_for_a_selection_or_a_press_alone(
+    chromium: Browser, daemon: WebDaemon
+) -> None:
     """And of a project that is removed it is said: what stands there is from before."""
     ok(daemon.local.post("/api/v1/projects", json={"name": "passing", "kind": "domain_only"}))
     freeze = "/api/v1/projects/home-dashboard/freeze"
@@ -148,7 +150,13 @@ def test_a_part_waits_for_a_selection_alone(chromium: Browser, daemon: WebDaemon
         expect(resume).to_have_count(0)
         page.evaluate("() => getSelection().removeAllRanges()")
         expect(resume).to_be_visible()
+        page.locator("h1").hover()
+        page.mouse.down()
         ok(daemon.local.delete(freeze))
+        expect(page.locator("#why")).not_to_contain_text("froze home-dashboard")
+        expect(resume).to_be_visible()
+        page.mouse.up()
+        expect(resume).to_have_count(0)
         title = ada.open("/projects/passing").title()
         assert daemon.local.delete("/api/v1/projects/passing").is_success
         expect(page.get_by_text("passing was removed.")).to_be_visible()

@@ -1,12 +1,14 @@
 """The daemon's pages in a real browser: somebody who signed in, and what every page has to be."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # no types
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.parts.browser import take_screenshot
 from tests.parts.daemon import Daemon
@@ -71,9 +73,22 @@ def signed_in(
     page, said = context.new_page(), list[str]()
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    yield Reading(page, said)
+    with telling(page):
+        yield Reading(page, said)
     context.close()
     assert [one for one in said if _is_bad(one)] == []
+
+
+@contextmanager
+def telling(page: Page) -> Iterator[None]:
+    """Say of a test that fails where its browser was, and what stood there."""
+    try:
+        yield
+    except BaseException:
+        with suppress(PlaywrightError):  # it may be gone
+            sys.stderr.write(f"--- the browser, at {page.url} ---\n")
+            sys.stderr.write(f"{page.locator('body').inner_text(timeout=2000)[:3000]}\n")
+        raise
 
 
 def _is_bad(said: str) -> bool:

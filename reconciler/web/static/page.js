@@ -147,8 +147,11 @@ let notLiveSince = null;
 let asked = null; // what is to be read anew: null, "all", or the names of projects
 const kept = new Set(); // ids of parts that differ, and stay as they are while somebody is at work in them
 
+let pressed = null; // what a pointer is down on: were it exchanged now, it would miss its click
+
 /** Tell whether a person is at work in it: then it waits until they have left. */
 export function inUse(part) {
+  if (pressed && part.contains(pressed)) return true;
   const selection = getSelection();
   const selected = selection && !selection.isCollapsed && part.contains(selection.anchorNode);
   const focused = part !== main && part.contains(document.activeElement) && part.matches(":focus-within");
@@ -164,8 +167,19 @@ function afterUse() {
     later("all");
   }
 }
-document.addEventListener("focusout", () => setTimeout(afterUse));
-document.addEventListener("selectionchange", afterUse);
+document.addEventListener("left", afterUse);
+
+/** Tell what waits that somebody may have left it; what they do last, such as a click, comes first. */
+const leave = () => setTimeout(() => document.dispatchEvent(new Event("left")));
+const release = () => {
+  pressed = null;
+  leave();
+};
+document.addEventListener("focusout", leave);
+document.addEventListener("selectionchange", leave);
+document.addEventListener("pointerdown", (event) => (pressed = event.target), true);
+document.addEventListener("pointerup", release, true);
+document.addEventListener("pointercancel", release, true);
 
 /** Put a part that was read anew in the old one's place; what a person opened stays open. */
 export function put(old, fresh) {

@@ -108,8 +108,7 @@ function afterUse() {
     later(name);
   }
 }
-document.addEventListener("focusout", () => setTimeout(afterUse));
-document.addEventListener("selectionchange", () => waits.size && afterUse());
+document.addEventListener("left", afterUse);
 
 // ── What is in view ──────────────────────────────────────────────────────────────────────────
 
