@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import typer
+from typer.main import get_command
 
 from reconciler import __version__
 from reconciler.cli import (
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status. Whatever goes wrong is one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        ended = build()(given, prog_name="reconciler", standalone_mode=False)
+        ended = command_line()(given, prog_name="reconciler", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # `… | head` has what it wanted. What is left in the buffer has nowhere to go.
@@ -92,6 +94,12 @@ def _usage_mistake(error: typer.TyperException) -> str:
         return text
     said = text.partition(", unable")[0].replace("Input", "it")
     return f"{said}, and is {found()[0]['input']!r}"
+
+
+@cache
+def command_line() -> Callable[..., object]:
+    """Return what runs a line of words; made once, which takes longer than most commands do."""
+    return get_command(build())
 
 
 def build() -> typer.Typer:

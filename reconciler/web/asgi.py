@@ -1,5 +1,8 @@
 """The web application: routes, guards and errors put together."""
 
+from collections.abc import Sequence
+from functools import cache
+
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Mount
@@ -148,6 +151,17 @@ _V1_ROUTERS: tuple[APIRouter, ...] = (
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
 
 
+@cache
+def routes() -> Sequence[BaseRoute]:
+    """Return all but git's, for any application; put together once, which takes long."""
+    every = APIRouter(generate_unique_id_function=lambda route: route.name)
+    for router in _ROUTERS:
+        every.include_router(router)
+    for router in _V1_ROUTERS:
+        every.include_router(router, prefix="/api/v1")
+    return tuple(every.routes)
+
+
 def create_web(application: Application) -> FastAPI:
     """Return the web application for ``application``.
 
@@ -162,7 +176,6 @@ def create_web(application: Application) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.application = application
     app.state.followers = Followers()
@@ -176,10 +189,7 @@ def create_web(application: Application) -> FastAPI:
     app.state.arrivals = webhook_arrivals.Arrivals(application)
     app.state.audit_checks = AuditChecks(application)
     app.state.store_check = api_status.StoreCheck(application)
-    for router in _ROUTERS:
-        app.include_router(router)
-    for router in _V1_ROUTERS:
-        app.include_router(router, prefix="/api/v1")
+    app.router.routes.extend(routes())
     app.router.routes.append(
         Mount("/git", GitHttp(application, app.state.receipts, app.state.denials))
     )
@@ -214,7 +224,7 @@ class UnguardedRoute(Exception):
     """A route that everybody could call, because nobody said who may."""
 
 
-def open_paths(routes: list[BaseRoute]) -> frozenset[str]:
+def open_paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
     """Return the paths that need no credential; all others do.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import httpx2
 
-from tests.parts import prepared
+from tests.parts import prepared, tables
 from tests.parts.child import Child, free_port
 from tests.parts.waiting import eventually
 from tests.parts.web_client import make_admin_token
@@ -74,7 +74,8 @@ class Daemon:
     ) -> None:
         """Say how it is configured; nothing starts before the block is entered.
 
-        It is forked where its modules are imported already, unless how it starts is the matter.
+        It is forked where its modules are imported already, and finds its tables made, unless how
+        it starts is the matter.
         """
         self.prepared = prepare
         self.config: dict[str, object] = {**SHORT_WINDOWS, **(config or {})}
@@ -96,7 +97,9 @@ class Daemon:
                 **self.config,
             }
             self.write_config()
-            transport = httpx2.HTTPTransport(uds=str(self.socket))
+            if self.prepared and "database_url" not in self.config:
+                tables.lay_out(self.data)
+            transport = httpx2.HTTPTransport(uds=str(self.socket), verify=False)
             self.api = stack.enter_context(
                 httpx2.Client(base_url="http://localhost/api/v1", transport=transport, timeout=30)
             )

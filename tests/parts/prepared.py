@@ -25,13 +25,24 @@ _ROOT = Path(__file__).parents[2]
 _HEAVY = (
     "alembic.command",
     "alembic.context",
+    "anyio._backends._asyncio",
+    "apscheduler.schedulers.background",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "cryptography.hazmat.primitives.kdf.hkdf",
+    "h2.connection",
+    "httpcore2",
     "reconciler.app.wiring",
     "reconciler.cli.main",
     "reconciler.cli.client",
     "httpx2",
+    "multiprocessing.queues",
     "rich.table",
     "reconciler.web.server",
     "tests.parts.web_daemon",
+    "truststore",
+    "typer._adapters",
+    "tzlocal",
+    "uvicorn.lifespan.off",
     "uvloop",
 )
 
@@ -148,6 +159,9 @@ def _prepare() -> "subprocess.Popen[str]":
 def _serve() -> None:
     for module in _HEAVY:
         import_module(module)
+    import_module(CLI).command_line()
+    web = import_module("reconciler.web.asgi")
+    web.open_paths(web.routes())
     # What is looked through for garbage in a child is copied for it.
     gc.collect()
     gc.freeze()
