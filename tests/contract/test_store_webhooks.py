@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 
@@ -220,14 +221,18 @@ def test_one_that_is_removed_meanwhile_costs_no_other_its_deliveries(site: Site)
     here, there, gone = site.open(), site.open(), replace(HOOK, name=WebhookName("gone"))
     here.create_webhook(HOOK, FIRST)
 
+    together = Barrier(2, timeout=30)  # of two that write all the time, one may never get its turn
+
     def come_and_go() -> None:
         for _ in range(30):
+            together.wait()
             there.create_webhook(gone, FIRST)
             there.remove_webhook(gone.name)
 
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(come_and_go)
-        while not going.done():
+        for _ in range(30):
+            together.wait()
             numbers = here.record_deliveries([delivery(), delivery(webhook=gone.name)], {})
             assert numbers[0] > 0
         going.result()

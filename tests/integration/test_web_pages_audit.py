@@ -69,10 +69,12 @@ def test_a_long_log_is_shown_in_pages_and_taken_along_whole(
         page.goto("/audit?object=setting+auto_deploy_poll_interval_seconds")
         newer = rows(page)
         page.get_by_role("link", name="Older").click()
+        expect(page.get_by_role("table").locator("tbody tr")).to_have_count(10)
         older = rows(page)
         assert (len(newer), len(older)) == (50, 10)
         assert not set(newer) & set(older)
         page.get_by_role("link", name="Newest").click()
+        expect(page.get_by_role("table").locator("tbody tr")).to_have_count(50)
         assert rows(page) == newer
         with page.expect_download() as loading:
             page.get_by_role("link", name="Export").click()

@@ -170,6 +170,7 @@ def test_a_changed_key_is_accepted_by_who_types_the_name(
         page.goto("/hosts")
         assert "Key changed" in row_of(page, "rigel")
         page.get_by_role("link", name="compare with what it shows").click()
+        expect(page.locator(".print.is-l")).to_have_count(2)
         known, shown = page.locator(".print.is-l").all()
         expect(known).to_have_text(before)
         expect(shown).to_have_text(moved.host_fingerprint)

@@ -329,6 +329,7 @@ def test_it_works_without_a_script(chromium: Browser, daemon: WebDaemon) -> None
         page.get_by_label("Name of the variable").fill("MODE")
         page.get_by_label("Value").fill("live")
         page.get_by_role("button", name="Store it").click()
+        expect(panel(page, "Secrets")).to_contain_text("Variable MODE")
         assert "variable:MODE" in secret_names(daemon, "plain")
         page.goto("/projects/plain/deliveries")
         page.get_by_role("button", name="Send a test").click()
