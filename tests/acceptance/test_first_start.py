@@ -15,6 +15,7 @@ import pytest
 
 from tests.parts.child import ChildFailed
 from tests.parts.daemon import PROGRAM, Daemon, as_toml
+from tests.parts.scratch import short_folder
 from tests.parts.waiting import eventually
 
 UNAVAILABLE, BAD_CONFIGURATION = 75, 78
@@ -36,7 +37,7 @@ def _refused(daemon: Daemon) -> str:
 
 def test_nothing_is_needed() -> None:
     """No configuration, an empty home: ready, and it says where it listens and what to do next."""
-    home = Path(mkdtemp(prefix="rcl-", dir="/tmp"))
+    home = Path(mkdtemp(prefix="rcl-", dir=short_folder()))
     with socket.socket() as taken:
         # The default port may be somebody's on this machine; then another is asked for.
         free = taken.connect_ex(("127.0.0.1", 8484)) != 0
@@ -118,7 +119,7 @@ def test_a_bad_configuration_names_every_wrong_key_at_once() -> None:
         "no_such_key": 1,
         "settings": {"auto_deploy_poll_interval_seconds": 9},
     }
-    folder = Path(mkdtemp(prefix="rcl-", dir="/tmp"))
+    folder = Path(mkdtemp(prefix="rcl-", dir=short_folder()))
     try:
         file = folder / "config.toml"
         file.write_text(as_toml({"data_folder": str(folder / "data"), **wrong}))
@@ -142,7 +143,7 @@ def test_a_bad_configuration_names_every_wrong_key_at_once() -> None:
 
 def test_nothing_travels_in_clear_text_between_machines() -> None:
     """Exit 78 and one line that names the setting, its value and three ways to do it right."""
-    with TemporaryDirectory(prefix="rcl-", dir="/tmp") as home:
+    with TemporaryDirectory(prefix="rcl-", dir=short_folder()) as home:
         done = subprocess.run(
             [PROGRAM, "serve"],
             capture_output=True,

@@ -492,7 +492,9 @@ def test_a_switch_waits_for_the_one_that_holds_the_lock(rig: UnitRig) -> None:
 
 def test_a_switch_goes_on_when_the_connection_is_lost(rig: UnitRig) -> None:
     """The host does not stop half-way; applied again, there is nothing left to do."""
-    slow = "trap 'sleep 4; exit 0' TERM\nwhile :; do sleep 0.1; done"
+    leave = rig.path("leave")
+    stay = f"while [ ! -e {leave} ]; do sleep 0.1; done"
+    slow = f"trap '{stay}; exit 0' TERM\nwhile :; do sleep 0.1; done"
     rig.commit({"source.sh": app("one", slow)})
     first = rig.deploy()
     rig.commit({"source.sh": app("two")})
@@ -503,6 +505,7 @@ def test_a_switch_goes_on_when_the_connection_is_lost(rig: UnitRig) -> None:
         rig.hosts.machines.forget(rig.target.host)
         with pytest.raises(TargetUnreachable):
             applying.result(timeout=20)
+    rig.host.run("touch", leave)
     rig.strategy.apply(rig.work(new=False), second)
     assert rig.log[-1].endswith("it runs already")
     assert rig.judged(second).verdict is Verdict.GOOD

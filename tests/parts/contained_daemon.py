@@ -19,6 +19,7 @@ from tests.parts.child import free_port
 from tests.parts.daemon import Daemon
 from tests.parts.docker_engine import RUN_LABEL, DockerEngine
 from tests.parts.registry import Registry
+from tests.parts.scratch import short_folder
 from tests.parts.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ class ContainedDaemon(Daemon):
     def __enter__(self) -> Self:
         """Bring it up as an operator does, by hand."""
         with ExitStack() as stack:
-            self.folder = Path(mkdtemp(prefix="rcl-", dir="/tmp"))
+            self.folder = Path(mkdtemp(prefix="rcl-", dir=short_folder()))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.data = self.folder / "data"
             self.data.mkdir(mode=0o700)

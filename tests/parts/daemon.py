@@ -19,6 +19,7 @@ import httpx2
 
 from tests.parts import prepared, tables
 from tests.parts.child import Child, free_port
+from tests.parts.scratch import short_folder
 from tests.parts.waiting import eventually
 from tests.parts.web_client import make_admin_token
 
@@ -86,7 +87,7 @@ class Daemon:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             # A unix socket's path has 107 bytes, so not below pytest's own folders.
-            self.folder = Path(mkdtemp(prefix="rcl-", dir="/tmp"))
+            self.folder = Path(mkdtemp(prefix="rcl-", dir=short_folder()))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.data = self.folder / "data"
             self.socket = self.data / "run" / "reconciler.sock"

@@ -23,6 +23,7 @@ from reconciler.ports import Strategy
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
 from reconciler.strategies.compose import ComposeMigrator
+from tests.parts import tables
 from tests.parts.compose_rig import ComposeRig
 
 #: Short, because what should be up is so at once, and what is not has shown it by then.
@@ -84,6 +85,7 @@ class PipelineRig:
 @contextmanager
 def open_pipeline(rig: ComposeRig) -> Iterator[PipelineRig]:
     """Give the pipeline until the block ends; the rig's project is declared in it."""
+    tables.lay_out(rig.folder)
     store = open_store(
         rig.folder / "state.db",
         lambda may_create: KeySources(rig.folder / "key").open(may_create=may_create),

@@ -9,6 +9,7 @@ from typing import Self
 
 from tests.parts.child import Child
 from tests.parts.docker_engine import docker_answers
+from tests.parts.scratch import short_folder
 
 #: It builds and keeps images; it has no network to give to a container.
 _WITHOUT_NETWORK = (
@@ -25,7 +26,7 @@ class SecondEngine:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             # A unix socket's path has 107 bytes, so not below pytest's own folders.
-            folder = Path(mkdtemp(prefix="rcl-engine-", dir="/tmp"))
+            folder = Path(mkdtemp(prefix="rcl-engine-", dir=short_folder()))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             self.address = f"unix://{folder / 'docker.sock'}"
             own = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}

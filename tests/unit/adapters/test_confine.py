@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -82,7 +83,7 @@ def _give_away(folder: Path) -> None:
         os.chown(path, 4321, 4321)
     # pytest keeps what is around it from others.
     for path in (folder, *folder.parents):
-        if path.is_relative_to("/tmp/pytest-of-root"):
+        if path.is_relative_to(Path(gettempdir()) / "pytest-of-root"):
             path.chmod(path.stat().st_mode | 0o011)
 
 
