@@ -45,6 +45,7 @@ def become(request: pytest.FixtureRequest) -> tuple[str, ...]:
 @pytest.fixture
 def run(data: Path, become: tuple[str, ...]) -> Run:
     """Runs a shell's script, confined to the build's folder."""
+    _let_through(data.parent)
     if become:
         _give_away(data.parent)
     own = data / "builds/own"
@@ -81,7 +82,10 @@ def run(data: Path, become: tuple[str, ...]) -> Run:
 def _give_away(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         os.chown(path, 4321, 4321)
-    # pytest keeps what is around it from others.
+
+
+def _let_through(folder: Path) -> None:
+    """Let others pass, whom pytest keeps from what is around its folders."""
     for path in (folder, *folder.parents):
         if path.is_relative_to(Path(gettempdir()) / "pytest-of-root"):
             path.chmod(path.stat().st_mode | 0o011)
