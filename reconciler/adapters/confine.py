@@ -96,7 +96,8 @@ def _enter(hidden: list[str], kept: list[str]) -> None:
         _call(_libc.unshare, _CLONE_NEWNS)
     else:
         _unshare_user(user, group, _CLONE_NEWNS)
-    _cover(hidden, kept)
+    # It becomes nobody, who may need to pass what is closed to others: that is covered as a whole.
+    _cover([*_closed(kept), *hidden] if user == 0 else hidden, kept)
     if user == 0:
         user = group = _NOBODY
         _give_away(kept)
@@ -132,6 +133,16 @@ def _cover(hidden: list[str], kept: list[str]) -> None:
         _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
         os.close(descriptor)
     _write_protect(["/proc", *temporary, *kept])
+
+
+def _closed(kept: list[str]) -> list[str]:
+    """Return the outermost folder around each of ``kept`` that not everybody may pass, if any."""
+    found = dict[str, None]()
+    for path in kept:
+        around = reversed(Path(path).parents)
+        closed = (one for one in around if not one.stat().st_mode & 0o001)
+        found |= {str(one): None for one in list(closed)[:1]}
+    return list(found)
 
 
 def _hide(path: Path) -> None:
