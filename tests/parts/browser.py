@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.parts.still_network import still_network
 
 CHROMIUM = Path("/usr/bin/chromium-headless-shell")
 #: Where a failed test leaves pictures for a person to look at; ignored by git.
@@ -25,8 +28,13 @@ FLAGS = [
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Start Chromium without a screen; each context made in it has a fresh profile."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        program, flags = stack.enter_context(still_network(CHROMIUM, folder))
+        playwright = stack.enter_context(sync_playwright())
+        running = playwright.chromium.launch(
+            executable_path=program, headless=True, args=[*FLAGS, *flags]
+        )
         try:
             yield running
         finally:
