@@ -1,10 +1,12 @@
 """What we read in a compose file: its services and the images they follow."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.domain.errors import InvalidReference
+from reconciler.domain.foreign_labels import DECIDING_LABELS, ForeignLabels, read_foreign_labels
 from reconciler.domain.interpolation import Unresolved, interpolate
 from reconciler.domain.references import ImageReference, ServiceName
 
@@ -80,6 +82,22 @@ class ComposeFile:
     reaches: tuple[Reach, ...] = ()  #: in file order
 
 
+def merged(files: Iterable[ComposeFile]) -> ComposeFile:
+    """Return what main files say together: of each service the last image that is named."""
+    services: dict[ServiceName, ComposeService] = {}
+    reaches: list[Reach] = []
+    for file in files:
+        reaches += file.reaches
+        for service in file.services:
+            earlier = services.get(service.name, service)
+            services[service.name] = replace(
+                earlier if service.image is None else service,
+                builds=earlier.builds or service.builds,
+                pull_policy=service.pull_policy or earlier.pull_policy,
+            )
+    return ComposeFile(tuple(services.values()), tuple(reaches))
+
+
 @dataclass(frozen=True, slots=True)
 class FollowedImage:
     """An image that services follow by tag; or why its text can't be followed."""
@@ -88,6 +106,7 @@ class FollowedImage:
     services: tuple[ServiceName, ...]
     reference: ImageReference | None
     unwatched_because: str = ""
+    notes: tuple[str, ...] = ()  #: what its services ask for besides, and don't get
 
 
 def followed_images(
@@ -96,8 +115,9 @@ def followed_images(
     """Return each distinct image once, in file order.
 
     Not followed, with the reason: a variable that ``environment`` can't resolve, an image pinned
-    by digest (with or without a tag beside it), a stateful service's, one that is built here. A
-    service that could be built as well is followed like any other, and its image is pulled.
+    by digest (with or without a tag beside it), a stateful service's, one that is built here, one
+    that a label of another image watcher leaves alone. A service that could be built as well is
+    followed like any other, and its image is pulled.
     """
     found: dict[str, FollowedImage] = {}
     for service in file.services:
@@ -105,12 +125,19 @@ def followed_images(
         if image is None:
             continue
         earlier = found.get(image.text)
-        if earlier and (earlier.reference is None) is (image.reference is None):
-            image = replace(earlier, services=(*earlier.services, service.name))
-        elif earlier and earlier.reference:
-            image = earlier  # who follows it is named, not who only uses it
-        found[image.text] = image
+        found[image.text] = _together(earlier, image) if earlier else image
     return tuple(found.values())
+
+
+def _together(earlier: FollowedImage, image: FollowedImage) -> FollowedImage:
+    """Return both as one; who follows it is named, and of who only uses it there is a note."""
+    notes = (*earlier.notes, *image.notes)
+    if (earlier.reference is None) is (image.reference is None):
+        services = (*earlier.services, *image.services)
+        return replace(earlier, services=services, notes=tuple(dict.fromkeys(notes)))
+    follows, left = (earlier, image) if earlier.reference else (image, earlier)
+    note = f"{', '.join(left.services)} is left alone: {left.unwatched_because}"
+    return replace(follows, notes=(*notes, note))
 
 
 def _follow(
@@ -125,16 +152,29 @@ def _follow(
         return FollowedImage(service.image, names, None, f"variable {unresolved.what} is not set")
     except InvalidReference:
         return FollowedImage(service.image, names, None, "it is not an image name")
-    if why := _why_left_alone(service, reference, stateful):
+    asked = read_foreign_labels(_resolved(service.labels, environment))
+    if why := _why_left_alone(service, reference, stateful, asked):
         return FollowedImage(str(reference), names, None, why)
-    return FollowedImage(str(reference), names, reference)
+    return FollowedImage(str(reference), names, reference, notes=asked.notes)
+
+
+def _resolved(labels: Mapping[str, str], environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the labels, those that decide as compose sets them where they can be resolved."""
+    values = dict(labels)
+    for label in DECIDING_LABELS & labels.keys():
+        with suppress(Unresolved):
+            values[label] = interpolate(labels[label], environment, missing="")
+    return values
 
 
 def _why_left_alone(
-    service: ComposeService, reference: ImageReference, stateful: tuple[ServiceName, ...]
+    service: ComposeService,
+    reference: ImageReference,
+    stateful: tuple[ServiceName, ...],
+    asked: ForeignLabels,
 ) -> str:
     if service.is_built:
         return BUILT_HERE
     if reference.digest:
         return PINNED_BY_DIGEST
-    return OF_STATEFUL_SERVICE if service.is_stateful(stateful) else ""
+    return OF_STATEFUL_SERVICE if service.is_stateful(stateful) else asked.reason

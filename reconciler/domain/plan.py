@@ -35,7 +35,7 @@ class ImageFate(StrEnum):
     PINNED = "pinned"  #: to the digest behind its tag
     FIXED = "fixed"  #: the file names its digest
     BUILT = "built"  #: from the commit
-    LEFT = "left"  #: it is stateful: neither looked up nor pinned
+    LEFT = "left"  #: as it is: it is stateful, or a label says so
     GONE = "gone"  #: the service is in the files no more
 
 

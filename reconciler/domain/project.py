@@ -116,6 +116,16 @@ class Project:
         return (implied_target(self.name),)
 
     @property
+    def followed_folder(self) -> Target | None:
+        """The target in whose folder its files are; None: they come from who pushes them.
+
+        What changes there is recorded in its own repository, to which then nobody pushes.
+        """
+        if not isinstance(self.source, HostedSource) or self.source.repository != self.name:
+            return None
+        return next((target for target in self.targets if target.base), None)
+
+    @property
     def promoted_from(self) -> ProjectName | None:
         """Whose verified revisions it gets, and nothing else; None: it follows its own source."""
         return self.environment.promoted_from if self.environment else None

@@ -49,6 +49,7 @@ class ReasonCode(StrEnum):
     SOURCE_PROTOCOL_ERROR = "source-protocol-error"
     SOURCE_ERROR = "source-error"
     REVISION_NOT_FOUND = "revision-not-found"
+    INVALID_COMPOSE_FILE = "invalid-compose-file"
     PATH_UNTOUCHED = "path-untouched"
     SKIP_MARKER = "skip-marker"
     DECLARATION_CHANGED = "declaration-changed"
@@ -94,6 +95,7 @@ class ReasonCode(StrEnum):
     IMAGE_OBSERVED = "image-observed"
     IMAGE_UNWATCHED = "image-unwatched"
     IMAGE_STATEFUL = "image-stateful"
+    IMAGE_LABELLED = "image-labelled"
     IMAGE_EXACT = "image-exact"
     NEXT_IMAGE_LOOK = "next-image-look"
     NOTHING_YET = "nothing-yet"
@@ -176,6 +178,7 @@ _STOPS = {
     ReasonCode.SOURCE_PROTOCOL_ERROR: "The source gave an answer that is none.",
     ReasonCode.SOURCE_ERROR: "The source did not give what was asked.",
     ReasonCode.REVISION_NOT_FOUND: "The source does not have what was asked for.",
+    ReasonCode.INVALID_COMPOSE_FILE: "A compose file in a followed folder can't be read as one.",
     ReasonCode.PATH_UNTOUCHED: "The branch moved, and changed none of the watched paths.",
     ReasonCode.SKIP_MARKER: "The newest commit says that it is not to be deployed.",
     ReasonCode.DECLARATION_CHANGED: "What runs is from before the last change of its declaration.",
@@ -224,6 +227,7 @@ _SEEN = {
     ReasonCode.IMAGE_OBSERVED: "What the last good look at an image saw.",
     ReasonCode.IMAGE_UNWATCHED: "An image can't be followed as the compose file names it.",
     ReasonCode.IMAGE_STATEFUL: "An image belongs to a stateful service and is left alone.",
+    ReasonCode.IMAGE_LABELLED: "A label of its service says that an image is to be left alone.",
     ReasonCode.IMAGE_EXACT: "An image is pinned by digest or built here: no tag to watch.",
     ReasonCode.NEXT_IMAGE_LOOK: "When the images are looked at again.",
     ReasonCode.NOTHING_YET: "Nothing was seen or asked for yet.",
@@ -236,6 +240,7 @@ _FOR_A_PERSON = frozenset(
         ReasonCode.TARGET_MISSING,
         ReasonCode.EXPOSE_MISSING,
         ReasonCode.FROZEN,
+        ReasonCode.INVALID_COMPOSE_FILE,
         ReasonCode.APPROVAL_MISSING,
         ReasonCode.APPROVAL_EXPIRED,
         ReasonCode.MIGRATION_NEEDS_APPROVAL,

@@ -46,6 +46,7 @@ class WatchedImage:
     first_seen_at: datetime | None = None  #: of that digest
     looked_at: datetime | None = None
     error: Failure | None = None  #: of the last look-up
+    note: str = ""  #: what its services' labels ask for besides, and don't get
 
 
 @dataclass(frozen=True, slots=True)

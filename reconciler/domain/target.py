@@ -67,6 +67,9 @@ class Target:
     #: it; the release is the folder ``image_folder`` in it. Empty: a release that was built there.
     image: str = ""
     image_folder: HostPath = _UNSAID
+    #: compose: the folder on the host that relative paths of the files start from, and that
+    #: untracked environment files are in; empty: the work tree.
+    base: HostPath = _UNSAID
 
     @property
     def keeps_volumes(self) -> bool:

@@ -45,7 +45,7 @@ class InvalidComposeFile(ReconcilerError):
 
     code = "invalid-compose-file"
     recovery = Recovery.STALL
-    remedy = "correct the compose file and push again"
+    remedy = "correct the compose file"
 
 
 class InvalidManifest(ReconcilerError):
