@@ -66,6 +66,8 @@ from reconciler.ports.registries import (
 from reconciler.ports.releases import ReleaseStore
 from reconciler.ports.second_looks import SecondLookStore
 from reconciler.ports.sources import (
+    BaseFiles,
+    Bring,
     Checkouts,
     Commits,
     Comparison,
@@ -74,6 +76,7 @@ from reconciler.ports.sources import (
     GitCredentials,
     GitRemote,
     Repositories,
+    bring_nothing,
 )
 from reconciler.ports.statuses import StatusStore
 from reconciler.ports.store import (
@@ -116,6 +119,8 @@ __all__ = [
     "AttemptStore",
     "AuditQuery",
     "AuditStore",
+    "BaseFiles",
+    "Bring",
     "ChannelRecord",
     "ChannelStore",
     "Checkouts",
@@ -226,5 +231,6 @@ __all__ = [
     "Work",
     "WorkloadState",
     "acting_for",
+    "bring_nothing",
     "who_acts",
 ]

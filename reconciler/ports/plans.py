@@ -43,8 +43,9 @@ class ForeseenService:
     image: ImageReference
     fate: ImageFate
     note: str = ""
-    #: What the environment before verified it with; None: it is no promotion, or it keeps data.
-    handed_on: Exact | None = None
+    #: What it gets, whatever its tag means by now: what the environment before verified it with, or
+    #: what an adopted project runs. None: it is neither, or it keeps data.
+    exact: Exact | None = None
 
 
 @dataclass(frozen=True, slots=True)

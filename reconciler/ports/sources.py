@@ -1,13 +1,14 @@
 """Where revisions come from: git servers, hosted repositories, compose files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from reconciler.domain.compose import ComposeFile
 from reconciler.domain.history import CommitInfo, History
-from reconciler.domain.project import Source
+from reconciler.domain.project import Project, Source
 from reconciler.domain.references import (
     BranchName,
     CommitSha,
@@ -16,6 +17,7 @@ from reconciler.domain.references import (
     RepositoryPath,
 )
 from reconciler.domain.secret import Secret
+from reconciler.domain.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,21 @@ class Repositories(Protocol):
         """As ``GitRemote.read_files``, from disk."""
         ...
 
+    def record(
+        self,
+        name: ProjectName,
+        branch: BranchName,
+        files: Mapping[RepositoryPath, bytes],
+        message: str,
+        at: datetime,
+    ) -> CommitSha:
+        """Make a branch hold exactly ``files``, by a commit on top if need be; return its tip.
+
+        Raises:
+            SourceError: somebody moved it at the same moment.
+        """
+        ...
+
     def compare(self, name: ProjectName, before: CommitSha, after: CommitSha) -> Comparison:
         """As ``GitRemote.compare``, from disk."""
         ...
@@ -157,6 +174,28 @@ class Repositories(Protocol):
     def history(self, name: ProjectName, tip: CommitSha, base: CommitSha) -> History:
         """As ``GitRemote.history``, from disk."""
         ...
+
+
+class BaseFiles(Protocol):
+    """The files of a compose project where its target has them: in ``Target.base``."""
+
+    def read(self, target: Target, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return those of ``paths``, below the base, that are files there; large ones are cut.
+
+        Raises:
+            TargetUnreachable: there is no way to the host.
+            InvalidComposeFile: one is no regular file, or leads out of that folder.
+            PreconditionFailed: one may not be read, or the base is not there.
+        """
+        ...
+
+
+#: Records what changed in a project's folder on a host; nothing where it follows none.
+Bring = Callable[[Project], None]
+
+
+def bring_nothing(_project: Project) -> None:
+    """Find no folder to follow."""
 
 
 class Commits(Protocol):

@@ -13,6 +13,7 @@ from reconciler.domain.references import (
     ImageReference,
     ProjectName,
 )
+from reconciler.domain.stack import ComposeContainer
 from reconciler.domain.target import Target
 from reconciler.domain.verification import Sample
 from reconciler.domain.version_check import VersionCheck
@@ -74,6 +75,16 @@ class Engine(Protocol):
 
         Raises:
             TargetUnreachable: the engine did not answer, or not as an engine does.
+        """
+        ...
+
+    def compose_containers(self) -> Sequence[ComposeContainer]:
+        """Return the containers of every compose project, by their labels.
+
+        Those of `docker compose run` are left out.
+
+        Raises:
+            TargetUnreachable: as ``containers``.
         """
         ...
 
