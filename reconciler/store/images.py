@@ -190,6 +190,7 @@ def _image(row: Row[Any]) -> WatchedImage:
         first_seen_at=row.first_seen_at,
         looked_at=row.looked_at,
         error=failure_from_json(row.error),
+        note=row.note,
     )
 
 
@@ -210,5 +211,6 @@ def _rows(name: ProjectName, images: Iterable[WatchedImage]) -> Iterable[dict[st
             "position": position,
             "services": list(image.services),
             "unwatched_because": image.unwatched_because,
+            "note": image.note,
             **_lookup(image),
         }

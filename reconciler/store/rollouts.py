@@ -235,10 +235,14 @@ def _after_deployed(connection: Connection, name: ProjectName, deployment: Deplo
 
 
 def _seed_if_watched(connection: Connection, name: ProjectName) -> None:
-    """Let what was just resolved be the first look at the images, where they are watched."""
+    """Let what was just resolved be the first look at the images, where they are watched.
+
+    Of what was adopted always: what ran may be older than what its tags meant already.
+    """
     row = connection.execute(select(PROJECT).where(PROJECT.c.name == name)).one()
     project = project_from_row(row)
-    if project.auto_deploy and project.follows_its_source:
+    watched = project.auto_deploy or project.followed_folder is not None
+    if watched and project.follows_its_source:
         connection.execute(
             update(PROJECT_STATE).where(PROJECT_STATE.c.project == name).values(images_seeded=True)
         )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from reconciler.domain.errors import StoreCorrupt
 
 #: Every version there has been, oldest first; the last is what this program needs.
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 CURRENT = VERSIONS[-1]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -33,6 +33,7 @@ def target_to_json(target: Target) -> JsonObject:
         "workloads": [declaration_of(workload) for workload in target.workloads],
         "image": target.image,
         "image_folder": target.image_folder,
+        "base": target.base,
     }
 
 
@@ -61,6 +62,7 @@ def target_from_json(project: ProjectName, data: JsonObject) -> Target:
         workloads=parse_workloads(data["workloads"]) if data.get("workloads") else (),
         image=data.get("image", ""),
         image_folder=HostPath(data.get("image_folder", "")),
+        base=HostPath(data.get("base", "")),
     )
 
 

@@ -98,6 +98,7 @@ class WatchedImageRow(Row, table=True):
     first_seen_at: datetime | None = None
     looked_at: datetime | None = None
     error: Json = as_json(nullable=True)
+    note: str = ""
 
 
 class QuarantineRow(Row, table=True):
