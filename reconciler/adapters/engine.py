@@ -22,6 +22,7 @@ from reconciler.domain.errors import (
 )
 from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
+from reconciler.domain.stack import ComposeContainer
 from reconciler.domain.verification import REVISION_LABEL, Health, RunState, Sample
 from reconciler.ports import Image, OwnContainer
 
@@ -98,6 +99,15 @@ class DockerEngine:
             # Never an empty list, nor a guess: what runs is not known.
             self._fail(f"describes a container in a way that we don't know: {error}")
         return sorted(found, key=lambda sample: (sample.service, sample.id))
+
+    def compose_containers(self) -> Sequence[ComposeContainer]:
+        """Return the containers of every compose project; see ``Engine``."""
+        wanted = [f"{_LABEL}.project", f"{_LABEL}.oneoff=False"]
+        query = {"all": "1", "filters": json.dumps({"label": wanted})}
+        try:
+            return [_of_compose(entry) for entry in self._get("/containers/json", query) or []]
+        except _OTHER_SHAPE as error:
+            self._fail(f"describes a container in a way that we don't know: {error}")
 
     def find_one_off(self, project: ProjectName, name: str) -> Sample | None:
         """Return one container of `docker compose run`; see ``Engine``."""
@@ -281,6 +291,22 @@ class DockerEngine:
 
     def _fail(self, problem: str) -> NoReturn:
         raise TargetUnreachable(f"the Docker engine at {self.host} {problem}", host=self.host)
+
+
+def _of_compose(entry: Mapping[str, Any]) -> ComposeContainer:
+    published = [one for one in entry.get("Ports") or [] if one.get("PublicPort")]
+    return ComposeContainer(
+        id=entry["Id"],
+        image=str(entry["Image"]),
+        image_id=Digest.parse(entry["ImageID"]),
+        is_running=entry["State"] == "running",
+        labels={str(name): str(value) for name, value in (entry["Labels"] or {}).items()},
+        published=tuple(sorted({int(one["PrivatePort"]) for one in published})),
+        mounts={
+            str(one["Destination"]): str(one.get("Name") or one.get("Source") or "")
+            for one in entry.get("Mounts") or []
+        },
+    )
 
 
 def _own(details: Mapping[str, Any]) -> OwnContainer:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -10,6 +11,7 @@ from reconciler.adapters.git.binary import Git
 from reconciler.adapters.git.compare import compare_on_disk
 from reconciler.adapters.git.files import read_files
 from reconciler.adapters.git.history import read_history
+from reconciler.adapters.git.recording import record_files
 from reconciler.domain.errors import (
     InvalidReference,
     NotFound,
@@ -172,6 +174,17 @@ class BareRepositories:
     ) -> Mapping[RepositoryPath, bytes]:
         """As ``GitRemote.read_files``, from disk."""
         return read_files(Git(self._runner, self.path(name)), commit, paths)
+
+    def record(
+        self,
+        name: ProjectName,
+        branch: BranchName,
+        files: Mapping[RepositoryPath, bytes],
+        message: str,
+        at: datetime,
+    ) -> CommitSha:
+        """Make a branch hold exactly ``files``; see ``Repositories``."""
+        return record_files(self.path(name), branch.ref, files, message, at)
 
     def compare(self, name: ProjectName, before: CommitSha, after: CommitSha) -> Comparison:
         """As ``GitRemote.compare``, from disk."""

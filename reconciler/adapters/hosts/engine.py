@@ -12,6 +12,7 @@ from reconciler.adapters.hosts.failures import evidence_of, last_useful_line
 from reconciler.domain.errors import PreconditionFailed, ReconcilerError, TargetUnreachable
 from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
+from reconciler.domain.stack import ComposeContainer
 from reconciler.domain.verification import Sample
 from reconciler.ports import Command, CommandResult, Image, OwnContainer
 
@@ -61,6 +62,10 @@ class ForwardedEngine:
     def containers(self, project: ProjectName) -> Sequence[Sample]:
         """Return the containers of a compose project; see ``Engine``."""
         return self._ask(lambda: self._engine.containers(project))
+
+    def compose_containers(self) -> Sequence[ComposeContainer]:
+        """Return the containers of every compose project; see ``Engine``."""
+        return self._ask(self._engine.compose_containers)
 
     def find_one_off(self, project: ProjectName, name: str) -> Sample | None:
         """Return one container of `docker compose run`; see ``Engine``."""
