@@ -328,6 +328,8 @@ def _first_step(project: Project) -> str:
         return f"`reconciler promote {project.name}` brings what {project.promoted_from} verified"
     if not project.auto_deploy:
         return f"`reconciler deploy {project.name}` starts the first"
+    if target := project.followed_folder:
+        return f"the next look at {target.base} on {target.host} starts it"
     if isinstance(source, HostedSource):
         return f"push to branch {source.branch} of the repository {source.repository}"
     return f"the first look at {'its source' if source else 'its image'} starts it"

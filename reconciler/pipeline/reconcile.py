@@ -83,6 +83,8 @@ class Reconciler:
         seen = look.valid_after(tracked)
         if look.seen and not seen:
             return OutOfDate()
+        if not state.images_seeded and self._runs_by_hand(state):
+            return InSync()
         known = _known(state, look.followed) if state.images_seeded else {}
         young = self._too_young(look, state, _moved(known, seen))
         seen = {image: digest for image, digest in seen.items() if image not in young}
@@ -96,6 +98,11 @@ class Reconciler:
             if not young:
                 return Seeded(tuple(sorted(set(seen) - set(known))))
         return self._wait(look, known, young, wish) if young else InSync()
+
+    def _runs_by_hand(self, state: ProjectState) -> bool:
+        """Tell whether it was adopted, and not deployed yet: that begins with what runs there."""
+        adopted = self.store.get_project(state.name).followed_folder is not None
+        return adopted and state.live is None
 
     def _too_young(
         self, look: ImageLook, state: ProjectState, moved: Sequence[ImageChange]

@@ -123,7 +123,9 @@ class Requests:
 
         One that can't be looked up is left out: the deployment looks again, and says so.
         """
-        images = images_told_apart_by(self.store.get_state(name).live, tip)
+        unwatched = {one.image for one in self.store.get_images(name) if one.unwatched_because}
+        told_apart = images_told_apart_by(self.store.get_state(name).live, tip)
+        images = [image for image in told_apart if image not in unwatched]
         if not images:
             return {}
 

@@ -7,7 +7,15 @@ from reconciler.domain.errors import RevisionNotFound
 from reconciler.domain.history import History
 from reconciler.domain.project import ExternalSource, HostedSource, Project
 from reconciler.domain.references import CommitSha, RepositoryPath
-from reconciler.ports import Comparison, GitCredentials, GitRemote, Repositories, Store
+from reconciler.ports import (
+    Bring,
+    Comparison,
+    GitCredentials,
+    GitRemote,
+    Repositories,
+    Store,
+    bring_nothing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,7 @@ class Sources:
     store: Store
     remote: GitRemote
     repositories: Repositories
+    bring: Bring = bring_nothing  #: done before a branch that is kept here is asked for
 
     def tip(self, project: Project, credentials: GitCredentials | None = None) -> CommitSha | None:
         """Return the branch's tip; None for a project without a repository.
@@ -33,6 +42,7 @@ class Sources:
         if source is None:
             return None
         if isinstance(source, HostedSource):
+            self.bring(project)
             tip = self.repositories.tip(source.repository, source.branch)
         else:
             shown = credentials or self.store.git_credentials(project.name, source)

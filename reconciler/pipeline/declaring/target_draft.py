@@ -39,7 +39,7 @@ _STRATEGIES: Mapping[ProjectKind, tuple[TargetStrategy, ...]] = {
 #: Field → strategies that it belongs to; the fields that are not here belong to all.
 _BELONGS_TO: Mapping[str, frozenset[TargetStrategy]] = {
     **dict.fromkeys(("source_folder", "build", "binary", "files", "user"), _UNITS),
-    "compose_files": _COMPOSE,
+    **dict.fromkeys(("compose_files", "base"), _COMPOSE),
     **dict.fromkeys(("namespace", "workloads"), _KUBERNETES),
     **dict.fromkeys(("image", "image_folder"), frozenset({TargetStrategy.SYSTEMD})),
     **dict.fromkeys(("folder", "environment", "confirm_within_seconds"), _UNITS | _COMPOSE),
@@ -71,6 +71,7 @@ class TargetDraft:
     workloads: Sequence[Mapping[str, object]] = ()  #: as ``parse_workloads`` takes them
     image: str | None = None
     image_folder: str | None = None
+    base: str | None = None
 
 
 def draft_of(target: Target) -> TargetDraft:
@@ -95,6 +96,7 @@ def draft_of(target: Target) -> TargetDraft:
         workloads=tuple(map(declaration_of_workload, target.workloads)),
         image=target.image or None,
         image_folder=target.image_folder or None,
+        base=target.base or None,
     )
 
 
@@ -162,6 +164,9 @@ def _misplaced(draft: TargetDraft, target: Target, project: Project) -> Iterator
     if draft.compose_files and project.kind is ProjectKind.IMAGE:
         problem = "do not belong in a target of an image project; leave them out"
         yield InvalidInput("compose_files", None, problem)
+    if draft.base and project.kind is ProjectKind.IMAGE:
+        problem = "does not belong in a target of an image project; leave it out"
+        yield InvalidInput("base", draft.base, problem)
     if draft.folder and _is_in_our_work_tree(target):
         problem = f"does not belong in a compose target on {LOCAL}: its work tree is the daemon's"
         yield InvalidInput("folder", draft.folder, problem)
@@ -193,6 +198,7 @@ def _with_common(
     target: Target, draft: TargetDraft, project: Project, problems: Problems
 ) -> Target:
     folder, port, confirm_within = draft.folder, draft.port, draft.confirm_within_seconds
+    base = draft.base
     usual = HostPath("") if _is_in_our_work_tree(target) else default_folder(project.name)
     parsed_port = problems.collect(lambda: parse_port(port)) if port is not None else None
     return replace(
@@ -202,6 +208,8 @@ def _with_common(
         environment=problems.collect(lambda: parse_environment(draft.environment, project.name))
         or {},
         compose_files=_paths(draft.compose_files, "compose_files", problems),
+        base=(problems.collect(lambda: parse_folder(base, "base")) if base else None)
+        or HostPath(""),
         health=_Check("health", draft.health, draft.health_path).parse(draft, project, problems),
         ready=_Check("ready", draft.ready, draft.ready_path).parse(draft, project, problems),
         confirm_within=problems.collect(

@@ -66,8 +66,8 @@ def steps_of(
     for service in services:
         name, after = str(service.image), _after(service, digests)
         for before, hosts in _now(by_host, service.name):
-            note = "handed on" if service.handed_on else service.note
-            note = note or _NOTES.get(service.fate, "")
+            after = before if service.fate is ImageFate.LEFT else after
+            note = service.note or _NOTES.get(service.fate, "")
             steps.append(ImageStep(service.name, name, service.fate, hosts, before, after, note))
     known = {service.name for service in services}
     gone = [one.name for host in by_host.values() for one in host.services]
@@ -80,8 +80,8 @@ def steps_of(
 
 
 def _after(service: ForeseenService, digests: Digests) -> ExactImage | None:
-    if service.handed_on:
-        return _exact(service.handed_on)
+    if service.exact:
+        return _exact(service.exact)
     name = str(service.image)
     if service.fate is ImageFate.FIXED and service.image.digest:
         return ExactImage(name, service.image.digest)

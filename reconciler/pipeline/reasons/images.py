@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from reconciler.domain.compose import BUILT_HERE, OF_STATEFUL_SERVICE, PINNED_BY_DIGEST
 from reconciler.domain.failure import Failure
+from reconciler.domain.foreign_labels import is_of_a_label
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import Digest, ImageReference
 from reconciler.domain.state import RegistryTrouble, WatchedImage
@@ -54,6 +55,8 @@ def _trouble(trouble: RegistryTrouble) -> ExplainedReason:
 def _unwatched(image: WatchedImage) -> ExplainedReason:
     because = image.unwatched_because
     code = _LEFT_ALONE.get(because, ReasonCode.IMAGE_UNWATCHED)
+    if is_of_a_label(because):
+        code = ReasonCode.IMAGE_LABELLED
     evidence = {**_named(image), "because": because}
     return reason(code, f"{image.image} is not watched: {because}", evidence=evidence)
 
