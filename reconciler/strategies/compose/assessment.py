@@ -1,7 +1,9 @@
 """What compose makes of a project's files, judged before anything is done with it."""
 
+import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.domain.errors import InvalidComposeFile
@@ -15,7 +17,7 @@ from reconciler.strategies.compose.checkout import Checkout
 from reconciler.strategies.compose.cli import ComposeCall, ComposeCli
 from reconciler.strategies.compose.deploy_folder import generated_path, generated_text
 from reconciler.strategies.compose.policy import Policy
-from reconciler.strategies.compose.private import Private, write_variables
+from reconciler.strategies.compose.private import Private, write_text, write_variables
 from reconciler.strategies.compose.rendering import Rendering, parse_rendering
 
 
@@ -72,6 +74,23 @@ def assess(work: Work, checkout: Checkout, site: Site) -> Assessment:
     grants = (*readings, *site.policy.grants(rendering))
     sha256 = rendering.sha256(site.root, work.variables)
     return Assessment(rendering, grants, call, environment, sha256)
+
+
+def in_base(assessed: Assessment, compose_file: Path, private: Private) -> Assessment:
+    """Return ``assessed``, to be called on what was rendered, as if ``compose_file`` said that.
+
+    Compose reads included and extended files where relative paths start from: from the base, and
+    there they may be others than those of the commit.
+    """
+    text = json.dumps(assessed.rendering.document)
+    call = replace(
+        assessed.call,
+        folder=compose_file.parent,
+        files=(write_text(private, "compose.json", text),),
+        environment_file=Path(os.devnull),
+        docker_config=private.folder,
+    )
+    return replace(assessed, call=call)
 
 
 def variables_of(work: Work) -> dict[str, str]:

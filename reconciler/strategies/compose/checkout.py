@@ -2,15 +2,14 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from reconciler.domain.compose import ComposeFile, ComposeService, Reach, ReachKind
+from reconciler.domain.compose import ComposeFile, Reach, ReachKind, merged
 from reconciler.domain.errors import InvalidComposeFile
 from reconciler.domain.interpolation import Unresolved, interpolate
-from reconciler.domain.references import ServiceName
 from reconciler.ports import ComposeReader
 
 #: Ours, beside their files, and ignored by git.
@@ -64,7 +63,7 @@ class Checkout:
         """
         file = self._read_all()
         dotenv = self._find_file(self.folder, ".env")
-        environment = dict(self.reader.read_environment(_content(dotenv)) if dotenv else {})
+        environment = dict(self.reader.read_environment(read_resolved(dotenv)) if dotenv else {})
         environment |= variables
         order = [service.name for service in file.services]
         # Also of what an extra file says: compose resolves it against the first one's folder.
@@ -130,7 +129,7 @@ class Checkout:
     def _read_all(self) -> ComposeFile:
         """Return what the compose files say together."""
         first = self._read_own(self.compose_path)
-        return _together([first, *(self._read_extra(path) for path in self.extra_paths)])
+        return merged([first, *(self._read_extra(path) for path in self.extra_paths)])
 
     def _read_extra(self, path: str) -> ComposeFile:
         try:
@@ -150,7 +149,7 @@ class Checkout:
         if number > _MOST_FILES:
             raise InvalidComposeFile(f"the compose file reaches more than {_MOST_FILES} files")
         try:
-            return self.reader.read(_content(path))
+            return self.reader.read(read_resolved(path))
         except InvalidComposeFile as error:
             name = path.relative_to(self.root)
             raise InvalidComposeFile(f"{name}: {error.message}") from None
@@ -159,7 +158,7 @@ class Checkout:
         path = self._find_file(folder, written)
         if path is None:
             raise InvalidComposeFile(f"{written} is not in the repository at this commit")
-        return _content(path)
+        return read_resolved(path)
 
     def _find_file(self, folder: Path, written: str) -> Path | None:
         return _find_file(self.root, folder, written)
@@ -201,23 +200,7 @@ def read_inside(root: Path, path: str) -> bytes | None:
         InvalidComposeFile: it is no regular file, or leads out of ``root``.
     """
     found = _find_file(root, root, path) if root.is_dir() else None
-    return _content(found) if found else None
-
-
-def _together(files: Sequence[ComposeFile]) -> ComposeFile:
-    services: dict[ServiceName, ComposeService] = {}
-    for service in (service for file in files for service in file.services):
-        earlier = services.get(service.name)
-        if earlier is None:
-            services[service.name] = service
-            continue
-        services[service.name] = replace(
-            earlier if service.image is None else service,
-            builds=earlier.builds or service.builds,
-            pull_policy=service.pull_policy or earlier.pull_policy,
-        )
-    reaches = tuple(reach for file in files for reach in file.reaches)
-    return ComposeFile(tuple(services.values()), reaches)
+    return read_resolved(found) if found else None
 
 
 def _find_file(root: Path, folder: Path, written: str) -> Path | None:
@@ -272,10 +255,23 @@ def _require_one_reading(reach: Reach, *, included: bool) -> None:
             raise _refusal(reach, f"has the variable {name}, which is compose's own")
 
 
-def _content(path: Path) -> bytes:
-    """Return the file's content, one byte more than allowed at most: the reader judges the size."""
-    # The path was resolved; a link put there since is not followed.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+def read_resolved(path: Path) -> bytes:
+    """Return the file's content, one byte more than allowed at most: the reader judges the size.
+
+    Raises:
+        OSError: among others, a link is there, at its end or on its way, that was put there since.
+    """
+    *folders, name = path.parts
+    folder = os.open(path.anchor, os.O_PATH)
+    try:
+        for step in folders[1:]:
+            there = os.open(step, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = there
+        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    with os.fdopen(opened, "rb") as file:
         return file.read(LIMIT_BYTES + 1)
 
 

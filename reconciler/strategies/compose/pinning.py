@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.domain.compose import BUILD_POLICY
 from reconciler.domain.deployment import Built, Pin, PlannedService
 from reconciler.domain.followed import FollowedImages
+from reconciler.domain.foreign_labels import read_foreign_labels
 from reconciler.domain.references import Digest, ImageReference, ServiceName
 from reconciler.ports import Engine, ImageRegistry, Work
 from reconciler.strategies.compose.rendering import RenderedService, Rendering
@@ -23,6 +24,7 @@ class Pinning:
     work: Work
     registry: ImageRegistry
     _images: FollowedImages = field(init=False)
+    _kept: dict[str, Digest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Begin with what a trigger saw."""
@@ -33,8 +35,11 @@ class Pinning:
 
     @property
     def followed(self) -> Mapping[str, Digest]:
-        """Image as the files name it → its digest, of those that were pinned so far."""
-        return self._images.digests
+        """Image as the files name it → its digest, of those that were pinned so far.
+
+        Where one service follows an image and another keeps its own, it is the follower's.
+        """
+        return self._kept | self._images.digests
 
     def plan(
         self, service: RenderedService, known: Mapping[ServiceName, Pin | Built]
@@ -64,7 +69,24 @@ class Pinning:
         stateful = service.is_stateful(self.work.project.stateful_services)
         if stateful and not service.image.digest:
             return None
+        if kept := pin_to_keep(service, self.work):
+            self._kept[str(kept.image)] = kept.digest
+            reason = read_foreign_labels(service.labels).reason
+            self.work.log(f"{service.name} keeps what it runs: {reason}")
+            return kept
         return self._images.pin(service.image)
+
+
+def pin_to_keep(service: RenderedService, work: Work) -> Pin | None:
+    """Return what the service runs already, where a label says that it is to be left alone.
+
+    None: it is followed, or new, or the files name another image or tag for it by now.
+    """
+    if read_foreign_labels(service.labels).follows:
+        return None
+    ready = (one for one in (work.earlier, work.elsewhere) if one)
+    pins = (each.pin for one in ready for each in one.services if each.name == service.name)
+    return next((pin for pin in pins if isinstance(pin, Pin) and pin.image == service.image), None)
 
 
 def missing_images(

@@ -15,7 +15,7 @@ from reconciler.ports import Checkouts, Engine, LineSink, Machine, OwnContainer,
 from reconciler.strategies.compose.checkout import read_inside
 from reconciler.strategies.compose.cli import ComposeCli, ComposeOptions
 from reconciler.strategies.compose.deploy_folder import DeployFolder, DeployFolderHere
-from reconciler.strategies.compose.policy import RealPaths, real_paths_here
+from reconciler.strategies.compose.policy import RealPaths, real_paths_here, require_apart
 from reconciler.strategies.compose.private import Private, private_folder
 
 #: Beside a work tree, and ours: what is mounted from other commits than the work tree's.
@@ -36,6 +36,11 @@ class Place(Protocol):
     @property
     def root(self) -> Path:
         """The work tree there. It stays where it is: relative mounts keep their data in it."""
+        ...
+
+    @property
+    def base(self) -> Path:
+        """What relative paths start from, and untracked files are in: mostly the work tree."""
         ...
 
     @property
@@ -96,10 +101,12 @@ class Place(Protocol):
         ...
 
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
-        """Return those of ``paths``, below the root, that are files there; large ones are cut.
+        """Return those of ``paths``, below the base, that are files there; large ones are cut.
 
         Raises:
-            InvalidComposeFile: one is no regular file, or leads out of the work tree.
+            InvalidComposeFile: one is no regular file, or leads out of that folder; or that is a
+                base which has our own data in it, or is in that, whatever ``paths`` are.
+            PreconditionFailed: one may not be read, or there is no such base.
         """
         ...
 
@@ -126,6 +133,7 @@ class PlaceHere:
 
     project: ProjectName
     work_tree: Path
+    base: Path  #: what relative paths start from, see ``Place``; mostly the work tree
     secrets_folder: Path  #: for this deployment alone
     machine: Machine
     options: ComposeOptions
@@ -188,7 +196,17 @@ class PlaceHere:
 
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return those of ``paths`` that are files; see ``Place``."""
-        found = {path: read_inside(self.work_tree, path) for path in paths}
+        has_base = self.base != self.work_tree
+        if has_base:
+            own = (self.options.data_folder, *self.options.own_paths)
+            require_apart(self.base, own, self.real_paths)
+        try:
+            if has_base and not self.base.is_dir():
+                raise PreconditionFailed(f"the folder {self.base} is not there")
+            found = {path: read_inside(self.base, path) for path in paths}
+        except OSError as error:
+            problem = f"{error.filename} can't be read: {error.strerror}"
+            raise PreconditionFailed(problem) from error
         return {path: content for path, content in found.items() if content is not None}
 
     def real_paths(self, paths: Collection[str]) -> Mapping[str, str]:

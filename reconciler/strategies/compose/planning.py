@@ -21,22 +21,22 @@ from reconciler.domain.errors import (
     TargetUnreachable,
 )
 from reconciler.domain.failure import Failure
-from reconciler.domain.handing_on import HandedOn
+from reconciler.domain.foreign_labels import read_foreign_labels
+from reconciler.domain.handing_on import Exact
 from reconciler.domain.plan import Difference, ImageFate
+from reconciler.domain.references import ServiceName
 from reconciler.domain.secret import Secret
 from reconciler.log import Redactor, plain, shorten
 from reconciler.ports import Foreseen, ForeseenService, Scratch, Work
-from reconciler.strategies.compose.assessment import Site, assess, compose_paths_of, variables_of
+from reconciler.strategies.compose.as_it_runs import pins_as_it_runs
+from reconciler.strategies.compose.assessment import compose_paths_of, variables_of
 from reconciler.strategies.compose.checkout import LIMIT_BYTES, Checkout, Examined
 from reconciler.strategies.compose.cli import ComposeCall
 from reconciler.strategies.compose.exporting import export
 from reconciler.strategies.compose.handing import choose
-from reconciler.strategies.compose.place import Place, follow_on_both
-from reconciler.strategies.compose.preconditions import (
-    require_exposed,
-    require_free_name,
-    require_migration,
-)
+from reconciler.strategies.compose.pinning import pin_to_keep
+from reconciler.strategies.compose.place import Place
+from reconciler.strategies.compose.preconditions import require_free_name, require_possible
 from reconciler.strategies.compose.private import private_folder
 from reconciler.strategies.compose.rendering import RenderedService, Rendering
 from reconciler.strategies.compose.strategy import ComposeStrategy
@@ -59,6 +59,10 @@ class ComposePlanner:
     def foresee(self, work: Work, scratch: Scratch) -> Foreseen:
         """Return what would be deployed; see ``Planner``."""
         return _Foresight(self.strategy, work, scratch, Redactor()).look()
+
+
+#: What a service is pinned to without a look, and why.
+_Known = tuple[Exact, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +95,48 @@ class _Foresight:
         self, checkout: Checkout, examined: Examined
     ) -> tuple[tuple[ForeseenService, ...], Failure | None]:
         try:
-            services = self._judge(checkout).services
+            rendering = self._judge(checkout)
+            services = rendering.services
+            running = pins_as_it_runs(self.work, self._place.engine, rendering)
             handover = self.work.find_handover() if self.work.handed_on else None
             handed_on = choose(self.work, handover, services) if handover else {}
         except Interrupted:
             raise
         except ReconcilerError as error:
             return (), self._told(error)
-        foreseen = (self._service(one, examined, handed_on.get(one.name)) for one in services)
+        known = dict[ServiceName, _Known]()
+        known |= {name: (pin, "as it runs") for name, pin in running.items()}
+        known |= {name: (one.pin, "handed on") for name, one in handed_on.items()}
+        foreseen = (self._service(one, examined, known.get(one.name)) for one in services)
         return tuple(foreseen), None
 
     def _judge(self, checkout: Checkout) -> Rendering:
         """Render and judge the files as a deployment does. Raises what that would."""
-        place, work, root = self._place, self.work, checkout.root
+        place, work = self._place, self.work
         require_free_name(work, place.engine)
-        here = self.strategy.here(work.target, root)
-        policy = self.strategy.policy(place, work.target, root, follow_on_both(root, here, place))
         with private_folder(self.scratch.folder / "private") as private:
-            assessed = assess(work, checkout, Site(root, private, here.cli(work), policy))
-        require_exposed(work, assessed.rendering)
-        require_migration(work, checkout, assessed.rendering)
+            assessed = self.strategy.assess_here(work, place, checkout, private)
+        require_possible(work, place.engine, checkout, assessed.rendering)
         return assessed.rendering
 
     def _service(
-        self, service: RenderedService, examined: Examined, handed_on: HandedOn | None
+        self, service: RenderedService, examined: Examined, known: _Known | None
     ) -> ForeseenService:
         declared = self.work.project.stateful_services
-        fate = ImageFate.PINNED
+        fate, note = ImageFate.PINNED, ""
         if service.build is not None:
             fate = ImageFate.BUILT
         elif service.image.digest:
             fate = ImageFate.FIXED
         elif service.is_stateful(declared):
             fate = ImageFate.LEFT
-        note = ""
+        elif known is None and pin_to_keep(service, self.work):
+            fate, note = ImageFate.LEFT, read_foreign_labels(service.labels).reason
         for image in followed_images(examined.file, examined.environment, declared):
             if fate is ImageFate.PINNED and service.name in image.services:
                 note = f"not watched: {image.unwatched_because}" if not image.reference else ""
-        pin = handed_on.pin if handed_on else None
-        return ForeseenService(service.name, service.image, fate, note, pin)
+        exact, note = known or (None, note)
+        return ForeseenService(service.name, service.image, fate, note, exact)
 
     def _platform(self) -> str:
         with suppress(TargetUnreachable):

@@ -34,6 +34,23 @@ def real_paths_here(paths: Collection[str]) -> Mapping[str, str]:
     return {path: os.path.realpath(path) for path in paths}
 
 
+def require_apart(base: Path, own: Collection[Path], real_paths: RealPaths) -> None:
+    """Refuse a base that is ours, in what is ours, or around it.
+
+    Raises:
+        InvalidComposeFile: it is; nothing of it may be read or mounted.
+    """
+    real = real_paths([str(base), *map(str, own)])
+    there = Path(real[str(base)])
+    for ours in (Path(real[str(one)]) for one in own):
+        if there.is_relative_to(ours) or ours.is_relative_to(there):
+            refused = InvalidComposeFile(
+                f"{base} can't be a base: our own data is there, or it is in our own data"
+            )
+            refused.remedy = "move the stack to a folder apart"
+            raise refused
+
+
 @dataclass(frozen=True, slots=True)
 class _Use:
     """A path that the project takes."""

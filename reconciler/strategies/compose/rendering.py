@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from reconciler.domain.compose import ComposeService
 from reconciler.domain.errors import InvalidComposeFile, InvalidReference
@@ -46,6 +47,23 @@ class Rendering:
         """Return a hash that changes with the project's meaning, not with its place or secrets."""
         plain = without_place(self.document, root, secrets)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def moved(self, root: Path, to: Path) -> Self:
+        """Return the same, rendered as if what is below ``root`` were below ``to``."""
+        there = (str(root), str(to))
+        services = (replace(one, build=_moved(one.build, *there)) for one in self.services)
+        return replace(self, services=tuple(services), document=_moved(self.document, *there))
+
+    def mounts(self, service: ServiceName) -> Mapping[str, str]:
+        """Return path in a service's containers → the folder, or the volume, that it mounts."""
+        volumes = self.document.get("volumes") or {}
+        found = {}
+        for mount in self.document["services"][service].get("volumes") or ():
+            source = mount.get("source") or ""
+            if mount.get("type") == "volume":
+                source = (volumes.get(source) or {}).get("name") or source
+            found[posixpath.normpath(mount["target"])] = source
+        return found
 
     def looked_up_beside(self) -> Iterator[str]:
         """Yield what newer versions of compose look up by a tag, beside the services' images.
@@ -149,6 +167,17 @@ def _require_agreement(services: Sequence[RenderedService], examined: Examined) 
                 f"services.{service.name}.image: compose reads {theirs}, we read {ours}; "
                 "write it so that there is one reading"
             )
+
+
+def _moved(node: Any, root: str, to: str) -> Any:
+    match node:
+        case str():
+            return to + node[len(root) :] if f"{node}/".startswith(f"{root}/") else node
+        case dict():
+            return {key: _moved(value, root, to) for key, value in node.items()}
+        case list():
+            return [_moved(value, root, to) for value in node]
+    return node
 
 
 def without_place(node: Any, root: Path, secrets: Mapping[str, Secret]) -> Any:

@@ -28,6 +28,7 @@ from reconciler.ports import (
     TargetReport,
     Work,
 )
+from reconciler.strategies.compose.as_it_runs import pins_as_it_runs, with_pins
 from reconciler.strategies.compose.assessment import (
     Assessment,
     Site,
@@ -35,6 +36,7 @@ from reconciler.strategies.compose.assessment import (
     commit_of,
     compose_paths_of,
     generated_of,
+    in_base,
 )
 from reconciler.strategies.compose.building.builder import Builder
 from reconciler.strategies.compose.building.keeping import drop_built, restore_names
@@ -49,13 +51,10 @@ from reconciler.strategies.compose.obtaining import Obtaining
 from reconciler.strategies.compose.on_host.place import PlaceOnHost
 from reconciler.strategies.compose.place import Place, PlaceHere, follow_on_both, own_container
 from reconciler.strategies.compose.policy import Policy, RealPaths
-from reconciler.strategies.compose.preconditions import (
-    require_exposed,
-    require_free_name,
-    require_migration,
-)
+from reconciler.strategies.compose.preconditions import require_free_name, require_possible
 from reconciler.strategies.compose.private import (
     CredentialsFor,
+    Private,
     docker_config,
 )
 from reconciler.strategies.compose.rendering import Rendering
@@ -87,8 +86,8 @@ class ComposeStrategy:
             assessed = self._assess_here(work, place, checkout)
             for grant in assessed.grants:
                 work.log(f"note: {grant}" if place.is_here else f"note: on {place.name}: {grant}")
-            require_exposed(work, assessed.rendering)
-            require_migration(work, checkout, assessed.rendering)
+            require_possible(work, place.engine, checkout, assessed.rendering)
+            work = with_pins(work, pins_as_it_runs(work, place.engine, assessed.rendering))
             return self._get_images(work, place, checkout, assessed)
 
     def _get_images(
@@ -137,12 +136,23 @@ class ComposeStrategy:
 
     def _assess_here(self, work: Work, place: Place, checkout: Checkout) -> Assessment:
         """Render and judge an export on this machine; what it mounts is looked up at ``place``."""
-        here = self.here(work.target, checkout.root)
-        real_paths = follow_on_both(checkout.root, here, place)
-        with here.private() as private:
-            policy = self.policy(place, work.target, checkout.root, real_paths)
-            cli = here.cli(work)
-            return assess(work, checkout, Site(checkout.root, private, cli, policy))
+        with self.here(work.target, checkout.root).private() as private:
+            return self.assess_here(work, place, checkout, private)
+
+    def assess_here(
+        self, work: Work, place: Place, checkout: Checkout, private: Private
+    ) -> Assessment:
+        """Do so with a private folder of this machine; where there is a base, as if in that."""
+        root, base = checkout.root, place.base
+        here = self.here(work.target, root)
+        policy = self.policy(place, work.target, root, follow_on_both(root, here, place))
+        assessed = assess(work, checkout, Site(root, private, here.cli(work), policy))
+        if base == place.root:
+            return assessed
+        rendering = assessed.rendering.moved(root, base)
+        policy = self.policy(place, work.target, base, place.real_paths)
+        grants = tuple(dict.fromkeys((*assessed.grants, *policy.grants(rendering))))
+        return replace(assessed, rendering=rendering, grants=grants)
 
     # ── Apply ─────────────────────────────────────────────────────────────────────────────────
 
@@ -169,10 +179,7 @@ class ComposeStrategy:
     def _called(self, work: Work, place: Place, prepared: PreparedTarget) -> Iterator[ComposeCall]:
         """Give what calls compose on what was prepared, with all that it needs until the end."""
         work = replace(work, revision=prepared.revision)
-        with self._switched(work, place, prepared) as checkout, place.private() as private:
-            policy = self.policy(place, work.target, place.root, place.real_paths)
-            cli = place.cli(work)
-            assessed = assess(work, checkout, Site(place.root, private, cli, policy))
+        with self._assessed(work, place, prepared) as (assessed, private):
             if assessed.sha256 != prepared.rendered_sha256:
                 work.log(
                     "note: compose makes something else of the files than when it was prepared"
@@ -190,6 +197,22 @@ class ComposeStrategy:
             )
 
     @contextmanager
+    def _assessed(
+        self, work: Work, place: Place, prepared: PreparedTarget
+    ) -> Iterator[tuple[Assessment, Private]]:
+        """Judge what was prepared where compose will run, and give a private folder there."""
+        with self._switched(work, place, prepared) as checkout:
+            if place.base != place.root:
+                assessed = self._assess_here(work, place, checkout)
+                with place.private() as private:
+                    yield in_base(assessed, place.base / checkout.compose_path, private), private
+                return
+            with place.private() as private:
+                policy = self.policy(place, work.target, place.root, place.real_paths)
+                site = Site(place.root, private, place.cli(work), policy)
+                yield assess(work, checkout, site), private
+
+    @contextmanager
     def _switched(self, work: Work, place: Place, prepared: PreparedTarget) -> Iterator[Checkout]:
         """Make the work tree hold what was prepared, and give its files where one can read them."""
         if commit := commit_of(work.project, prepared.revision):
@@ -197,7 +220,7 @@ class ComposeStrategy:
         elif not place.deploy.has(Path(prepared.compose_file).name):
             # Kept per deployment, so that going back brings its ports and volumes back too.
             place.deploy.write(Path(prepared.compose_file).name, generated_of(work))
-        if place.is_here:
+        if place.is_here and place.base == place.root:
             path, extra = prepared.compose_file, prepared.extra_files
             yield Checkout(place.root, path, self.reader, extra)
             return
@@ -257,15 +280,16 @@ class ComposeStrategy:
     def place(self, target: Target) -> Place:
         """Return where ``target`` is."""
         if target.host == LOCAL:
-            return self.here(target, self.checkouts.tree(target.project).resolve())
+            here = self.here(target, self.checkouts.tree(target.project).resolve())
+            return replace(here, base=Path(target.base)) if target.base else here
         machine = self.machines.get(target.host)
         return PlaceOnHost(target, machine, self.options, self.checkouts)
 
     def here(self, target: Target, root: Path) -> PlaceHere:
         """Return this machine as a place whose work tree is ``root``."""
         secrets = self.options.secrets_folder.resolve() / target.project / target.host
-        machine = self.machines.get(LOCAL)
-        return PlaceHere(target.project, root, secrets, machine, self.options, self.checkouts)
+        machine, options = self.machines.get(LOCAL), self.options
+        return PlaceHere(target.project, root, root, secrets, machine, options, self.checkouts)
 
     def policy(self, place: Place, target: Target, root: Path, real_paths: RealPaths) -> Policy:
         """Return the limits for files at ``root`` that are to run at ``place``."""

@@ -47,6 +47,7 @@ from reconciler.strategies.compose.on_host.shell import (
     script_command,
 )
 from reconciler.strategies.compose.place import LAID_OUT
+from reconciler.strategies.compose.policy import require_apart
 from reconciler.strategies.compose.private import Private
 
 _SWITCH_TIMEOUT = timedelta(minutes=10)
@@ -78,6 +79,11 @@ class PlaceOnHost:
     def root(self) -> Path:
         """The work tree; see ``Place``."""
         return self.folder / "source"
+
+    @property
+    def base(self) -> Path:
+        """What relative paths start from; see ``Place``."""
+        return Path(self.target.base) if self.target.base else self.root
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
@@ -180,15 +186,23 @@ class PlaceOnHost:
 
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return those of ``paths`` that are files; see ``Place``."""
+        if self.target.base:
+            # What is the daemon's own here is there as well, where the host is this machine.
+            own = (self.folder, self.options.data_folder, *self.options.own_paths)
+            require_apart(self.base, own, self.real_paths)
         if not paths:
             return {}
         most = str(LIMIT_BYTES + 1)
-        lines = self._shell.run("read", str(self.root), most, *paths).splitlines()
+        lines = self._shell.run("read", str(self.base), most, *paths).splitlines()
+        if self.target.base and not lines:
+            raise PreconditionFailed(f"the folder {self.base} is not there on {self.name}")
         found = dict(zip(paths, lines, strict=False))  # none where there is no work tree yet
         for path, line in found.items():
+            if line == "?":
+                raise PreconditionFailed(f"{self.base / path} can't be read on {self.name}")
             if line == "!":
                 raise InvalidComposeFile(
-                    f"{path} on {self.name} is no regular file, or leaves the work tree by a "
+                    f"{path} on {self.name} is no regular file, or leaves {self.base} by a "
                     "symbolic link"
                 )
         with self._shell.understood():

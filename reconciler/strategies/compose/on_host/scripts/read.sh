@@ -1,6 +1,6 @@
 # Print files below a folder, one a line: TREE BYTES PATH…
-# `-` where there is none, `!` where it is no regular file or leads out, else `+` and its first
-# bytes in base64. Nothing if the folder is not there.
+# `-` where there is none, `!` where it is no regular file or leads out, `?` where we may not read it,
+# else `+` and its first bytes in base64. Nothing if the folder is not there.
 main() {
     cd -- "$1" 2>/dev/null || return 0
     root=$(pwd -P)
@@ -20,9 +20,20 @@ show() {
         echo '-'
     elif [ ! -f "$1" ]; then
         echo '!'
+    elif [ ! -r "$1" ]; then
+        echo '?'
     else
+        show_opened "$1" <"$1"
+    fi
+}
+
+# The path was resolved: if it leads elsewhere by now, somebody put a link there since.
+show_opened() {
+    if [ "$(readlink /proc/self/fd/0)" = "$1" ]; then
         printf '+'
-        head -c "$most" -- "$1" | base64 | tr -d '\n'
+        head -c "$most" | base64 | tr -d '\n'
         echo
+    else
+        echo '!'
     fi
 }
