@@ -52,10 +52,7 @@ class ComposeImages:
             images = [WatchedImage(str(project.image), ("app",), _pinned(project))]
         elif commit is not None:
             composition = self.read(project, commit)
-            images = [
-                WatchedImage(image.text, tuple(image.services), image.unwatched_because)
-                for image in (composition.images if composition else ())
-            ]
+            images = [_watched(image) for image in (composition.images if composition else ())]
         else:
             return
         self.store.put_images(project.name, key, images)
@@ -104,6 +101,11 @@ class ComposeImages:
                 return self.remote.read_files(url, commit, paths, credentials)
             case None:
                 return {}
+
+
+def _watched(image: FollowedImage) -> WatchedImage:
+    because, note = image.unwatched_because, "; ".join(image.notes)
+    return WatchedImage(image.text, tuple(image.services), because, note=note)
 
 
 def _pinned(project: Project) -> str:
