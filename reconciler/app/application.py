@@ -17,6 +17,7 @@ from reconciler.domain.gate import MasterSwitch
 from reconciler.domain.references import CommitSha, ProjectName
 from reconciler.domain.release import ReleaseRecord
 from reconciler.log import Redactor
+from reconciler.pipeline.adopting import Adoption
 from reconciler.pipeline.cluster_checks import ClusterChecks
 from reconciler.pipeline.declaring.channels import Channels
 from reconciler.pipeline.declaring.clusters import DeclaredClusters
@@ -79,6 +80,7 @@ class Application:
     set_ups: SetUps
     fleet: FleetFiles
     people: People
+    adoption: Adoption
     pushes: Pushes
     receiver: Receiver
     registrations: Registrations

@@ -28,6 +28,7 @@ from reconciler.app.registries import Registries, RegistryParts
 from reconciler.app.strategies import Strategies, StrategyParts
 from reconciler.config import Config
 from reconciler.log import Redactor
+from reconciler.pipeline.adopting import Folders
 from reconciler.pipeline.planning import Plans
 from reconciler.pipeline.target_reports import TargetReports
 from reconciler.ports import (
@@ -110,6 +111,9 @@ class Foundation:
                 find_credentials=self.registries.find_credentials,
             )
         )
+        self.folders = Folders(
+            self.repositories, self.strategies.base_files, self.reader, clock, self.store
+        )
         self.plans = self._plans(run / "plans", resources)
         self.target_reports = TargetReports(
             self.store, self.strategies.by_name, self.hosting.troubles
@@ -151,6 +155,7 @@ class Foundation:
             checkouts=self.checkouts,
             registries=self.registries,
             strategies=self.strategies,
+            bring=self.folders.bring,
             troubles=self.hosting.troubles,
         )
         return plans_of(parts, folder, resources)

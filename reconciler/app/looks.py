@@ -163,6 +163,7 @@ class Looks:
             LoopSpec("held-sources", self._second_looks.tick_sources, timedelta(seconds=1)),
             LoopSpec("held-images", self._second_looks.tick_images, timedelta(seconds=1)),
             LoopSpec("hosted", self._look_at_hosted, follows=POLL_INTERVAL),
+            LoopSpec("folders", self._look_at_folders, follows=POLL_INTERVAL),
             LoopSpec("images", self._look_at_images, follows=IMAGE_WATCH_INTERVAL),
         )
 
@@ -193,6 +194,9 @@ class Looks:
 
     def _look_at_hosted(self) -> None:
         self._pushes.look_at_all(self._interval())
+
+    def _look_at_folders(self) -> None:
+        self._pushes.look_at_folders(self._interval())
 
     def _look_at_source(self, name: ProjectName) -> None:
         project = self._store.get_project(name)

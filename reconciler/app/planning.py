@@ -17,7 +17,7 @@ from reconciler.domain.host import HostHealth, HostName
 from reconciler.pipeline.planning import PlanParts, Plans
 from reconciler.pipeline.sources import Sources
 from reconciler.pipeline.trigger import Brakes
-from reconciler.ports import Checkouts, Clock, CommandRunner, Repositories, Store
+from reconciler.ports import Bring, Checkouts, Clock, CommandRunner, Repositories, Store
 
 _LOOK = timedelta(seconds=10)
 _FETCH = FetchLimits(time=timedelta(seconds=25), pack_bytes=256 << 20)
@@ -36,6 +36,7 @@ class PlanningParts:
     checkouts: Checkouts
     registries: Registries
     strategies: Strategies
+    bring: Bring  #: what changed in a folder that is followed: a deployment would take it
     troubles: Callable[[], Mapping[HostName, HostHealth]]
 
 
@@ -61,7 +62,7 @@ def plans_of(parts: PlanningParts, folder: Path, resources: ExitStack) -> Plans:
             store=parts.store,
             clock=parts.clock,
             brakes=parts.brakes,
-            sources=Sources(parts.store, remote, parts.repositories),
+            sources=Sources(parts.store, remote, parts.repositories, parts.bring),
             registry=parts.registries.client,
             open_scratch=scratches.open,
             planners=parts.strategies.planners,

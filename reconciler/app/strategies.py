@@ -11,6 +11,7 @@ from reconciler.config import Config
 from reconciler.domain.references import ProjectName
 from reconciler.domain.target import TargetStrategy
 from reconciler.ports import (
+    BaseFiles,
     Checkouts,
     Clock,
     Clusters,
@@ -24,6 +25,7 @@ from reconciler.ports import (
     Strategy,
 )
 from reconciler.strategies.compose import (
+    ComposeBaseFiles,
     ComposeMigrator,
     ComposeOptions,
     ComposePlanner,
@@ -79,6 +81,7 @@ class Strategies:
             EngineImageFiles(parts.machines, self._compose.options, parts.find_credentials),
         )
         #: What changes targets of each kind.
+        self.base_files: BaseFiles = ComposeBaseFiles(self._compose)
         self.by_name: Mapping[TargetStrategy, Strategy] = {
             TargetStrategy.COMPOSE: self._compose,
             **units,

@@ -22,6 +22,7 @@ from reconciler.domain.deployment import Trigger
 from reconciler.domain.references import ProjectName
 from reconciler.domain.verification import Window
 from reconciler.domain.wish import Wish
+from reconciler.pipeline.adopting import Adoption
 from reconciler.pipeline.declaring.fleet import FleetParts, Fleets
 from reconciler.pipeline.declaring.registration import Registrations
 from reconciler.pipeline.declaring.targets import Targets
@@ -54,7 +55,7 @@ def build(config: Config, *, clock: Clock | None = None) -> Application:
 
 
 def _application(base: Foundation) -> Application:
-    sources = Sources(base.store, base.remote, base.repositories)
+    sources = Sources(base.store, base.remote, base.repositories, base.folders.bring)
     reconciler = Reconciler(base.store, base.clock, base.brakes, sources.compare)
     deployments = Deployments(
         base.store,
@@ -71,7 +72,9 @@ def _application(base: Foundation) -> Application:
         daemon.wake("polls")
 
     acting = reports.acting(Trigger.PUSH)
-    pushes = Pushes(base.store, base.repositories, base.clock, acting, look_elsewhere)
+    pushes = Pushes(
+        base.store, base.repositories, base.clock, acting, look_elsewhere, base.folders.bring
+    )
     receiver = Receiver(base.store, base.clock, pushes.look_at, metering=base.meters)
     parts = Parts(
         config=base.config,
@@ -124,6 +127,7 @@ def _application(base: Foundation) -> Application:
         explainer=explainer,
         promotions=promoting.promotions,
         environments=promoting.environments,
+        adoption=Adoption(base.store, base.hosting.machines, base.folders),
         hosts=base.hosting.hosts,
         host_checks=base.hosting.checks,
         clusters=base.hosting.declared_clusters,
