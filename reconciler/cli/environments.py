@@ -9,6 +9,7 @@ from reconciler.cli.failure import CommandFailed, ExitStatus
 from reconciler.cli.family import AS_JSON, PROJECT, examples, new_family
 from reconciler.cli.spans import parse_span
 from reconciler.cli.target_options import (
+    BASE,
     BINARY,
     COMPOSE_FILE,
     ENV,
@@ -100,6 +101,7 @@ def add(
     ready: str | None = READY,
     env: list[str] | None = ENV,
     compose_file: list[str] | None = COMPOSE_FILE,
+    base: str | None = BASE,
     image: str | None = IMAGE,
     image_folder: str | None = IMAGE_FOLDER,
     namespace: str | None = NAMESPACE,

@@ -35,11 +35,13 @@ def images(context: typer.Context, name: str = PROJECT, as_json: bool = AS_JSON)
                 show.short(item, "digest"),
                 show.ago(item, "first_seen_at"),
                 show.ago(item, "looked_at"),
-                show.word(item, "unwatched_because") or show.word(item, "error", "message"),
+                show.word(item, "unwatched_because")
+                or show.word(item, "error", "message")
+                or show.word(item, "note"),
             )
             for item in items_of(answer)
         ),
-        empty="no images are known yet",
+        empty="no images are known yet: they are looked at while auto-deploy is on",
     )
 
 

@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from reconciler import __version__
 from reconciler.cli import (
+    adopt,
     daemon,
     deployments,
     environments,
@@ -262,6 +263,16 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         set_up.setup,
         "setup",
         ("reconciler setup api", "reconciler setup api --host web1 --host web2"),
+    ),
+    (
+        adopt.adopt,
+        "adopt",
+        (
+            "reconciler adopt local",
+            "reconciler adopt web1 shop",
+            "reconciler adopt web1 blog --expose web:8080",
+            "reconciler adopt web1 --all",
+        ),
     ),
     (
         deployments.deployments,

@@ -57,6 +57,12 @@ ENV = typer.Option(
 COMPOSE_FILE = typer.Option(
     None, "--compose-file", metavar="PATH", help="Compose: one more file; may be repeated."
 )
+BASE = typer.Option(
+    None,
+    "--base",
+    metavar="PATH",
+    help="Compose: folder on the host that relative paths start from.  [default: the work tree]",
+)
 CONFIRM_WITHIN = typer.Option(
     None,
     "--confirm-within",
@@ -102,6 +108,7 @@ _FIELDS = {
     "ready": "ready",
     "env": "environment",
     "compose_file": "compose_files",
+    "base": "base",
     "confirm_within": "confirm_within_seconds",
     "branch": "branch",
     "image": "image",

@@ -6,6 +6,7 @@ from reconciler.cli import show
 from reconciler.cli.client import JsonObject, at, connect, items_of
 from reconciler.cli.family import AS_JSON, PROJECT, YES, confirm, examples, new_family
 from reconciler.cli.target_options import (
+    BASE,
     BINARY,
     BRANCH,
     BUILD,
@@ -66,6 +67,7 @@ def add(
     ready: str | None = READY,
     env: list[str] | None = ENV,
     compose_file: list[str] | None = COMPOSE_FILE,
+    base: str | None = BASE,
     confirm_within: float | None = CONFIRM_WITHIN,
     branch: str | None = BRANCH,
     image: str | None = IMAGE,
@@ -146,6 +148,7 @@ def show_(
             ("port", show.word(item, "port")),
             ("environment", _environment_of(item)),
             ("compose files", show.words(item, "compose_files")),
+            ("base", show.word(item, "base")),
             ("health", check_of(item, "health")),
             ("ready", check_of(item, "ready")),
             ("confirm within", _seconds(item, "confirm_within_seconds")),
@@ -178,6 +181,7 @@ def set_(
     ready: str | None = READY,
     env: list[str] | None = ENV,
     compose_file: list[str] | None = COMPOSE_FILE,
+    base: str | None = BASE,
     confirm_within: float | None = CONFIRM_WITHIN,
     branch: str | None = BRANCH,
     image: str | None = IMAGE,
