@@ -332,6 +332,7 @@ function follow() {
 
 function stopFollowing() {
   following = false;
+  newest = Math.max(newest, [...boxes.values()].at(-1)?.lines?.at(-1)?.[0] ?? 0);
   tellFollowing();
 }
 
@@ -370,6 +371,7 @@ followButton.addEventListener("click", () => (following ? stopFollowing() : foll
 let waiting = 0;
 let looking = false;
 let stage = "";
+let newest = lastLine(); // that was seen; what came while its box was read comes once more
 
 /** Ask for what came since; once it is shown, and again as long as more may come. */
 async function look() {
@@ -406,7 +408,8 @@ function take(answer) {
     before = line[2];
   }
   if (following) toEnd();
-  else unseen += fresh.length;
+  else unseen += fresh.filter((line) => line[0] > newest).length;
+  newest = Math.max(newest, fresh.at(-1)?.[0] ?? 0);
   if (fresh.length) tellFollowing();
   if (answer.stage && answer.stage !== stage && stage) announce(`${answer.stage} began`);
   stage = answer.stage;

@@ -180,6 +180,7 @@ document.addEventListener("selectionchange", leave);
 document.addEventListener("pointerdown", (event) => (pressed = event.target), true);
 document.addEventListener("pointerup", release, true);
 document.addEventListener("pointercancel", release, true);
+document.addEventListener("contextmenu", release, true); // the menu has the rest of that press
 
 /** Put a part that was read anew in the old one's place; what a person opened stays open. */
 export function put(old, fresh) {
@@ -426,11 +427,11 @@ function idle(control) {
   delete control.dataset.idle;
 }
 
+// A box without a value of its own has "on" for one, and nothing as its default.
+const differs = (one) => (/^(checkbox|radio)$/.test(one.type) ? one.checked !== one.defaultChecked : one.value !== one.defaultValue);
+
 /** Tell whether somebody typed something, which a session that ended would cost them. */
-const wasTyped = (form) =>
-  [...form.elements].some(
-    (one) => one.matches("input:not([type=hidden]), textarea") && (one.value !== one.defaultValue || one.checked !== one.defaultChecked),
-  );
+const wasTyped = (form) => [...form.elements].some((one) => one.matches("input:not([type=hidden]), textarea") && differs(one));
 
 /** Send what was typed, if whoever typed it is signed in still; else it stays where it is. */
 async function sendTyped(form, submitter) {
@@ -473,14 +474,27 @@ document.addEventListener("submit", (event) => {
   if (opener) busy(standing(opener)?.querySelector("[role=switch]"));
 });
 
-// A page that comes back from the browser's memory is from then: it is asked for again.
-addEventListener("pagehide", close);
-addEventListener("pageshow", (event) => {
-  for (const form of document.querySelectorAll("form")) {
+/** Have what is not under way any more be sent again. */
+function rearm() {
+  for (const form of document.forms) {
     delete form.dataset.sent;
     delete form.dataset.mayGo;
   }
   for (const control of document.querySelectorAll("[aria-busy]")) idle(control);
+}
+
+// Whoever leaves, or sends another form, is asked before what they typed is lost.
+addEventListener("beforeunload", (event) => {
+  const isLost = (form) => form.method === "post" && !form.dataset.sent && wasTyped(form);
+  if (position && [...document.forms].some(isLost)) event.preventDefault();
+});
+// They stayed, or stopped the browser.
+window.navigation?.addEventListener("navigateerror", rearm);
+
+// A page that comes back from the browser's memory is from then: it is asked for again.
+addEventListener("pagehide", close);
+addEventListener("pageshow", (event) => {
+  rearm();
   if (!event.persisted) return;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   later("all");
@@ -573,6 +587,13 @@ setInterval(() => {
 }, 5000);
 document.addEventListener("visibilitychange", whileShown);
 addEventListener("focus", whileShown);
+// Of some things nothing is told: a page of theirs looks again by itself, every so many seconds.
+const every = Number(document.body.dataset.every);
+const lookAgain = () => document.hidden || later("all");
+if (every) {
+  setInterval(lookAgain, every * 1000);
+  document.addEventListener("visibilitychange", lookAgain);
+}
 for (const node of document.querySelectorAll('input[name="zone"]'))
   node.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
 // The printed link has the token behind its `#`, which no server and no log gets to see.
