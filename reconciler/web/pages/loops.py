@@ -9,6 +9,7 @@ from reconciler.web.pages.moments import took
 LOOPS: Mapping[str, str] = {
     "polls": "Looks at git servers",
     "hosted": "Looks at hosted repositories",
+    "folders": "Looks at folders on hosts",
     "images": "Looks at registries",
     "webhooks": "Reads what webhooks brought",
     "held-sources": "Looks again at held sources",

@@ -25,6 +25,9 @@ from reconciler.web.pages.sentences import sentence
 from reconciler.web.pages.words import OF_STATUS
 from reconciler.web.schemas.body import MOST_NUMBER
 
+#: No page leads on with more than that.
+_MOST_NAMES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -202,6 +205,20 @@ def _removed(frame: Frame, of: str) -> Note | None:
     return Note("off", f"There is no {name} here.", "What it left running is looked after no more.")
 
 
+def _adopted(frame: Frame, of: str) -> Note | None:
+    names = [parse_project_name(one) for one in of.split(" ")[:_MOST_NAMES]]
+    seen = [one.project for one in map(frame.application.summary, filter(frame.sight.has, names))]
+    if not seen or any(one.followed_folder is None for one in seen):
+        return None
+    if len(seen) == 1:
+        text = "Nothing that runs was touched. Its first deployment runs the images that run now."
+        links = {"See what it would change": f"/projects/{seen[0].name}?plan=true"}
+        return Note("ok", f"{seen[0].name} is a project now.", text, links=links)
+    text = "Nothing that runs was touched. Each starts when a person says so:"
+    links = {str(one.name): f"/projects/{one.name}" for one in seen}
+    return Note("ok", f"{len(seen)} more projects.", text, links=links)
+
+
 def _summary(frame: Frame, of: str) -> ProjectSummary | None:
     name = parse_project_name(of)
     return frame.application.summary(name) if frame.sight.has(name) else None
@@ -253,4 +270,5 @@ _TOLD: Mapping[str, Callable[[Frame, str], Note | None]] = {
     "looking": _looking,
     "promoted": _promoted,
     "removed": _removed,
+    "adopted": _adopted,
 }

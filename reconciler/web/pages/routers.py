@@ -23,6 +23,7 @@ from reconciler.web.pages.hosts import clusters
 from reconciler.web.pages.hosts import keys as host_keys
 from reconciler.web.pages.hosts import new as new_host
 from reconciler.web.pages.hosts import page as hosts
+from reconciler.web.pages.new_project import adopting
 from reconciler.web.pages.new_project import page as new_project
 from reconciler.web.pages.overview import page as overview
 from reconciler.web.pages.project import page as project
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     entering.known,
     me.known,
     new_project.declaring,
+    adopting.declaring,
     overview.listing,
     project.reading,
     project_records.reading,

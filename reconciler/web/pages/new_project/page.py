@@ -64,7 +64,8 @@ def answer_source(application: App, request: Request, frame: Framed, fields: Fie
 @declaring.get("/new/project/{name}", include_in_schema=False)
 def show_steps(application: App, frame: Framed, name: Name, step: str = "") -> Response:
     """What was found so far, and the question that comes next."""
-    if application.store.get_state(name).live:
+    adopted = application.store.get_project(name).followed_folder
+    if adopted or application.store.get_state(name).live:
         return go(f"/projects/{name}")
     return steps_page(frame, name, Step(step) if step in set(Step) else None)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from reconciler.domain.compose import BUILT_HERE, OF_STATEFUL_SERVICE, PINNED_BY_DIGEST
 from reconciler.domain.deployment import Deployment, DeploymentId
 from reconciler.domain.errors import InvalidReference
+from reconciler.domain.foreign_labels import is_of_a_label
 from reconciler.domain.references import Digest, ImageReference
 from reconciler.domain.state import ProjectState, RegistryTrouble, WatchedImage
 from reconciler.web.pages.words import Badge
@@ -99,8 +100,8 @@ def count_images(images: Sequence[WatchedImage], live: Deployment | None) -> int
 
 
 def _badge(image: WatchedImage, trouble: RegistryTrouble | None) -> Badge:
-    if image.unwatched_because:
-        return LEFT_ALONE if image.unwatched_because in _AS_IT_SHOULD_BE else NOT_WATCHED
+    if why := image.unwatched_because:
+        return LEFT_ALONE if why in _AS_IT_SHOULD_BE or is_of_a_label(why) else NOT_WATCHED
     if trouble:
         return COOLING
     return UNKNOWN if image.error else WATCHED

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reconciler.domain.errors import SourceDenied, SourceThrottled
+from reconciler.domain.errors import InvalidComposeFile, SourceDenied, SourceThrottled
 from reconciler.domain.health_check import HealthCheck, ProbeKind
 from reconciler.domain.host import HostName
 from reconciler.domain.project import Project, ProjectKind
@@ -18,6 +18,7 @@ ANSWERS = Badge("Answers", "ok", "ok")
 NO_ANSWER = Badge("No answer", "warn", "hold")
 REFUSED = Badge("Refused", "lock", "fail")
 BRANCH_GONE = Badge("Branch is gone", "branch", "fail")
+UNREADABLE = Badge("Unreadable", "warn", "fail")
 THROTTLED = Badge("Throttled", "queue", "hold")
 NOT_LOOKED_AT = Badge("Not looked at yet", "todo", "off")
 
@@ -27,7 +28,11 @@ def badge_of_source(health: SourceHealth) -> Badge:
     if health.branch_gone:
         return BRANCH_GONE
     if health.error:
-        by_code = {SourceDenied.code: REFUSED, SourceThrottled.code: THROTTLED}
+        by_code = {
+            SourceDenied.code: REFUSED,
+            SourceThrottled.code: THROTTLED,
+            InvalidComposeFile.code: UNREADABLE,
+        }
         return by_code.get(health.error.code, NO_ANSWER)
     return ANSWERS if health.looked_at else NOT_LOOKED_AT
 

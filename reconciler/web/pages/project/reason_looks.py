@@ -83,6 +83,7 @@ _OF_CODE: Mapping[str, Look] = {
     ReasonCode.IMAGE_OBSERVED: Look("image", "off"),
     ReasonCode.IMAGE_EXACT: Look("image", "off"),
     ReasonCode.IMAGE_STATEFUL: Look("lock", "off"),
+    ReasonCode.IMAGE_LABELLED: Look("lock", "off"),
     ReasonCode.IMAGE_UNWATCHED: Look("blind", "off"),
     ReasonCode.WEBHOOK_MISSING: Look("warn", "hold"),
     ReasonCode.STATUS_UNTOLD: Look("warn", "hold"),

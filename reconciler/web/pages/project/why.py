@@ -18,6 +18,7 @@ _PLAIN = frozenset(
         ReasonCode.SOURCE_OBSERVED,
         ReasonCode.IMAGE_OBSERVED,
         ReasonCode.IMAGE_STATEFUL,
+        ReasonCode.IMAGE_LABELLED,
         ReasonCode.IMAGE_EXACT,
     }
 )

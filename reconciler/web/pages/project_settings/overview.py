@@ -95,6 +95,11 @@ class SettingsView:
         return [one.record.name for one in self.secrets if one.record.bound_to == origin]
 
     @property
+    def followed(self) -> Target | None:
+        """The target in whose folder its files are; None: they come from who pushes them."""
+        return self.project.followed_folder
+
+    @property
     def kept_here(self) -> bool:
         """Whether its repository is one of ours: each push to it is seen without a webhook."""
         return isinstance(self.project.source, HostedSource)

@@ -80,7 +80,7 @@ def target_section(kind: ProjectKind, target: Target | None, *, whole: bool) -> 
     without = {"host"} if target is not None else set()
     if target is not None and target.host == LOCAL:
         without |= {"confirm_within_seconds", *(("folder",) if target.keeps_volumes else ())}
-    without |= {"compose_files"} if kind is ProjectKind.IMAGE else set()
+    without |= {"compose_files", "base"} if kind is ProjectKind.IMAGE else set()
     without |= {"port"} if kind.runs_containers else set()  # each check names its own
     without |= {"health_path", "ready_path"} if whole else set()
     section = Section("target", "Target", (_place(suits), *_CHECKS))
@@ -115,6 +115,7 @@ def _place(strategies: Sequence[TargetStrategy]) -> Group:
             Spec("image", "Image", hint="Of a promoted project: whose folder is the release."),
             Spec("image_folder", "Folder in it", hint="Empty: /app."),
             Spec("compose_files", "More compose files", Kind.LINES, "One a line; later ones win."),
+            Spec("base", "Base", hint="What relative paths start from. Empty: the work tree."),
             Spec("namespace", "Namespace"),
             Spec(
                 "environment",
