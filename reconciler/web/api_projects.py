@@ -61,7 +61,7 @@ def create_project(application: App, request: Request, body: NewProject) -> Proj
         application.clock.now(),
         create_repository=body.create_repository,
     )
-    return _changed(application, declared.project.name, request, declared.notes)
+    return show_changed(application, declared.project.name, request, declared.notes)
 
 
 @reading.get("/projects/{name}", summary="Show a project", responses=errors(404, 422))
@@ -89,7 +89,7 @@ def patch_project(
         application.clock.now(),
         expected,
     )
-    return _changed(application, name, request, declared.notes)
+    return show_changed(application, name, request, declared.notes)
 
 
 @declaring.delete(
@@ -180,10 +180,10 @@ def list_images(application: App, name: Name) -> ImageList:
     return ImageList(items=[ImageBody.of(image) for image in application.store.get_images(name)])
 
 
-def _changed(
+def show_changed(
     application: Application, name: ProjectName, request: Request, notes: tuple[str, ...]
 ) -> ProjectBody:
-    """Have a changed project looked at, and return it."""
+    """Have a project that was declared anew looked at; return its body."""
     summary = application.summary(name)
     if summary.project.auto_deploy:
         application.daemon.look_now(name)

@@ -51,7 +51,8 @@ _PATH = re.compile(
     r"/git/(?P<name>[a-z0-9][a-z0-9-]{0,62})\.git"
     r"(?P<rest>/info/refs|/git-upload-pack|/git-receive-pack)"
 )
-_SERVICES = ("git-upload-pack", "git-receive-pack")
+_RECEIVE = "git-receive-pack"
+_SERVICES = ("git-upload-pack", _RECEIVE)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,256}")
 _ENCODINGS = frozenset({"", "gzip", "x-gzip"})
 
@@ -120,6 +121,8 @@ class GitHttp:
         if not principal.may(Policy.PUSH, wanted.name):
             await self._denials.note(principal.name, Request(scope))
             raise _Refused(403, f"{principal.name} may not use repository {wanted.name}")
+        if wanted.service == _RECEIVE:
+            await to_thread.run_sync(self._require_pushable, wanted.name)
         variables = _variables(scope, wanted, principal)
         folder = await to_thread.run_sync(self._application.repositories.path, wanted.name)
         async with self._places, asyncio.timeout(_LONGEST_SECONDS):
@@ -161,6 +164,17 @@ class GitHttp:
                 401, "any user name, and a token of this repository as the password", **asked
             )
         return found
+
+    def _require_pushable(self, name: ProjectName) -> None:
+        """Refuse a push to what is recorded from a folder: the next look would undo it."""
+        for project in self._application.store.list_followers(name):
+            if target := project.followed_folder:
+                raise _Refused(
+                    403,
+                    f"{name} is recorded from {target.base} on {target.host}: change the files "
+                    "there, or have the project follow a repository that you push to with "
+                    f"`reconciler project set {name} --repo OTHER`",
+                )
 
     async def _push(self, exchange: Exchange, name: ProjectName) -> None:
         """Run a push, and see to it that it is acted on even if no hook reported it."""

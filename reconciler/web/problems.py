@@ -40,6 +40,7 @@ _STATUS: tuple[tuple[type[errors.ReconcilerError], int], ...] = (
     (errors.TooBusy, 503),
     (errors.TookTooLong, 503),
     (errors.HostRefused, 502),
+    (errors.HostKeyUnconfirmed, 409),
 )
 #: Status of an error that no handler raised → its code.
 _CODES = {

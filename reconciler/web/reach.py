@@ -23,8 +23,8 @@ OF_A_PROJECT = frozenset(
     }
 )
 #: The same of a target. Not among them: who runs it, how and where on the host (``strategy``,
-#: ``folder``, ``user``, ``port``, ``namespace``), what of a cluster is changed (``workloads``), and
-#: what is run or asked outside of it (``build``, ``health``, ``ready``).
+#: ``folder``, ``base``, ``user``, ``port``, ``namespace``), what of a cluster is changed
+#: (``workloads``), and what is run or asked outside of it (``build``, ``health``, ``ready``).
 OF_A_TARGET = frozenset(
     {
         *("source_folder", "binary", "files", "environment", "compose_files"),

@@ -67,6 +67,7 @@ class ImageBody(Answer):
     first_seen_at: datetime | None = said("When that digest was first seen.", AT)
     looked_at: datetime | None = said("When it was last looked up.", AT)
     error: FailureBody | None = said("Why the last look-up failed.", None)
+    note: str = said("What its services' labels ask for besides, and don't get.", "")
 
     @classmethod
     def of(cls, image: WatchedImage) -> Self:
@@ -80,6 +81,7 @@ class ImageBody(Answer):
             first_seen_at=image.first_seen_at,
             looked_at=image.looked_at,
             error=FailureBody.of(image.error),
+            note=image.note,
         )
 
 

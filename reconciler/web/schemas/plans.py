@@ -61,8 +61,8 @@ class PlannedImageBody(Answer):
     service: str = said("The service.", "web")
     image: str = said("As the files name it.", IMAGE)
     fate: ImageFate = said(
-        "pinned (to the digest behind its tag), fixed (by the file), built, left (stateful) or "
-        "gone.",
+        "pinned (to the digest behind its tag), fixed (by the file), built, left (stateful, or by "
+        "a label) or gone.",
         "pinned",
     )
     hosts: list[str] = said("Where `before` runs; empty where nothing does.", ["local"])

@@ -107,6 +107,11 @@ class _Fields(Asked):
     compose_files: list[str] | None = said(
         "compose: more files, later ones win.", ["compose.live.yaml"], default=None
     )
+    base: str | None = said(
+        "compose: folder on the host that relative paths start from; null: the work tree.",
+        "/srv/shop",
+        default=None,
+    )
     health: HealthCheckBody | None = said("How one asks whether it is well.", default=None)
     ready_path: str | None = said(
         "With `port`: short for a `ready` over HTTP.", "/ready", default=None
@@ -179,6 +184,7 @@ class TargetBody(Answer):
     port: int | None = said("Where it listens.", 8080)
     environment: dict[str, str] = said("Variables that are no secrets.", {"LEVEL": "info"})
     compose_files: list[str] = said("compose: more files.", ["compose.live.yaml"])
+    base: str | None = said("compose: what relative paths start from.", "/srv/shop")
     health: HealthCheckBody | None = said("How one asks whether it is well.")
     ready: HealthCheckBody | None = said("How one asks whether it takes requests.")
     confirm_within_seconds: float | None = said("The host goes back unless confirmed by then.", 120)
@@ -206,6 +212,7 @@ class TargetBody(Answer):
             port=target.port,
             environment=dict(target.environment),
             compose_files=list(target.compose_files),
+            base=target.base or None,
             health=HealthCheckBody.of(target.health),
             ready=HealthCheckBody.of(target.ready),
             confirm_within_seconds=seconds_of(confirm) if confirm is not None else None,
