@@ -16,7 +16,7 @@ from tests.parts.web_client import WebDaemon, ok
 
 PASSWORD = "ten green bottles"
 #: Rules of axe whose outcome depends on colours and sizes.
-_OF_LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable"]
+_OF_LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
 PHONE, DESK = 390, 1280
 
 

@@ -33,10 +33,11 @@ from reconciler.pipeline.planning import Plans
 from reconciler.pipeline.releases import Releases
 from reconciler.pipeline.requests import Requests
 from reconciler.pipeline.sources import Sources
-from reconciler.ports import Comparison, GitCredentials, RegistryStatus
+from reconciler.ports import Comparison, GitCredentials, Machines, RegistryStatus
 from reconciler.scheduling import Daemon, LoopHealth
 from reconciler.triggers.webhook import Receiver
 from reconciler.web.server import Addresses, serve
+from tests.parts.found_stacks import FoundStacks
 
 
 class NoRemote:
@@ -146,6 +147,7 @@ def open_application(folder: Path) -> Application:
     sources = Sources(made.store, NoRemote(), made.repositories)
     requests = Requests(made.store, made.clock, made.brakes, sources, made.registry)
     releases = Releases(made.store, made.clock, sources, made.registry)
+    machines = FoundStacks(folder, made.adoption.machines)
     return replace(
         made,
         plans=Plans(replace(made.plans.parts, sources=sources)),
@@ -154,6 +156,7 @@ def open_application(folder: Path) -> Application:
         registry=cast("OrasRegistry", NoRegistries()),
         requests=requests,
         releases=releases,
+        adoption=replace(made.adoption, machines=cast("Machines", machines)),
     )
 
 
