@@ -14,6 +14,7 @@ from reconciler.adapters.engine import DockerEngine
 from reconciler.domain.errors import PreconditionFailed, TargetUnreachable
 from reconciler.domain.failure import Failure
 from reconciler.domain.references import Digest, ImageReference, ProjectName
+from reconciler.domain.stack import ComposeContainer
 from reconciler.domain.verification import Health, RunState, Sample
 from reconciler.ports import Engine
 from reconciler.testing import digest_of
@@ -107,6 +108,60 @@ def test_a_container_that_never_started_has_no_exit_status(
         None,
         "",
     )
+
+
+@pytest.mark.needs_docker
+def test_what_compose_made_is_seen_with_its_labels(engine: RealEngine, subject: Engine) -> None:
+    """Of every project, stopped ones too; not what it ran once, and not what others started."""
+    project = engine.unique("found")
+    labels = f"--label=com.docker.compose.project.working_dir=/srv/{project}"
+    options = f"{labels} -p 127.0.0.1::81 -p 127.0.0.1::80 -v {project}:/kept -v /tmp:/host:ro"
+    web = start(engine, project, "web", options=options)
+    ended = start(engine, project, "ended", "true")
+    stranger = engine.run(engine.busybox_image())
+    once = engine.run(
+        engine.busybox_image(),
+        options=[
+            *("--label", f"com.docker.compose.project={project}"),
+            *("--label", "com.docker.compose.oneoff=True"),
+        ],
+    )
+
+    def settled() -> dict[str, ComposeContainer] | None:
+        found = {one.id: one for one in subject.compose_containers()}
+        return found if not found[ended].is_running else None
+
+    found = eventually(settled, within=20, what="the container has ended")
+    assert found
+    assert not {stranger, once} & set(found)
+    one = found[web]
+    assert (one.service, one.label("project"), one.is_running) == ("web", project, True)
+    assert one.label("project.working_dir") == f"/srv/{project}"
+    assert one.label("project.config_files") == ""
+    assert (one.published, found[ended].published) == ((80, 81), ())
+    assert (one.image, str(one.image_id)) == (engine.busybox_image(), engine.inspect(web)["Image"])
+    assert one.mounts == {"/kept": project, "/host": "/tmp"}
+    engine.docker("rm", "--force", web)
+    engine.docker("volume", "rm", project)
+    assert f"/srv/{project}" not in repr(one), "labels may hold secrets"
+
+
+@pytest.mark.needs_docker
+def test_a_container_whose_tag_moved_is_of_the_image_that_it_was_made_of(
+    engine: RealEngine, subject: Engine
+) -> None:
+    """The tag would say another one by now."""
+    tag, project = f"{engine.run_id}/moves:1", engine.unique("moves")
+    made = engine.build_image(tag)
+    label = f"--label=com.docker.compose.project={project}"
+    run = engine.run(tag, options=[label, "--label=com.docker.compose.oneoff=False"])
+    assert _of(subject, run).image == tag
+    engine.build_image(tag, files={"moved": "yes"})
+    assert _of(subject, run).image == str(_of(subject, run).image_id) == made
+
+
+def _of(subject: Engine, container: str) -> ComposeContainer:
+    return next(one for one in subject.compose_containers() if one.id == container)
 
 
 @pytest.mark.needs_docker

@@ -51,6 +51,7 @@ TARGET = Target(
     (Workload(WorkloadKind.STATEFUL_SET, "web", {"web": "docker.io/library/web:1"}),),
     "web",
     HostPath("/app"),
+    HostPath("/srv/web"),
 )
 
 

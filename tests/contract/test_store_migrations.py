@@ -18,6 +18,7 @@ from reconciler.domain.project import ExternalSource
 from reconciler.domain.references import BranchName, GitUrl, ProjectName
 from reconciler.domain.rules import Rules
 from reconciler.domain.secret import Secret
+from reconciler.domain.state import WatchedImage
 from reconciler.domain.webhook import WebhookName
 from reconciler.domain.workload import Cluster
 from reconciler.ports import Approval
@@ -229,5 +230,20 @@ def test_what_is_sealed_is_bound_closer(location: str) -> None:
         credentials = store.git_credentials(ProjectName("web"), source)
         assert credentials
         assert credentials.token == Secret.of("t0ken")
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)
+def test_compose_files_that_were_read_before_are_read_once_more(location: str) -> None:
+    """Their services' labels were not told apart then; what was seen of images stays."""
+    state = ROWS_0002[1].replace("false, ''", "false, 'read'")
+    image = """INSERT INTO watched_image (project, image, position, services, unwatched_because)
+       VALUES ('web', 'app:1', 0, '["web"]', '')"""
+    fill(location, "0002", (ROWS_0002[0], state, image))
+    store = open_store(location, lambda _: Vault(KEY), SystemClock())
+    try:
+        assert store.images_read_at(ProjectName("web")) == ""
+        assert store.get_images(ProjectName("web")) == [WatchedImage("app:1", ("web",))]
     finally:
         store.close()

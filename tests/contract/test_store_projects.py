@@ -378,7 +378,7 @@ class TestPolls:
 
 
 class TestImages:
-    first = WatchedImage("app:1", ("web", "worker"))
+    first = WatchedImage("app:1", ("web", "worker"), note="wud.tag.include counts for nothing")
     second = WatchedImage("db:15", ("db",), "its service is stateful")
 
     def test_replacing_keeps_known_digests(self, store: SqlStore) -> None:

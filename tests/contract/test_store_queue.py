@@ -18,9 +18,12 @@ from reconciler.domain.deployment import (
     Trigger,
 )
 from reconciler.domain.errors import ClaimLost, Conflict, NotFound
-from reconciler.domain.references import ProjectName
+from reconciler.domain.host import LOCAL, HostPath
+from reconciler.domain.project import HostedSource
+from reconciler.domain.references import BranchName, ProjectName
 from reconciler.domain.revision import Revision
 from reconciler.domain.state import PassedOver
+from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.trigger import trigger_deployment
 from reconciler.ports import Claim, QueuePlace
 from reconciler.store.sql_store import SqlStore
@@ -252,6 +255,17 @@ class TestEnds:
         store.record_prepared(running, prepared("a"))
         store.finish(running, Status.DEPLOYED, NOW)
         assert store.get_state(WEB).images_seeded is auto_deploy
+
+    def test_deployed_seeds_what_was_adopted(self, store: SqlStore) -> None:
+        hosted = HostedSource(WEB, BranchName("main"))
+        target = Target(WEB, LOCAL, TargetStrategy.COMPOSE, base=HostPath("/srv/apps/web"))
+        adopted = replace(project(), auto_deploy=False, source=hosted, targets=(target,))
+        store.update_project(adopted)
+        queue(store, "a", trigger=Trigger.PERSON)
+        running = claim(store)
+        store.record_prepared(running, prepared("a"))
+        store.finish(running, Status.DEPLOYED, NOW)
+        assert store.get_state(WEB).images_seeded
 
     def test_rolled_back_keeps_the_one_that_runs_live(self, store: SqlStore) -> None:
         good = _deploy(store, "a")

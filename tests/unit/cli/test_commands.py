@@ -131,6 +131,13 @@ IMAGE = {
     "unwatched_because": "TAG has no value",
     "digest": f"sha256:{'ab' * 32}",
 }
+NOTED = {
+    "image": "docker.io/library/nginx:1",
+    "services": ["edge"],
+    "watched": True,
+    "digest": f"sha256:{'cd' * 32}",
+    "note": "diun.watch_repo counts for nothing",
+}
 TRIGGER = {
     "trigger": "git-poll",
     "actor": "poller",
@@ -245,8 +252,8 @@ READS = [
     pytest.param(
         "project images shop",
         "/api/v1/projects/shop/images",
-        listed(IMAGE),
-        ["docker.io/library/redis:7", "abababab", "TAG has no value"],
+        listed(IMAGE, NOTED),
+        ["docker.io/library/redis:7", "abababab", "TAG has no value", NOTED["note"]],
         id="images",
     ),
     pytest.param(

@@ -281,14 +281,15 @@ def test_an_environment_is_added_in_one_go(daemon: DaemonStub, run: Run) -> None
     daemon.says(f"POST {V1}/projects", Said({"notes": ["as shop has it: kind"]}, 201))
     daemon.says(f"POST {LIVE}/targets", Said({"notes": []}, 201))
     daemon.says(f"PATCH {LIVE}", Said(made))
-    ended = run(*command, "--approvals", "2", "--auto-deploy", "--compose-file", "live.yaml")
+    where = ("--compose-file", "live.yaml", "--base", "/srv/shop")
+    ended = run(*command, "--approvals", "2", "--auto-deploy", *where)
     assert (ended.status, "as shop has it: kind" in ended.err) == (0, True)
     project, target, enabled = (one.body for one in daemon.asked)
     assert isinstance(project, dict)
     assert {name: value for name, value in project.items() if value is not None} == {
         **made, "rules": {"approvals": 2},
     }  # fmt: skip
-    assert target == {"host": "prod1", "compose_files": ["live.yaml"]}
+    assert target == {"host": "prod1", "compose_files": ["live.yaml"], "base": "/srv/shop"}
     assert enabled == {"auto_deploy": True}  # once it has its host, and not before
 
     taken = problem(409, "already-exists", "there is a project shop-production already")

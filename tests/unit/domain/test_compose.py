@@ -87,3 +87,36 @@ def test_an_image_of_a_stateful_service_is_followed_for_another(stateful: str) -
     (found,) = followed_images(services("a:1", "a:1"), {}, (ServiceName(stateful),))
     assert found.reference is not None
     assert found.services == tuple({"one", "two"} - {stateful})
+
+
+def test_a_label_of_another_watcher_leaves_an_image_alone() -> None:
+    """Its values are those that compose would set."""
+    labels = {"com.centurylinklabs.watchtower.enable": "${UPDATES:-false}"}
+    (found,) = followed_images(services("a:1", labels=labels), {})
+    because = "its label com.centurylinklabs.watchtower.enable is false"
+    assert (found.reference, found.unwatched_because) == (None, because)
+    (found,) = followed_images(services("a:1", labels=labels), {"UPDATES": "true"})
+    assert (str(found.reference), found.notes) == (found.text, ())
+
+
+def test_what_a_label_asks_for_in_vain_is_noted_once() -> None:
+    """Though several services ask for it; the image is followed all the same."""
+    labels = {"wud.tag.include": r"^\d+$$", "diun.enable": "${"}
+    (found,) = followed_images(services("a:1", "a:1", labels=labels), {})
+    assert (str(found.reference), found.services) == (found.text, ("one", "two"))
+    unreadable, in_vain = found.notes
+    assert unreadable.startswith("diun.enable is ignored: '${'")
+    assert in_vain.startswith("wud.tag.include counts for nothing")
+
+
+@pytest.mark.parametrize("left", ["one", "two"])
+def test_who_is_left_alone_is_noted_where_another_service_follows(left: str) -> None:
+    """In either order."""
+    both = tuple(
+        ComposeService(name, "a:1", labels={"wud.watch": "false"} if name == left else {})
+        for name in map(ServiceName, ("one", "two"))
+    )
+    (found,) = followed_images(ComposeFile(both), {})
+    assert found.reference is not None
+    assert left not in found.services
+    assert found.notes == (f"{left} is left alone: its label wud.watch is false",)

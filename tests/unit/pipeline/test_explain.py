@@ -7,8 +7,12 @@ from reconciler.domain.deployment import Status, Trigger
 from reconciler.domain.errors import Recovery
 from reconciler.domain.failure import Failure
 from reconciler.domain.gate import MasterSwitch
+from reconciler.domain.host import HostName, HostPath
 from reconciler.domain.migration import Migration
+from reconciler.domain.project import HostedSource
+from reconciler.domain.references import BranchName
 from reconciler.domain.state import SourceHealth
+from reconciler.domain.target import Target, TargetStrategy
 from reconciler.domain.verification import Health, Sample
 from reconciler.pipeline.explain import Explainer, Explanation, summarize
 from reconciler.pipeline.reasons import Facts
@@ -124,6 +128,19 @@ def test_a_branch_that_never_was_is_not_said_to_be_gone(world: World) -> None:
     world.deploy(A)
     assert "any more" in told()
     assert "any more" not in explainer.summary(WEB).text
+
+
+def test_nobody_is_sent_to_push_what_is_taken_from_a_folder(world: World) -> None:
+    """The first deployment begins with a push to a hosted repository, or with its folder."""
+    project, state = world.store.get_project(WEB), world.store.get_state(WEB)
+    hosted = replace(project, source=HostedSource(WEB, BranchName("main")), targets=())
+    target = Target(WEB, HostName("web1"), TargetStrategy.COMPOSE, base=HostPath("/srv/shop"))
+    for one, told in (
+        (hosted, f"push to branch main of the repository {WEB}"),
+        (replace(hosted, targets=(target,)), "the next look at /srv/shop on web1 starts it"),
+    ):
+        facts = Facts(one, state, SourceHealth(), MasterSwitch(), world.clock.now())
+        assert summarize(facts).text == f"nothing was deployed yet; {told}"
 
 
 def test_how_the_migration_stands_is_told_by_host(world: World) -> None:

@@ -9,6 +9,7 @@ from reconciler.domain import errors
 from reconciler.domain.compose import OF_STATEFUL_SERVICE, PINNED_BY_DIGEST
 from reconciler.domain.deployment import Trigger
 from reconciler.domain.failure import Failure
+from reconciler.domain.foreign_labels import read_foreign_labels
 from reconciler.domain.host import LOCAL
 from reconciler.domain.manifest import MANIFEST_PATH
 from reconciler.domain.project import ProjectKind
@@ -74,6 +75,7 @@ class Case:
 
 
 _IMAGE = {"image": IMAGE, "services": "web"}
+_LEFT_BY_LABEL = read_foreign_labels({"wud.watch": "false"}).reason
 _SOURCE = {"host": "git.example", "failures": "3"}
 CASES: Mapping[ReasonCode, Case] = {
     ReasonCode.EMERGENCY_FILE: Case(
@@ -161,6 +163,7 @@ CASES: Mapping[ReasonCode, Case] = {
             ReasonCode.SOURCE_PROTOCOL_ERROR,
             ReasonCode.SOURCE_ERROR,
             ReasonCode.REVISION_NOT_FOUND,
+            ReasonCode.INVALID_COMPOSE_FILE,
         )
     },
     ReasonCode.PATH_UNTOUCHED: Case(passed_over(ReasonCode.PATH_UNTOUCHED), {"commit": B.text}),
@@ -259,6 +262,11 @@ CASES: Mapping[ReasonCode, Case] = {
     ReasonCode.IMAGE_OBSERVED: Case(seen, {**_IMAGE, "digest": digest_of("first").text}),
     ReasonCode.IMAGE_STATEFUL: Case(
         lambda world: watched(world, unwatched_because=OF_STATEFUL_SERVICE), _IMAGE, timeless=True
+    ),
+    ReasonCode.IMAGE_LABELLED: Case(
+        lambda world: watched(world, unwatched_because=_LEFT_BY_LABEL),
+        {**_IMAGE, "because": _LEFT_BY_LABEL},
+        timeless=True,
     ),
     ReasonCode.IMAGE_EXACT: Case(
         lambda world: watched(world, unwatched_because=PINNED_BY_DIGEST), _IMAGE, timeless=True

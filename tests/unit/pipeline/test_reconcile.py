@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 
 from reconciler.domain.deployment import Status, Trigger
+from reconciler.domain.host import LOCAL, HostPath
+from reconciler.domain.project import HostedSource
 from reconciler.domain.reason_codes import ReasonCode
-from reconciler.domain.references import CommitSha
+from reconciler.domain.references import BranchName, CommitSha
 from reconciler.domain.state import ImageLook
+from reconciler.domain.target import Target, TargetStrategy
 from reconciler.domain.wish import Wish
 from reconciler.pipeline.reconcile import InSync, OutOfDate, Seeded
 from reconciler.pipeline.trigger import TriggerResult
@@ -52,6 +55,22 @@ def test_the_first_look_at_images_only_records(world: World) -> None:
     assert isinstance(moved, TriggerResult)
     assert moved.admitted
     assert world.store.get_state(WEB).tracked_images[IMAGE] == digest_of("two")
+
+
+def test_what_was_adopted_is_first_seen_as_it_was_deployed(world: World) -> None:
+    """What ran may be older than its tag by then; so the move counts, however late it is seen."""
+    target = Target(WEB, LOCAL, TargetStrategy.COMPOSE, base=HostPath("/srv/apps/web"))
+    hosted = HostedSource(WEB, BranchName("main"))
+    declared = world.store.get_project(WEB)
+    world.store.update_project(replace(declared, source=hosted, targets=(target,)))
+    assert see(world, app="two") == InSync()
+    assert not world.store.get_state(WEB).images_seeded
+    world.strategy.digests = {IMAGE: digest_of("one")}
+    world.deploy(A)
+    assert world.store.get_state(WEB).tracked_images == {IMAGE: digest_of("one")}
+    moved = see(world, app="two")
+    assert isinstance(moved, TriggerResult)
+    assert moved.admitted
 
 
 def test_several_moved_digests_are_one_deployment(world: World) -> None:

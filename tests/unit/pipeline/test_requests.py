@@ -11,6 +11,7 @@ from reconciler.domain.migration import Migration
 from reconciler.domain.reason_codes import ReasonCode
 from reconciler.domain.references import CommitSha, Digest, ImageReference, ProjectName
 from reconciler.domain.release import Build, ReleaseId, ReleaseReport
+from reconciler.domain.state import WatchedImage
 from reconciler.domain.target import Target, TargetStrategy
 from reconciler.pipeline.requests import Approved, Requests, Wanted
 from reconciler.pipeline.sources import Sources as ProjectSources
@@ -60,6 +61,17 @@ def test_deploy_now_means_what_the_tags_say_now(
     assert deploy(requests) == ReasonCode.ALREADY_LIVE
     sources.digests[IMAGE] = digest_of("second")
     assert deploy(requests) == "admitted"
+
+
+def test_an_image_that_is_left_alone_is_nothing_to_deploy_for(
+    world: World, requests: Requests, sources: Sources
+) -> None:
+    """Whatever its tag means by now: the deployment would keep what runs."""
+    world.deploy(A)
+    left = WatchedImage(IMAGE, ("web",), "its label wud.watch is false")
+    world.store.put_images(WEB, "read", [left])
+    sources.digests[IMAGE] = digest_of("second")
+    assert deploy(requests) == ReasonCode.ALREADY_LIVE
 
 
 def test_a_registry_that_is_away_makes_nothing_new(

@@ -132,6 +132,31 @@ def test_variables_come_from_the_project_and_its_dotenv_file(
     ]
 
 
+def test_a_label_keeps_a_service_s_image_from_being_looked_up(
+    watcher: Watcher, sources: Sources
+) -> None:
+    """In both forms that compose has for labels; those below ``deploy`` are of no container."""
+    sources.files[A] = {
+        "compose.yaml": (
+            b"services:\n"
+            b"  a: {image: 'registry.example/a:1', labels: {wud.watch: false}}\n"
+            b"  b: {image: 'registry.example/b:1', labels: ['diun.enable=0']}\n"
+            b"  c: {image: 'registry.example/c:1', deploy: {labels: {wud.watch: false}},\n"
+            b"      labels: {wud.tag.include: '^1'}}\n"
+        )
+    }
+    sources.digests["registry.example/c:1"] = digest_of("c")
+    add_project(watcher.store, watcher.clock, "web", hosted("web"))
+    watcher.track("web", A)
+    watcher.watch.tick()
+    assert watcher.seen == {"web": {"registry.example/c:1": digest_of("c")}}
+    assert [one for one in sources.asked if one.startswith("registry.")] == ["registry.example/c:1"]
+    a, b, c = watcher.store.get_images(ProjectName("web"))
+    assert a.unwatched_because == "its label wud.watch is false"
+    assert b.unwatched_because == "its label diun.enable is false"
+    assert (c.unwatched_because, c.note[:15]) == ("", "wud.tag.include")
+
+
 def test_a_failed_look_up_keeps_the_digest_and_says_so(watcher: Watcher, sources: Sources) -> None:
     """It is not among what was seen, so it can't count as a change."""
     sources.files[A] = {"compose.yaml": FILE}

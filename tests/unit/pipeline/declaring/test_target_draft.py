@@ -68,6 +68,7 @@ ON_HOST = TargetDraft(
     folder="/srv/shop",
     environment={"LOG_LEVEL": "debug"},
     compose_files=("compose.prod.yaml",),
+    base="/srv/data/shop",
     health={"kind": "command", "command": ["docker", "exec", "shop-db-1", "pg_isready"]},
     confirm_within_seconds=90.5,
 )
@@ -219,6 +220,7 @@ WRONG = [
     ({"environment": {"API_KEY": "c"}}, UNIT, "environment.API_KEY"),
     ({"environment": {"PORT": "80"}, "port": 80}, UNIT, "environment.PORT"),
     ({"compose_files": ("a.yaml",)}, UNIT, "compose_files"),
+    ({"base": "/srv/shop"}, UNIT, "base"),
     ({"health_path": "/"}, UNIT, "port"),
     ({"health_path": "x", "port": 80}, UNIT, "health_path"),
     ({"health_path": "/", "port": 80, "health": {"kind": "tcp"}}, UNIT, "health_path"),
@@ -238,8 +240,11 @@ WRONG = [
     ({"port": 80}, COMPOSE, "port"),
     ({"folder": "/srv/shop", "host": "local"}, COMPOSE, "folder"),
     ({"compose_files": ("/a.yaml",)}, COMPOSE, "compose_files.0"),
+    ({"base": "srv/shop"}, COMPOSE, "base"),
+    ({"base": "/etc"}, COMPOSE, "base"),
     ({"branch": "dev"}, COMPOSE, "branch"),
     ({"compose_files": ("a.yaml",)}, IMAGE, "compose_files"),
+    ({"base": "/srv/shop"}, IMAGE, "base"),
     ({"branch": "main"}, IMAGE, "branch"),
     ({"health": {"kind": "http", "port": 80, "text": "{commit}"}}, IMAGE, "health.text"),
 ]

@@ -187,6 +187,21 @@ def test_what_is_live_already_changes_nothing(scene: Scene) -> None:
     assert plan.images[0].changes is False
 
 
+def test_what_is_left_alone_stays_as_it_runs(scene: Scene) -> None:
+    """It is not looked up, and the plan's revision does not ask for it."""
+    scene.world.deploy(A)
+    scene.digests[IMAGE] = digest_of("second")
+    left = replace(WEB_SERVICE, fate=ImageFate.LEFT, note="its label wud.watch is false")
+    scene.foreseen = Foreseen((left,))
+    plan = scene.plan()
+    (step,) = plan.images
+    assert step.before == step.after
+    assert step.before is not None
+    assert (step.before.digest, step.changes) == (digest_of("first"), False)
+    assert step.note == "its label wud.watch is false"
+    assert codes(plan) == [(Weight.REFUSES, "already-live")]
+
+
 def test_a_moved_digest_is_told_with_what_its_registry_knows(scene: Scene) -> None:
     """Size and age where they are known; the commit stays."""
     scene.world.deploy(A)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from reconciler.adapters.compose_file import RuamelComposeReader
 from reconciler.domain.errors import InvalidComposeFile
-from reconciler.strategies.compose.checkout import Checkout, Examined, read_inside, resolve_inside
+from reconciler.strategies.compose.checkout import (
+    Checkout,
+    Examined,
+    read_inside,
+    read_resolved,
+    resolve_inside,
+)
 
 WEB = "services: {web: {image: a, REST}}"
 
@@ -182,6 +188,23 @@ def test_a_device_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "compose.yaml")
     with pytest.raises(InvalidComposeFile, match="not a regular file"):
         examine(tmp_path, {})
+
+
+@pytest.mark.parametrize("link", ["base", "base/sub", "base/sub/key"])
+def test_what_becomes_a_link_after_it_was_resolved_is_not_followed(
+    tmp_path: Path, link: str
+) -> None:
+    """Who may write beside a file would have the daemon read one of its own."""
+    key = tmp_path / "base/sub/key"
+    key.parent.mkdir(parents=True)
+    key.write_text("theirs")
+    assert read_resolved(key) == b"theirs"
+    swapped = tmp_path / link
+    swapped.rename(tmp_path / "aside")
+    swapped.symlink_to(tmp_path / "aside")
+    assert key.read_text() == "theirs"
+    with pytest.raises(OSError, match=r"key|sub|base"):
+        read_resolved(key)
 
 
 def test_files_of_the_host_are_left_to_the_policy(tmp_path: Path) -> None:

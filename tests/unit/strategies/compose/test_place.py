@@ -27,7 +27,8 @@ def place(tmp_path: Path) -> PlaceHere:
     nobody: Any = None
     checkouts: Any = SimpleNamespace(export=export)
     options = ComposeOptions(tmp_path)
-    return PlaceHere(ProjectName("shop"), tree, tmp_path / "secret", nobody, options, checkouts)
+    own = tmp_path / "secret"
+    return PlaceHere(ProjectName("shop"), tree, tree, own, nobody, options, checkouts)
 
 
 @pytest.fixture

@@ -115,10 +115,11 @@ def test_what_keeps_an_image_from_being_watched() -> None:
     stateful = WatchedImage("docker.io/library/postgres:16", ("db",), "its service is stateful")
     failed = WatchedImage("docker.io/library/redis:7", ("cache",), error=FAILED)
     cooled = WatchedImage(IMAGE, ("web",), error=FAILED)
-    found = facts(unset, stateful, failed, cooled, troubles=[trouble])
+    labelled = WatchedImage("docker.io/library/nginx:1", ("in",), "its label wud.watch is false")
+    found = facts(unset, stateful, failed, cooled, labelled, troubles=[trouble])
     words = [one.badge.word for one in found]
-    assert words == ["Not watched", "Left alone", "Unknown", "Cooling"]
-    assert [one.variable for one in found] == ["TAG", "", "", ""]
+    assert words == ["Not watched", "Left alone", "Unknown", "Cooling", "Left alone"]
+    assert [one.variable for one in found] == ["TAG", "", "", "", ""]
 
 
 def test_what_only_runs_is_told_too() -> None:
@@ -139,6 +140,10 @@ def test_what_only_runs_is_told_too() -> None:
         (SourceHealth(looked_at=NOW, error=FAILED), "No answer"),
         (SourceHealth(looked_at=NOW, error=replace(FAILED, code="source-denied")), "Refused"),
         (SourceHealth(looked_at=NOW, error=replace(FAILED, code="source-throttled")), "Throttled"),
+        (
+            SourceHealth(looked_at=NOW, error=replace(FAILED, code="invalid-compose-file")),
+            "Unreadable",
+        ),
     ],
 )
 def test_how_looking_at_a_source_goes(health: SourceHealth, word: str) -> None:
