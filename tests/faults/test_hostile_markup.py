@@ -39,6 +39,7 @@ from reconciler.ports import Acting, PollResult, SettingRecord, acting_for
 from reconciler.store.opening import open_store
 from reconciler.store.sql_store import SqlStore
 from reconciler.web.pages.routers import ROUTERS
+from tests.parts.found_stacks import container, write_containers
 from tests.parts.git_repository import Repository
 from tests.parts.http_server import Answer, HttpServer
 from tests.parts.http_server import Request as Sent
@@ -151,6 +152,8 @@ def _fill_over_http(made: Hostile) -> None:
         declared |= {"watch_paths": ["<img>"], "migration": {"command": ["echo", "<script>t44=1"]}}
         ok(api.post(f"{v1}/projects", json=declared))
     _push(made)
+    written = (container(one, one, f"/srv/{one}", 1, image=one) for one in made.texts)
+    write_containers(made.daemon.folder, *written)
     hook = ok(api.post(f"{v1}/webhooks", json={"name": NAME, "provider": "gitea"}))
     make_person(made.daemon)
     stranger = made.daemon.remote(**{"user-agent": made.texts[0], "origin": made.daemon.url})
