@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,42 @@ def test_an_image_that_appears_triggers_nothing_and_one_that_leaves_is_dropped(
     images.push(other, version="moved, and nobody cares")
     shop.look()
     assert len(shop.all()) == 3
+
+
+def test_f12_a_label_of_another_watcher_keeps_a_service_as_it_is(
+    shop: Shop, images: Images
+) -> None:
+    """Its tag moves and deploys nothing; what is deployed for another reason leaves it, too."""
+    tag, left = f"{shop.name}:1", f"{shop.name}-left:1"
+    images.push(tag, version="one")
+    first = images.push(left, version="one")
+    labelled = partial(_with_label, service="left", label="wud.watch: false")
+    shop.deploy_first(labelled(shop.version("a", images.at(tag), left=images.at(left))))
+    _seeded(shop, images.at(tag))
+    before = shop.running("left")["Id"]
+
+    images.push(left, version="two")
+    shop.look()
+    assert _watched(shop)[images.at(left)] == "its label wud.watch is false"
+    (reason,) = (
+        one for one in shop.daemon.why(shop.name)["reasons"] if one["code"] == "image-labelled"
+    )
+    assert images.at(left) in reason["text"]
+    planned = {
+        one["service"]: one for one in shop.daemon.get(f"projects/{shop.name}/plan")["images"]
+    }
+    assert (planned["left"]["fate"], planned["left"]["changes"]) == ("left", False)
+    assert len(shop.all()) == 1
+
+    shop.push(labelled(shop.version("b", images.at(tag), left=images.at(left))))
+    assert shop.deployed(2)["revision"]["images"][images.at(left)] == first
+    assert shop.running_version() == "b"
+    assert shop.running("left")["Id"] == before
+
+
+def _with_label(file: str, *, service: str, label: str) -> str:
+    before, name, rest = file.partition(f"  {service}:\n")
+    return before + name + rest.replace("labels: {", f"labels: {{{label}, ", 1)
 
 
 @pytest.mark.slow

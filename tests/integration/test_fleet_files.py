@@ -95,6 +95,7 @@ minimum_image_age_seconds = 86400
 strategy = "compose"
 folder = "/srv/shop"
 compose_files = ["compose.live.yaml"]
+base = "/srv/shop-by-hand"
 confirm_within_seconds = 120
 
 [projects.shop.targets.east.environment]

@@ -160,6 +160,29 @@ def test_forced_back_and_deleted(daemon: WebDaemon, tmp_path: Path) -> None:
     assert [one["id"] for one in deployments(daemon, "back")] == [one["id"] for one in before]
 
 
+def test_what_is_recorded_from_a_folder_takes_no_push(daemon: WebDaemon, tmp_path: Path) -> None:
+    """It says where to change the files instead; it can be cloned, and pushed to once it is not."""
+    token = daemon.make_repository("kept")
+    follow(daemon, "kept", "kept", auto_deploy=False)
+    target = {"host": "local", "base": "/srv/kept"}
+    made = daemon.local.post(f"{V1}/projects/kept/targets", json=target)
+    assert made.status_code == 201, made.text
+    work = Work(tmp_path / "work", url_of(daemon, "kept", token))
+    work.commit("compose.yaml")
+    refused = work.push()
+    assert refused.returncode != 0
+    assert "kept is recorded from /srv/kept on local: change the files there" in refused.stderr
+    auth = ("any", token)
+    post = daemon.remote().post("/git/kept.git/git-receive-pack", auth=auth, content=b"0000")
+    assert post.status_code == 403
+    assert daemon.local.get(f"{V1}/repositories/kept").json()["branches"] == {}
+    must(git("clone", "--quiet", work.url, tmp_path / "clone"))
+    daemon.make_repository("own")
+    changed = daemon.local.patch(f"{V1}/projects/kept", json={"repository": "own"})
+    assert changed.status_code == 200, changed.text
+    must(work.push())
+
+
 def test_protocol_v2(daemon: WebDaemon, tmp_path: Path) -> None:
     """A client that speaks protocol v2 is answered in it."""
     token = daemon.make_repository("second")

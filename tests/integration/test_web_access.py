@@ -32,6 +32,7 @@ from reconciler.web.auth import make_token
 from reconciler.web.schemas.projects import ProjectPatch
 from reconciler.web.schemas.targets import TargetPatch
 from tests.parts.asgi import Answered, Caller
+from tests.parts.found_stacks import write_containers
 from tests.parts.web_daemon import open_application
 
 #: The scope that is needed, and on what: the ``project`` in the path (or whose deployment, release
@@ -73,6 +74,8 @@ config  daemon   POST    /new/project/{name}/source
 config  daemon   POST    /new/project/{name}/runs
 config  daemon   POST    /new/project/{name}/where
 config  daemon   POST    /new/project/{name}/begin
+config  daemon   GET     /new/adopt
+config  daemon   POST    /new/adopt
 known   -        POST    /sign-out
 known   -        POST    /api/v1/sign-out
 known   -        GET     /api/v1/me
@@ -310,6 +313,8 @@ admin   daemon   PATCH   /api/v1/hosts/{host}
 admin   daemon   DELETE  /api/v1/hosts/{host}
 admin   daemon   PUT     /api/v1/hosts/{host}/key
 admin   daemon   POST    /api/v1/hosts/{host}/trust
+config  daemon   GET     /api/v1/hosts/{host}/stacks
+config  daemon   POST    /api/v1/hosts/{host}/stacks/{stack}/adopt
 read    daemon   GET     /api/v1/clusters
 read    daemon   GET     /api/v1/clusters/{cluster}
 trigger daemon   POST    /api/v1/clusters/{cluster}/check
@@ -387,7 +392,7 @@ class Route:
         found = self.path
         values += [("{cluster}", "prod"), ("{registry}", "registry.example")]
         values += [("{secret}", "variable:A"), ("{token}", "ci"), ("{channel}", "ops")]
-        values += [("{section}", "source"), ("{webhook}", ZEBRA)]
+        values += [("{section}", "source"), ("{webhook}", ZEBRA), ("{stack}", "shop")]
         for parameter, value in [*values, ("{person}", "ada"), ("{session}", "s1")]:
             found = found.replace(parameter, value)
         return found.replace("{key}", "k")
@@ -420,7 +425,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    application = open_application(tmp_path_factory.mktemp("access"))
+    folder = tmp_path_factory.mktemp("access")
+    write_containers(folder)
+    application = open_application(folder)
     declare_webhook(application.store, WebhookDraft(EVERYBODYS, "forgejo"), NOW)
     for name in (ZEBRA, YAK):
         make_all_of(application, name)
@@ -626,7 +633,7 @@ commit_statuses forge
 """
 OF_TARGETS = """
 source_folder binary files environment compose_files health_path ready_path branch
-| strategy folder build user port health ready confirm_within_seconds image image_folder
+| strategy folder base build user port health ready confirm_within_seconds image image_folder
 namespace workloads
 """
 

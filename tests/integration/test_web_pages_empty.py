@@ -6,9 +6,12 @@ from pathlib import Path
 
 from reconciler.web.asgi import create_web
 from tests.parts.asgi import Answered, Caller
+from tests.parts.found_stacks import write_containers
 from tests.parts.web_daemon import open_application
 
 EMPTY = {
+    "/": "Already running?",
+    "/new/adopt": "Nothing runs under compose there",
     "/hosts": "Only this machine so far",
     "/deliveries": "Nothing has arrived yet",
     "/registries/docker.io": "No project’s image is looked up there",
@@ -17,6 +20,7 @@ EMPTY = {
 
 
 def test_nothing_teaches(tmp_path: Path) -> None:
+    write_containers(tmp_path)
     application = open_application(tmp_path)
 
     async def story() -> dict[str, Answered]:

@@ -100,6 +100,16 @@ def test_every_host_stands_there_with_its_health(chromium: Browser, daemon: WebD
         assert page.goto("/hosts/atlas/remove").status == 403  # type: ignore[union-attr]
 
 
+def test_what_no_event_tells_of_is_looked_at_again(chromium: Browser, daemon: WebDaemon) -> None:
+    with signed_in(chromium, daemon) as ada:
+        ada.page.clock.install()
+        page = ada.open("/hosts")
+        ok(daemon.local.post(f"{V1}/clusters", json={"name": "newcomer"}))
+        page.clock.fast_forward(31_000)
+        expect(page.get_by_role("link", name="newcomer")).to_be_visible()
+        assert daemon.local.delete(f"{V1}/clusters/newcomer").is_success
+
+
 @pytest.mark.parametrize(("width", "dark"), [(DESK, False), (PHONE, True)], ids=["desk", "phone"])
 def test_their_manners(chromium: Browser, daemon: WebDaemon, width: int, *, dark: bool) -> None:
     pages = {

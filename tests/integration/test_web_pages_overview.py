@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from reconciler.domain.references import ProjectName
 from reconciler.domain.rules import Freeze
@@ -25,6 +25,11 @@ _WATCH_ROWS = """() => {
     for (const one of changes)
       for (const node of one.addedNodes) if (node.matches?.(".row")) window.put.push(node.id);
   }).observe(document.querySelector(".list"), { childList: true });
+}"""
+#: Has the page take itself for one that nobody looks at: a browser without a screen shows all.
+_HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
 }"""
 _ORDER = "() => [...document.querySelectorAll('.row[data-v]')].map((row) => row.id)"
 
@@ -50,6 +55,10 @@ def switch_auto(daemon: WebDaemon, name: str, *, on: bool) -> None:
     """Switch auto-deploy of a project, which moves its row into another group."""
     body = {"auto_deploy": on}
     ok(daemon.local.patch(f"/api/v1/projects/{name}", json=body))
+
+
+def is_stream(request: Request) -> bool:
+    return "/api/v1/events?" in request.url
 
 
 def row(page: Page, name: str) -> str:
@@ -237,6 +246,38 @@ def test_that_it_was_looked_at_again_repaints_no_row(chromium: Browser, daemon: 
         page.clock.fast_forward(31_000)
         expect(page.locator("#p-blog .c-look")).to_contain_text("6 May 2031")
         assert page.evaluate("() => window.put") == []
+
+
+def test_a_tab_that_nobody_looks_at_holds_no_stream(chromium: Browser, daemon: WebDaemon) -> None:
+    """Whoever comes back sees what happened meanwhile, and what happens then."""
+    with signed_in(chromium, daemon) as ada:
+        ada.page.clock.install()
+        page = ada.open("/?q=blog")
+        on = page.locator("#p-blog .c-auto")
+        expect(on).to_have_text("On")
+        with page.expect_event("requestfailed", is_stream):
+            page.evaluate(_HIDE, True)
+            page.clock.fast_forward(21_000)
+        switch_auto(daemon, "blog", on=False)
+        with page.expect_request(is_stream):
+            page.evaluate(_HIDE, False)
+        expect(on).to_have_text("Off", timeout=SOON)
+        expect(page.locator("#live")).to_have_text("Live")
+        switch_auto(daemon, "blog", on=True)
+        expect(on).to_have_text("On", timeout=SOON)
+
+
+def test_who_goes_back_sees_what_is_so_by_now(chromium: Browser, daemon: WebDaemon) -> None:
+    with signed_in(chromium, daemon) as ada:
+        page = ada.open("/?q=forgejo")
+        page.locator("#p-forgejo .name").click()
+        page.wait_for_url("**/projects/forgejo")
+        switch_auto(daemon, "forgejo", on=False)
+        page.go_back()
+        expect(page.locator("#p-forgejo .c-auto")).to_have_text("Off", timeout=SOON)
+        expect(page.locator("#live")).to_have_text("Live")
+        switch_auto(daemon, "forgejo", on=True)
+        expect(page.locator("#p-forgejo .c-auto")).to_have_text("On", timeout=SOON)
 
 
 # ── Its manners ───────────────────────────────────────────────────────────────────────────────

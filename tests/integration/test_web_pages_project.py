@@ -57,6 +57,8 @@ def _show_hostile(shown: Shown) -> None:
         WatchedImage("cooled.example/app:1", ("app",), looked_at=shown.now),
         WatchedImage("registry.example/lost:1", ("lost",), looked_at=shown.now, error=error),
         WatchedImage("docker.io/library/postgres:16", ("db",), "its service is stateful"),
+        WatchedImage("docker.io/library/nginx:1", ("edge",), "its label wud.watch is false"),
+        WatchedImage("registry.example/tags:1", ("tags",), note=f"wud.tag.include {HOSTILE}"),
     ]
     shown.store.put_images(project.name, "t44", images)
     cooled = ReasonCode.REGISTRY_COOLED
@@ -157,6 +159,10 @@ def test_a_part_waits_for_a_selection_or_a_press_alone(
         expect(resume).to_be_visible()
         page.mouse.up()
         expect(resume).to_have_count(0)
+        page.mouse.down(button="right")
+        ok(daemon.local.put(freeze, json={"reason": "hands off"}))
+        expect(resume).to_be_visible()  # the menu has the rest of that press
+        ok(daemon.local.delete(freeze))
         title = ada.open("/projects/passing").title()
         assert daemon.local.delete("/api/v1/projects/passing").is_success
         expect(page.get_by_text("passing was removed.")).to_be_visible()
@@ -265,7 +271,7 @@ def test_a10_an_image_says_whether_it_is_watched_and_why_not(
     with signed_in(chromium, daemon) as ada:
         page = ada.open("/projects/hostile/images")
         rows = page.locator("#images tbody tr")
-        states = ["Not watched", "Cooling", "Unknown", "Left alone"]
+        states = ["Not watched", "Cooling", "Unknown", "Left alone", "Left alone", "Watched"]
         for row, state in enumerate(states):
             expect(rows.nth(row).locator(".st")).to_have_text(state)
         expect(rows.nth(0)).to_contain_text("variable TAG is not set")
@@ -273,6 +279,8 @@ def test_a10_an_image_says_whether_it_is_watched_and_why_not(
         expect(page.locator("dialog input[name=secret]")).to_have_value("TAG")
         page.keyboard.press("Escape")
         expect(rows.nth(1)).to_contain_text("cooled.example asked to be left alone until")
+        expect(rows.nth(4)).to_contain_text("its label wud.watch is false")
+        expect(rows.nth(5)).to_contain_text("wud.tag.include")
         ada.open("/projects/blog/images")
         deployed = rows.nth(0).locator("details")
         deployed.get_by_text("3 digests deployed").click()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
 from tests.parts.pages import DESK, PHONE, check_manners, make_person, overflow, signed_in
 from tests.parts.web_client import WebDaemon, ok
@@ -88,6 +88,39 @@ def test_a_section_is_saved_by_itself(chromium: Browser, daemon: WebDaemon) -> N
         # A note is read from what there is: nobody can have the page say what is not so.
         page.goto("/projects/saved/settings?did=saved&of=source&dropped=forge%3Ctoken")
         expect(source.get_by_role("status")).not_to_contain_text("dropped")
+
+
+def test_nobody_loses_what_they_typed_in_another_form(chromium: Browser, daemon: WebDaemon) -> None:
+    """They are asked first; who stays can send it still. What was searched for is nothing lost."""
+    make_shop(daemon, "typed")
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    with signed_in(chromium, daemon) as ada:
+        page = ada.open("/")
+        page.on("dialog", stay)
+        page.get_by_label("Search projects").fill("typed")
+        page.locator("#p-typed .name").click()
+        page.get_by_role("link", name="Settings").click()
+        source, rules = panel(page, "Source"), panel(page, "Rules")
+        source.get_by_label("Branch").fill("other")
+        rules.get_by_label("Approvals").fill("1")
+        save = source.get_by_role("button", name="Save source")
+        with page.expect_event("dialog"):
+            save.click()
+        expect(save).not_to_have_attribute("aria-busy", "true")
+        with page.expect_event("dialog"):
+            page.get_by_role("link", name="Deliveries").first.click()
+        assert asked == ["beforeunload"] * 2
+        expect(rules.get_by_label("Approvals")).to_have_value("1")
+        assert project(daemon, "typed")["source"]["branch"] != "other"
+        page.remove_listener("dialog", stay)
+        page.once("dialog", lambda dialog: dialog.accept())
+        save.click()
+        expect(source.get_by_role("status")).to_contain_text("this is what is declared now")
 
 
 def test_what_is_wrong_is_said_at_its_field_in_the_words_of_the_api(
