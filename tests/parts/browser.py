@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.parts.still_network import still_network
 
@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_PATIENCE_MS = 15_000
 
 
 @contextmanager
@@ -35,6 +36,8 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(
             executable_path=program, headless=True, args=[*FLAGS, *flags]
         )
+        # A busy machine takes its time; what is never so fails a little later.
+        expect.set_options(timeout=_PATIENCE_MS)
         try:
             yield running
         finally:
