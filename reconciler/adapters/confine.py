@@ -96,8 +96,9 @@ def _enter(hidden: list[str], kept: list[str]) -> None:
         _call(_libc.unshare, _CLONE_NEWNS)
     else:
         _unshare_user(user, group, _CLONE_NEWNS)
-    # It becomes nobody, who may need to pass what is closed to others: that is covered as a whole.
-    _cover([*_closed(kept), *hidden] if user == 0 else hidden, kept)
+    # It becomes nobody, who may need to pass what is closed to others: that is covered as a whole,
+    # and last, or a link in it to what has to be hidden would lead nowhere.
+    _cover([*hidden, *_closed(kept)] if user == 0 else hidden, kept)
     if user == 0:
         user = group = _NOBODY
         _give_away(kept)
